@@ -1,0 +1,6 @@
+# find_package(DisruptorX) gives DisruptorX::disruptorx (shared) and DisruptorX::disruptorx_static.
+#
+# SPDX-License-Identifier: Apache-2.0
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+include(${CMAKE_CURRENT_LIST_DIR}/DisruptorXTargets.cmake)

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs clang-tidy over the files of src/base, src/ring and src/cli (or over the files named).
+# Needs the compile commands of a configured preset: $DX_BUILD, default build/dev.
+# The last line is `N passed, N failed`, a file being a test.
+#
+# SPDX-License-Identifier: Apache-2.0
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=${DX_BUILD:-build/dev}
+if [ ! -f "$build/compile_commands.json" ]; then
+    echo "$build has no compile_commands.json: run cmake --preset dev first" >&2
+    exit 2
+fi
+if [ "$#" -gt 0 ]; then
+    files=("$@")
+else
+    mapfile -t files < <(find src/base src/ring src/cli -name '*.c' 2>/dev/null | sort)
+fi
+
+# Each file's output is kept apart, so that two at a time don't mix.
+check_one() {
+    local output
+    if output=$(clang-tidy -p "$1" --quiet "$2" 2>/dev/null); then
+        echo "ok $2"
+    else
+        printf 'not ok %s\n%s\n' "$2" "$output"
+    fi
+}
+export -f check_one
+
+output=$(printf '%s\0' "${files[@]}" |
+    xargs -0 -r -n 1 -P "$(nproc)" bash -c 'check_one "$1" "$2"' check "$build")
+printf '%s\n' "$output" | grep -v '^ok ' || true
+passed=$(grep -c '^ok ' <<<"$output" || true)
+failed=$(grep -c '^not ok ' <<<"$output" || true)
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
