@@ -1,0 +1,60 @@
+# Verbs only: what each does stands in tools/ and in CMake.
+#
+# SPDX-License-Identifier: Apache-2.0
+.DEFAULT_GOAL := help
+.PHONY: help run test build release check format tidy coverage bench bench-peers soak fuzz \
+        install clean
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## build the release and run the demonstration
+	@tools/run.sh
+
+test: ## everything a change must pass: all builds, all tests, sanitizers, installation
+	@tools/setup.sh test
+	@tools/test.sh
+
+build: ## build with assertions into build/dev
+	@tools/setup.sh build
+	@cmake --preset dev >/dev/null && cmake --build --preset dev
+
+release: ## build the optimised libraries and programs into build/release
+	@tools/setup.sh build
+	@cmake --preset release >/dev/null && cmake --build --preset release
+
+check: ## the quick part of test: style, clang-tidy and the tests of build/dev
+	@tools/setup.sh test
+	@tools/test.sh dev lint
+
+format: ## format the C files
+	@tools/format.sh
+
+tidy: build ## small rules of style, and clang-tidy
+	@tools/tidy.py && tools/clang_tidy.sh
+
+coverage: ## line coverage of src/ and include/; fails below 90 %
+	@tools/setup.sh test
+	@tools/coverage.sh
+
+bench: ## run our benchmarks
+	@tools/setup.sh build
+	@tools/bench.sh
+
+bench-peers: ## compare with other implementations, on this machine
+	@tools/setup.sh bench
+	@bench/peers/run.sh
+
+soak: ## repeat the unit tests for DX_SOAK_MINUTES (30)
+	@tools/setup.sh test
+	@tools/soak.sh
+
+fuzz: ## run the fuzz targets for DX_FUZZ_SECONDS each (60)
+	@tools/setup.sh test
+	@tools/fuzz.sh
+
+install: release ## install into PREFIX (default: CMake's, /usr/local)
+	@cmake --install build/release $(if $(PREFIX),--prefix "$(PREFIX)")
+
+clean: ## delete build/
+	@rm -rf build
