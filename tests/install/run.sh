@@ -45,7 +45,7 @@ try "pkg-config knows the version" \
     "$(sed -n 's/^project(DisruptorX VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)"
 try "libdisruptorx.so exports names of ours only" bash -c '
     foreign=$(nm -D --defined-only "$1/libdisruptorx.so" | sed "s/.* //" |
-        grep -v -e "^dx_" -e "^_init$" -e "^_fini$")
+        grep -v -e "^dxi\{0,1\}_" -e "^_init$" -e "^_fini$")
     echo "$foreign"
     [ -z "$foreign" ]' nm "$libdir"
 if [ -x "$root/usr/bin/dx" ]; then
