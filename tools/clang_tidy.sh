@@ -21,7 +21,7 @@ fi
 # Each file's output is kept apart, so that two at a time don't mix.
 check_one() {
     local output
-    if output=$(clang-tidy -p "$1" --quiet "$2" 2>/dev/null); then
+    if output=$(clang-tidy -p "$1" --quiet "$2" 2>&1); then
         echo "ok $2"
     else
         printf 'not ok %s\n%s\n' "$2" "$output"
