@@ -1,0 +1,308 @@
+/* disruptorx/producer.h - claiming, filling and publishing events.
+ *
+ * A producer is a handle of one thread on one ring. A single-producer ring has one handle at a time;
+ * a multi-producer ring up to producers_max.
+ *
+ *     dx_producer_open() -> claim -> fill the event in its slot -> publish | abort -> ... -> close
+ *
+ * Typed events, the usual way:
+ *
+ *     int64_t sequence = dx_producer_claim(&producer);
+ *     if (sequence < 0) { ... DX_ECLOSED, DX_ETIMEDOUT, ... }
+ *     order_t *order = DX_PRODUCER_EVENT(&producer, sequence, order_t);
+ *     order->price = price;
+ *     (void)dx_producer_publish(&producer, sequence);
+ *
+ * Nothing is irrevocable: a claim never passes the slowest consumer, so it can be refused, timed,
+ * cancelled, or given up with dx_producer_abort().
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DISRUPTORX_PRODUCER_H
+#define DISRUPTORX_PRODUCER_H
+
+#include <assert.h>
+#include <string.h>
+
+#include "disruptorx/ring.h"
+
+DX_EXTERN_C_BEGIN
+
+/* What dx_producer_claim() does when the ring is full. */
+typedef enum dx_full_policy {
+    DX_FULL_WAIT = 0, /* wait with the producer's strategy; with wait.timeout_ns set, no longer */
+    DX_FULL_FAIL = 1, /* DX_EAGAIN at once */
+    DX_FULL_DROP = 2  /* DX_EDROPPED at once, and the events are counted as dropped (newest) */
+} dx_full_policy_t;
+
+typedef struct dx_producer_options {
+    const char *name; /* for eyes; copied; at most DX_RING_NAME_MAX bytes; NULL = "producer" */
+    dx_full_policy_t full;
+    dx_wait_options_t wait; /* how it waits when the ring is full */
+    uint64_t reserved[4];   /* must be zero */
+} dx_producer_options_t;
+
+/* The handle. Private; the caller provides the memory, and it must not move while open. */
+typedef struct dx_producer {
+    /* Changed by each claim. */
+    DX_ISOLATED int64_t claimed; /* single: the last sequence claimed; multi: by this handle */
+    int64_t limit;               /* claims up to here need not look at the consumers */
+
+    /* Read-only once open. */
+    char *slots;
+    int64_t mask;
+    dx_ring_block_t *block;
+    dx_atomic32_t *stamps; /* NULL: single-producer */
+    uint32_t slot_bytes;
+    uint32_t slot_shift;
+    int64_t fetch_add_max;
+    int64_t fetch_add_margin;
+    int64_t prefetch_slots; /* how far ahead the next lines are fetched for writing */
+    dx_ring_t *ring;
+    dx_producer_entry_t *entry;
+    dx_producer_options_t options;
+} dx_producer_t;
+
+/* Opens a handle. `options` may be NULL.
+ * Returns DX_OK, DX_EINVAL, DX_EBUSY when a single-producer ring has one open already, DX_ELIMIT when
+ * producers_max are open, DX_ECLOSED.
+ * Threads: any; the handle then belongs to one thread at a time. */
+DX_API DX_NODISCARD int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring,
+                                         const dx_producer_options_t *options, dx_error_t *error);
+
+/* Ends the handle. What it claimed and did not publish is aborted. Closing twice is allowed.
+ * Threads: producer. */
+DX_API void dx_producer_close(dx_producer_t *producer);
+
+/* Ends the claim in which the producer waits now, or else the next one that would have to wait: it
+ * returns DX_ECANCELLED.
+ * Threads: any. */
+DX_API void dx_producer_cancel(dx_producer_t *producer);
+
+/* The slow paths of the functions below. Not for users. */
+DX_API int64_t dxi_claim_slow(dx_producer_t *producer, int64_t count);
+DX_API int dxi_publish_slow(dx_producer_t *producer, int64_t first, int64_t last);
+
+/* Claims the next `count` sequences and returns the last of them: the first is that - count + 1.
+ * When the ring is full, the producer's policy decides.
+ * Returns the last sequence, or DX_EINVAL when count is not 1 to slot_count, DX_ECLOSED,
+ * DX_EAGAIN, DX_EDROPPED, DX_ETIMEDOUT, DX_ECANCELLED by the policy, DX_ECONSUMER when a consumer
+ * that holds the ring has failed, DX_EDEADLOCK when it would wait for itself. Nothing is claimed
+ * then.
+ *
+ * Single: wait-free while there is room, one load of a shared line that others rarely write. Multi:
+ * one fetch-add; lock-free.
+ * Threads: producer. */
+DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
+{
+    dx_ring_block_t *block = producer->block;
+
+    if (producer->stamps == NULL) {
+        const int64_t last = producer->claimed + count;
+        /* RELAXED: the closed bit carries no data. dx_ring_close() orders its own look at the
+         * sequences behind the bit with a fence, and dx_producer_publish() looks again. */
+        if (DX_UNLIKELY(last > producer->limit || count < 1 ||
+                        dx_load_relaxed(&block->signal) < 0)) {
+            return dxi_claim_slow(producer, count);
+        }
+        producer->claimed = last;
+        return last;
+    }
+
+    if (DX_UNLIKELY(count < 1 || count > producer->fetch_add_max ||
+                    dx_load_relaxed(&block->signal) < 0)) {
+        return dxi_claim_slow(producer, count);
+    }
+    /* Fetched for writing before it is read: the load and the fetch-add cost one transfer. */
+    __builtin_prefetch(&block->claimed, 1, 3);
+    /* RELAXED: only the size of the number matters here. Each producer has at most one fetch-add
+     * that it decided by a load, so all of them together pass the load by less than the margin: no
+     * claim ever passes the slowest consumer (I3 in src/ring/producer.c). */
+    if (DX_UNLIKELY(dx_load_relaxed(&block->claimed) + producer->fetch_add_margin >
+                    producer->limit)) {
+        return dxi_claim_slow(producer, count);
+    }
+    /* ACQ_REL is not needed for the slots: `limit` was read with acquire from the consumers. The
+     * operation on one word is atomic in any order. RELAXED would be enough; on x86 it costs the
+     * same. */
+    const int64_t last = dx_fetch_add_relaxed(&block->claimed, count) + count;
+    producer->claimed = last;
+    return last;
+}
+
+/* Claims the next sequence. See dx_producer_claim_n().
+ * Threads: producer. */
+DX_INLINE int64_t dx_producer_claim(dx_producer_t *producer)
+{
+    return dx_producer_claim_n(producer, 1);
+}
+
+/* Claims without waiting, whatever the policy.
+ * Returns as dx_producer_claim_n(), DX_EAGAIN when the ring is full.
+ * Threads: producer. */
+DX_API DX_NODISCARD int64_t dx_producer_try_claim_n(dx_producer_t *producer, int64_t count);
+
+/* Claims, waiting with the producer's strategy for at most `timeout_ns` (0 = not at all), whatever
+ * the policy.
+ * Returns as dx_producer_claim_n(), DX_ETIMEDOUT.
+ * Threads: producer. */
+DX_API DX_NODISCARD int64_t dx_producer_claim_timed(dx_producer_t *producer, int64_t count,
+                                                    int64_t timeout_ns);
+
+/* The slot of a claimed sequence.
+ * Threads: producer. */
+DX_INLINE void *dx_producer_event(const dx_producer_t *producer, int64_t sequence)
+{
+    return producer->slots + (size_t)(sequence & producer->mask) * producer->slot_bytes;
+}
+
+/* The same for a type whose size is known: an index and no multiplication. */
+#define DX_PRODUCER_EVENT(producer, sequence, type)                                                \
+    ((type *)dxi_typed_slot((producer)->slots, (sequence) & (producer)->mask, sizeof(type),        \
+                            (producer)->slot_bytes))
+
+DX_INLINE void *dxi_typed_slot(char *slots, int64_t index, size_t type_bytes, uint32_t slot_bytes)
+{
+    assert(type_bytes <= slot_bytes);
+    const size_t stride = (type_bytes + 7) & ~(size_t)7;
+    assert(stride == slot_bytes && "the type is not the one the ring was made for");
+    (void)slot_bytes;
+    return slots + (size_t)index * stride;
+}
+
+/* Makes the sequences first to last readable. A single-producer ring must be published in the order
+ * of its claims; a multi-producer ring in any order, but each sequence once.
+ * Returns DX_OK; DX_ECLOSED when the ring closed since the claim: the events are in the ring, but
+ * consumers may have left.
+ * Wait-free while nobody sleeps.
+ * Threads: producer. */
+DX_INLINE int dx_producer_publish_range(dx_producer_t *producer, int64_t first, int64_t last)
+{
+    dx_ring_block_t *block = producer->block;
+
+    assert(first <= last);
+    if (producer->stamps == NULL) {
+        assert(first == dx_load_relaxed(&block->cursor) + 1 &&
+               "published out of the order of claims");
+        assert(last <= producer->claimed);
+        /* (P) RELEASE, pairs with the acquire in dx_consumer_poll(): the events become visible no
+         * later than the cursor. Relaxed would let the compiler, or an arm64 core, show the new
+         * cursor before the bytes. A plain store on x86, stlr on arm64. */
+        dx_store_release(&block->cursor, last);
+    } else {
+        for (int64_t sequence = first; sequence <= last; sequence++) {
+            /* (S) RELEASE, pairs with the acquire in dxi_consumer_observe(): as (P), for one slot.
+             * Each stamp is released on its own, because consumers test each on its own. */
+            dx_store32_release(&producer->stamps[sequence & producer->mask],
+                               (int32_t)(sequence >> producer->slot_shift));
+        }
+    }
+    /* (W1) Dekker pair with dxi_park(): we store the sequence, then load who sleeps; a sleeper says
+     * that it sleeps, then loads the sequence. One of the two must see the other, or a wake-up is
+     * lost. The sleeper's membarrier() makes every running thread pass a full fence, so here it is
+     * enough to keep the compiler from swapping the two. Where there is no membarrier(),
+     * DXI_SIGNAL_FENCE is set and the slow path fences. */
+    __asm__ __volatile__("" ::: "memory");
+    if (DX_UNLIKELY(dx_load_relaxed(&block->signal) != 0)) {
+        return dxi_publish_slow(producer, first, last);
+    }
+    return DX_OK;
+}
+
+/* Makes one sequence readable. See dx_producer_publish_range().
+ * Threads: producer. */
+DX_INLINE int dx_producer_publish(dx_producer_t *producer, int64_t sequence)
+{
+    return dx_producer_publish_range(producer, sequence, sequence);
+}
+
+/* Gives up the claimed, unpublished sequences first to last: no consumer will see an event there.
+ * Consumers behind them are not held up. In a single-producer ring the order of claims holds as for
+ * publishing; giving up the newest claim takes it back altogether.
+ * Returns as dx_producer_publish_range().
+ * Threads: producer. */
+DX_API int dx_producer_abort(dx_producer_t *producer, int64_t first, int64_t last);
+
+/* Free slots, 0 to slot_count.
+ * Threads: any. */
+DX_API int64_t dx_producer_remaining(const dx_producer_t *producer);
+
+/* True when `count` sequences could be claimed without waiting. Moves nothing.
+ * Threads: producer. */
+DX_API bool dx_producer_has_available(const dx_producer_t *producer, int64_t count);
+
+/* Fetches the line that will be written soon for writing. Call it once for each claimed event when
+ * events are published one at a time at full speed: the transfer of the line from the consumer's
+ * core then overlaps with the work. Costs one instruction; never changes what is read.
+ * Threads: producer. */
+DX_INLINE void dx_producer_prefetch(const dx_producer_t *producer, int64_t sequence)
+{
+    const int64_t ahead = sequence + producer->prefetch_slots;
+    if (ahead <= producer->limit) {
+        __builtin_prefetch(dx_producer_event(producer, ahead), 1, 3);
+    }
+}
+
+/* Fills an event from arguments. Returns DX_OK, or an error: the claim is then aborted. */
+typedef int (*dx_translator_t)(void *event, int64_t sequence, void *context);
+
+/* Claims, translates and publishes one event.
+ * Returns the sequence, or an error as dx_producer_claim_n(), or the translator's: no event then.
+ * Threads: producer. */
+DX_INLINE int64_t dx_producer_publish_event(dx_producer_t *producer, dx_translator_t translate,
+                                            void *context)
+{
+    const int64_t sequence = dx_producer_claim_n(producer, 1);
+    if (DX_UNLIKELY(sequence < 0)) {
+        return sequence;
+    }
+    const int result = translate(dx_producer_event(producer, sequence), sequence, context);
+    if (DX_UNLIKELY(result != DX_OK)) {
+        (void)dx_producer_abort(producer, sequence, sequence);
+        return result < 0 ? result : DX_EINVAL;
+    }
+    const int published = dx_producer_publish_range(producer, sequence, sequence);
+    return DX_LIKELY(published == DX_OK) ? sequence : published;
+}
+
+/* Claims, translates and publishes `count` events as one batch. When the translator fails on one,
+ * none of the batch is published.
+ * Returns the last sequence, or an error.
+ * Threads: producer. */
+DX_INLINE int64_t dx_producer_publish_events(dx_producer_t *producer, int64_t count,
+                                             dx_translator_t translate, void *context)
+{
+    const int64_t last = dx_producer_claim_n(producer, count);
+    if (DX_UNLIKELY(last < 0)) {
+        return last;
+    }
+    for (int64_t sequence = last - count + 1; sequence <= last; sequence++) {
+        const int result = translate(dx_producer_event(producer, sequence), sequence, context);
+        if (DX_UNLIKELY(result != DX_OK)) {
+            (void)dx_producer_abort(producer, last - count + 1, last);
+            return result < 0 ? result : DX_EINVAL;
+        }
+    }
+    const int published = dx_producer_publish_range(producer, last - count + 1, last);
+    return DX_LIKELY(published == DX_OK) ? last : published;
+}
+
+/* Claims one event, copies `bytes` (at most the slot size) into it and publishes.
+ * Returns the sequence, or an error as dx_producer_claim_n(); DX_EINVAL when it does not fit.
+ * Threads: producer. */
+DX_INLINE int64_t dx_producer_publish_copy(dx_producer_t *producer, const void *event, size_t bytes)
+{
+    if (DX_UNLIKELY(bytes > producer->slot_bytes)) {
+        return DX_EINVAL;
+    }
+    const int64_t sequence = dx_producer_claim_n(producer, 1);
+    if (DX_UNLIKELY(sequence < 0)) {
+        return sequence;
+    }
+    memcpy(dx_producer_event(producer, sequence), event, bytes);
+    const int published = dx_producer_publish_range(producer, sequence, sequence);
+    return DX_LIKELY(published == DX_OK) ? sequence : published;
+}
+
+DX_EXTERN_C_END
+#endif
