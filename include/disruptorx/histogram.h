@@ -151,7 +151,7 @@ DX_API int64_t dx_histogram_highest_equivalent(int64_t value);
 
 /* One line of a percentile distribution. */
 typedef struct dx_percentile {
-    int64_t value;     /* the largest value of its step */
+    int64_t value;     /* the largest of its step, or the maximum */
     double percentile; /* 0 to 100: the level this line answers */
     int64_t count;     /* values at or below `value` */
 } dx_percentile_t;
@@ -165,7 +165,7 @@ DX_API int dx_histogram_percentiles(const dx_histogram_t *histogram, int32_t tic
                                     void *context);
 
 /* Writes the distribution in the .hgrm text form that HdrHistogram's plotter reads, each value
- * divided by `unit` (1000 for microseconds out of nanoseconds; must be above 0).
+ * divided by `unit` (1000 for microseconds out of nanoseconds; 0.001 to 1e12).
  * Returns DX_OK, DX_EINVAL, DX_EIO when the stream refuses.
  * Threads: any. */
 DX_API DX_NODISCARD int dx_histogram_write_hgrm(const dx_histogram_t *histogram, FILE *stream,

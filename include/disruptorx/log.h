@@ -5,16 +5,16 @@
  * gives, in the two formats,
  *
  *     2026-01-31T09:30:00.123456789Z WARN  journal: sync took 1207 us (src/store/journal.c:88)
- *     {"ts":"2026-01-31T09:30:00.123456789Z","level":"warn","component":"journal",
- *      "message":"sync took 1207 us","file":"src/store/journal.c","line":88,"tid":4711}   (one line)
+ *     {"ts":"2026-01-31T09:30:00.123456789Z","level":"warn","component":"journal", (one line)
+ *      "message":"sync took 1207 us","file":"src/store/journal.c","line":88,"tid":4711}
  *
  * A call site that logs more than `burst` lines in a second is silenced for the rest of it. Nothing
  * is silent for good: its next line carries the number left out (`[+17 suppressed]`, or
  * `"suppressed":17`), and dx_log_flush() and dx_log_destroy() tell those that had no next line.
  *
- * A line is one write to the sink, without allocation and without locale. Control characters and
- * invalid UTF-8 in a message are escaped in both formats, so no message can forge a line. A line
- * above DX_LOG_LINE_BYTES_MAX is cut and marked with "...".
+ * A line is one write to the sink, and nothing is allocated. Control characters and invalid UTF-8
+ * in a message are escaped in both formats, so no message can forge a line. A line above
+ * DX_LOG_LINE_BYTES_MAX is cut and marked with "...".
  *
  * SPDX-License-Identifier: Apache-2.0
  */
