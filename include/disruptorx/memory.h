@@ -74,7 +74,7 @@ DX_API void dx_memory_unmap(dx_memory_t *memory);
  * Threads: any. */
 DX_API const char *dx_pages_name(dx_pages_t pages);
 
-/* Writes a line such as "4194304 bytes, 2M huge pages, node 0, prefaulted, locked" with its NUL.
+/* Writes a line such as "4194304 bytes, huge 2M pages, node 0, prefaulted, locked" with its NUL.
  * Returns its length, which may be more than fits: text_bytes - 1 of it are stored then.
  * Threads: any. */
 DX_API size_t dx_memory_describe(const dx_memory_t *memory, char *text_out, size_t text_bytes);

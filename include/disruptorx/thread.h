@@ -7,6 +7,9 @@
  * A thread takes its name, CPUs and scheduling before its function runs. Where one of them is
  * refused the function never runs, no thread is left, and dx_thread_start() says what was refused.
  *
+ * Signals of the process go to the application's own threads: ours block all but those that a
+ * thread causes itself (SIGSEGV and the like) and SIGPROF, which profilers need.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef DISRUPTORX_THREAD_H
