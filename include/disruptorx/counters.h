@@ -89,7 +89,8 @@ DX_API int dx_counter_free(dx_counters_t *counters, int32_t id);
 DX_API int32_t dx_counters_capacity(const dx_counters_t *counters);
 DX_API int32_t dx_counters_count(const dx_counters_t *counters);
 
-/* Copies a counter. Label and value belong together even when it is freed and taken anew meanwhile.
+/* Copies a counter. Label and kind always belong together, even when it is freed and taken anew
+ * meanwhile; a value read in the very moment of such a change may be the next owner's.
  * Returns DX_OK, DX_EINVAL for an id out of range, DX_ENOTFOUND for one that is not allocated.
  * Threads: any. */
 DX_API int dx_counter_read(const dx_counters_t *counters, int32_t id, dx_counter_info_t *info_out);

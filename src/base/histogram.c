@@ -110,7 +110,7 @@ void dx_histogram_record_corrected(dx_histogram_t *histogram, int64_t value,
         return;
     }
     /* Step by step and not value by value, so that the work is bounded by the number of steps: all
-     * missed values of one step are recorded at once, and the lowest apart, for an exact minimum. */
+     * missed values of one step are recorded at once, and the lowest apart, for the minimum. */
     int64_t missed = value - expected_interval;
     while (missed >= expected_interval) {
         int64_t floor = expected_interval;

@@ -287,7 +287,7 @@ static int attempt(const dx_memory_options_t *o, dx_pages_t pages, size_t page_b
         return rc;
     }
     if (!is_explicit(pages)) {
-        /* Not checked: a kernel without transparent huge pages refuses, and has none to turn off. */
+        /* Not checked: a kernel without transparent huge pages refuses, and has none to avoid. */
         (void)dxi_memory_os->advise(region->address, region->size_bytes,
                                     pages == DX_PAGES_TRANSPARENT ? MADV_HUGEPAGE
                                                                   : MADV_NOHUGEPAGE);

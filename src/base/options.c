@@ -1,6 +1,6 @@
 /* options.c - the checks of options, each with its sentence.
  *
- * INVARIANT: a sentence names the field as the caller wrote it, the value found, and the whole rule.
+ * INVARIANT: a sentence names the field as the caller wrote it, the value found and the whole rule.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -132,7 +132,7 @@ int32_t dx_cpu_current(void)
     return sched_getcpu();
 }
 
-/* The kernel's mask has the layout of our words: bit c of an array of 64-bit little-endian words. */
+/* The kernel's mask has the layout of our words: bit c of an array of 64-bit words. */
 int dx_cpu_allowed(dx_cpu_set_t *set_out, dx_error_t *error)
 {
     *set_out = (dx_cpu_set_t){0};

@@ -1,0 +1,43 @@
+/* base/log_line.h - how one log line is put together, apart from where it goes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DXI_BASE_LOG_LINE_H
+#define DXI_BASE_LOG_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "disruptorx/log.h"
+#include "disruptorx/platform.h"
+
+/* "2026-01-31T09:30:00.123456789Z" and its NUL. */
+#define DXI_TIMESTAMP_BYTES 31
+
+/* Everything a line says. */
+typedef struct dxi_log_record {
+    const dx_log_site_t *site;
+    int64_t realtime_ns; /* since 1970, not negative */
+    int64_t suppressed;  /* lines of this site left out before this one */
+    int32_t thread_id;
+    const char *message;
+} dxi_log_record_t;
+
+/* Writes RFC 3339 in UTC, for the years 1970 to 2261.
+ * Threads: any. */
+void dxi_timestamp_format(int64_t realtime_ns, char text_out[DXI_TIMESTAMP_BYTES]);
+
+/* Writes the line with its newline and a NUL. A message that does not fit is cut between two
+ * characters and marked "..."; what follows it in the line is always there. Returns the length,
+ * which is below DX_LOG_LINE_BYTES_MAX.
+ * Threads: any. */
+size_t dxi_log_line(dx_log_format_t format, const dxi_log_record_t *record,
+                    char line_out[DX_LOG_LINE_BYTES_MAX]);
+
+/* The length of the UTF-8 character at `text`, 1 to 4, of at most `bytes` bytes; 0 when there is
+ * none: a stray byte, a cut, an overlong form, a surrogate, or beyond U+10FFFF.
+ * Threads: any. */
+size_t dxi_utf8_length(const char *text, size_t bytes);
+
+#endif
