@@ -344,7 +344,8 @@ static bool driver_verified(const driver_scenario_t *scenario)
     return !scenario->competing || sum == expected;
 }
 
-static bool driver_run(const driver_scenario_t *scenario, uint64_t events, peer_result_t *result_out)
+static bool driver_run(const driver_scenario_t *scenario, uint64_t events,
+                       peer_result_t *result_out)
 {
     const peer_options_t *const o = driver.options;
     const uint64_t unit = (uint64_t)o->batch * driver.producers * driver.consumers;

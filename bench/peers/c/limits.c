@@ -35,13 +35,13 @@
 #define LINE _Alignas(PEER_FALSE_SHARING_BYTES)
 #define DISTANCE 32
 #define IDLE_POLLS 8
-#define STAMP_RELEASE_EVERY 64    /* stamped-slot: the consumer returns slots in groups */
-#define SLEEP_PACE_NS 100000      /* futex: long enough for the consumer to be asleep */
+#define STAMP_RELEASE_EVERY 64 /* stamped-slot: the consumer returns slots in groups */
+#define SLEEP_PACE_NS 100000   /* futex: long enough for the consumer to be asleep */
 
 typedef struct ring {
     LINE uint64_t capacity;
     uint64_t *slots;
-    LINE uint64_t consumed_cache; /* producer's */
+    LINE uint64_t consumed_cache;  /* producer's */
     LINE uint64_t published_cache; /* consumer's */
     LINE _Atomic uint64_t published;
     LINE _Atomic uint64_t consumed;
@@ -340,8 +340,7 @@ static const limit_t *limit_find(const peer_options_t *options)
     for (uint32_t i = 0; i < sizeof limit_table / sizeof limit_table[0]; i++) {
         const limit_t *const limit = &limit_table[i];
         if (options->variant != NULL && strcmp(options->variant, limit->variant) == 0 &&
-            peer_scenario_is(options, limit->scenario) &&
-            (options->batch == 1 || limit->batches)) {
+            peer_scenario_is(options, limit->scenario) && (options->batch == 1 || limit->batches)) {
             return limit;
         }
     }

@@ -69,8 +69,13 @@ static peer_wait_t wait_parse(const char *text)
 void peer_options_parse(int argc, char **argv, peer_options_t *options_out)
 {
     peer_options_t *const o = options_out;
-    *o = (peer_options_t){.scenario = "1p1c", .wait_name = "busy-spin", .events = 1000000,
-                          .warmup = 100000, .batch = 1, .event_bytes = 8, .capacity = 65536};
+    *o = (peer_options_t){.scenario = "1p1c",
+                          .wait_name = "busy-spin",
+                          .events = 1000000,
+                          .warmup = 100000,
+                          .batch = 1,
+                          .event_bytes = 8,
+                          .capacity = 65536};
     for (int i = 1; i < argc; i += 2) {
         const char *const name = argv[i];
         if (i + 1 == argc) {
@@ -127,8 +132,8 @@ void peer_fail(const char *sentence)
 
 void *peer_allocate(uint64_t bytes)
 {
-    const uint64_t rounded =
-        (bytes + PEER_FALSE_SHARING_BYTES - 1) / PEER_FALSE_SHARING_BYTES * PEER_FALSE_SHARING_BYTES;
+    const uint64_t rounded = (bytes + PEER_FALSE_SHARING_BYTES - 1) / PEER_FALSE_SHARING_BYTES *
+                             PEER_FALSE_SHARING_BYTES;
     void *const memory = aligned_alloc(PEER_FALSE_SHARING_BYTES, rounded);
     if (memory == NULL) {
         peer_fail("out of memory");
@@ -278,8 +283,7 @@ int peer_report(const peer_options_t *options, const char *peer, const peer_resu
     printf(",\"seconds\":%.6f,\"events_per_second\":%.0f", result->seconds,
            (double)result->events / result->seconds);
     if (result->batches != 0) {
-        printf(",\"average_batch\":%.2f",
-               (double)result->handled / (double)result->batches);
+        printf(",\"average_batch\":%.2f", (double)result->handled / (double)result->batches);
     }
     if (result->latency != NULL) {
         latency_print(result->latency);

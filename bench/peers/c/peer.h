@@ -9,9 +9,9 @@
 #ifndef PEER_H
 #define PEER_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sched.h>
 #include <time.h>
 
 #ifdef __cplusplus
@@ -26,10 +26,20 @@ extern "C" {
 /* Two lines of 64 bytes: neighbouring lines are fetched in pairs. */
 #define PEER_FALSE_SHARING_BYTES 128
 
-enum peer_exit { PEER_EXIT_OK = 0, PEER_EXIT_WRONG = 1, PEER_EXIT_USAGE = 2, PEER_EXIT_UNSUPPORTED = 3 };
+enum peer_exit {
+    PEER_EXIT_OK = 0,
+    PEER_EXIT_WRONG = 1,
+    PEER_EXIT_USAGE = 2,
+    PEER_EXIT_UNSUPPORTED = 3
+};
 
 /* What a thread does when the queue is empty or full. A queue that blocks ignores it. */
-typedef enum peer_wait { PEER_WAIT_BUSY_SPIN, PEER_WAIT_BUSY_SPIN_HINT, PEER_WAIT_YIELDING, PEER_WAIT_BLOCKING } peer_wait_t;
+typedef enum peer_wait {
+    PEER_WAIT_BUSY_SPIN,
+    PEER_WAIT_BUSY_SPIN_HINT,
+    PEER_WAIT_YIELDING,
+    PEER_WAIT_BLOCKING
+} peer_wait_t;
 
 typedef struct peer_options {
     const char *scenario;

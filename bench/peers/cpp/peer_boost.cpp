@@ -19,7 +19,8 @@
 #define QUEUE_BLOCKS 0
 #define QUEUE_SHARED 0
 
-using queue_t = boost::lockfree::spsc_queue<uint64_t, boost::lockfree::capacity<PEER_BOOST_CAPACITY>>;
+using queue_t =
+    boost::lockfree::spsc_queue<uint64_t, boost::lockfree::capacity<PEER_BOOST_CAPACITY>>;
 
 static queue_t *queue_create(uint32_t capacity)
 {

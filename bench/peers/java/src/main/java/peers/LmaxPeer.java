@@ -162,7 +162,8 @@ final class LmaxPeer implements Peer {
     }
 
     /** A consumer behind the given sequences (none: behind the producer). */
-    private Sequence consumer(RingBuffer<Event> ring, EventHandler<Event> handler, Sequence... after) {
+    private Sequence consumer(RingBuffer<Event> ring, EventHandler<Event> handler,
+            Sequence... after) {
         final BatchEventProcessor<Event> processor =
                 new BatchEventProcessorBuilder().build(ring, ring.newBarrier(after), handler);
         processors.add(processor);

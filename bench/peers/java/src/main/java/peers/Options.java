@@ -52,7 +52,7 @@ final class Options {
         return o;
     }
 
-    /** Prints the protocol's "unsupported" line and ends the process; the throw is for the reader. */
+    /** Prints the protocol's "unsupported" line and ends the process: nothing is returned. */
     static IllegalStateException unsupported() {
         System.out.println("{\"unsupported\":true}");
         System.exit(EXIT_UNSUPPORTED);

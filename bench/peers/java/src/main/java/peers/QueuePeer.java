@@ -155,7 +155,8 @@ final class QueuePeer implements Peer {
                 + Peer.expectedSum(share % VALUES));
     }
 
-    private Outcome measure(List<Runnable> bodies, int producers, long events, CountDownLatch done) {
+    private Outcome measure(List<Runnable> bodies, int producers, long events,
+            CountDownLatch done) {
         final Threads threads = new Threads(options);
         bodies.forEach(threads::add);
         final Outcome outcome = new Outcome();

@@ -70,7 +70,8 @@ final class Threads {
         try {
             final String thread =
                     Files.readSymbolicLink(Path.of("/proc/thread-self")).getFileName().toString();
-            final Process taskset = new ProcessBuilder("taskset", "-pc", Integer.toString(cpu), thread)
+            final String list = Integer.toString(cpu);
+            final Process taskset = new ProcessBuilder("taskset", "-pc", list, thread)
                     .redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
             if (taskset.waitFor() != 0) {
                 throw new IOException("taskset failed");
