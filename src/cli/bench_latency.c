@@ -1,0 +1,290 @@
+/* cli/bench_latency.c - scenarios that time single events, and the one in which nothing happens.
+ *
+ *     pingpong            two rings, two threads that wait on each other: the round trip
+ *     one-way             one event each `pace`, from the moment it was DUE to its handler: an event
+ *                         that the producer sent late counts as late (no coordinated omission)
+ *     pipeline3-latency   one event each `pace` through three stages, from its publication to the
+ *                         last stage, divided by three: the mean hop, as LMAX measures it
+ *     wakeup              the consumer sleeps in the kernel when the event comes
+ *     futex               the same with a word and the two futex calls and no ring: what the system
+ *                         itself takes to wake a thread
+ *     idle                CPU time of the process while a consumer waits and nothing is published
+ *
+ * Times are of dx_clock_ns(), one reading at each end.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "cli/bench_event.h"
+#include "cli/bench_run.h"
+
+#define SPINS_BEFORE_YIELD 20000u
+#define IDLE_SETTLE_MS 20
+
+/* A word that is a value (pingpong) or a time in nanoseconds. */
+typedef struct stamp {
+    int64_t value;
+} stamp_t;
+
+/* Spins: a sleep would let the core cool down, and wake up tens of microseconds late. */
+static void pace_until(int64_t deadline_ns)
+{
+    while (dx_clock_ns() < deadline_ns) {
+        dx_cpu_relax();
+    }
+}
+
+static int publish_value(dx_producer_t *producer, int64_t value)
+{
+    const int64_t sequence = dx_producer_claim(producer);
+    if (DX_UNLIKELY(sequence < 0)) {
+        return (int)sequence;
+    }
+    DX_PRODUCER_EVENT(producer, sequence, stamp_t)->value = value;
+    return dx_producer_publish(producer, sequence);
+}
+
+/* The value of the next event, or a negative code. */
+static int64_t take_value(dx_consumer_t *consumer)
+{
+    const int64_t last = dx_consumer_wait(consumer);
+    if (DX_UNLIKELY(last < 0)) {
+        return last;
+    }
+    const int64_t sequence = consumer->next;
+    const int64_t value = DX_CONSUMER_EVENT(consumer, sequence, stamp_t)->value;
+    dx_consumer_release(consumer, sequence);
+    return value;
+}
+
+/* Ping-pong ----------------------------------------------------------------------------------- */
+
+int dxi_bench_pingpong_open(dxi_bench_run_t *run, dx_error_t *error)
+{
+    int result = DX_OK;
+    for (uint32_t i = 0; i < 2 && result == DX_OK; i++) {
+        result = dxi_bench_ring_open(run, i, i, 1, error);
+        if (result == DX_OK) {
+            result = dxi_bench_consumer_open(run, i, error);
+        }
+    }
+    return result;
+}
+
+static int ping(dxi_bench_run_t *run)
+{
+    dxi_bench_tally_t *const tally = &run->tallies[0];
+    const int64_t pace_ns = run->params->pace_ns;
+    for (int64_t i = 1; i <= (int64_t)run->events; i++) {
+        const int64_t from_ns = dx_clock_ns();
+        const int result = publish_value(&run->producers[0], i);
+        if (DX_UNLIKELY(result != DX_OK)) {
+            return result;
+        }
+        const int64_t value = take_value(&run->consumers[1]);
+        const int64_t to_ns = dx_clock_ns();
+        if (DX_UNLIKELY(value < 0)) {
+            return (int)value;
+        }
+        tally->sum += (uint64_t)value;
+        if (pace_ns == 0) {
+            dx_histogram_record(run->latency, to_ns - from_ns);
+        } else {
+            dx_histogram_record_corrected(run->latency, to_ns - from_ns, pace_ns);
+            pace_until(to_ns + pace_ns);
+        }
+    }
+    tally->events = run->events;
+    return DX_OK;
+}
+
+static int pong(dxi_bench_run_t *run)
+{
+    for (uint64_t i = 0; i < run->events; i++) {
+        const int64_t value = take_value(&run->consumers[0]);
+        const int result = value < 0 ? (int)value : publish_value(&run->producers[1], value);
+        if (DX_UNLIKELY(result != DX_OK)) {
+            return result;
+        }
+    }
+    return DX_OK;
+}
+
+int dxi_bench_pingpong_thread(dxi_bench_run_t *run, uint32_t index)
+{
+    return index == 0 ? ping(run) : pong(run);
+}
+
+/* Stamped events ------------------------------------------------------------------------------ */
+
+static int on_stamp(void *context, void *event, int64_t sequence, bool end_of_batch)
+{
+    dxi_bench_tally_t *const tally = context;
+    const int64_t stamp = ((const stamp_t *)event)->value;
+    if (tally->latency != NULL) {
+        const int64_t hops =
+            tally->run->scenario->shape == DXI_BENCH_PIPELINE ? tally->run->consumer_count : 1;
+        dx_histogram_record(tally->latency, (dx_clock_ns() - stamp) / hops);
+        /* RELEASE, pairs with the acquire in acknowledge_wait(), so that the producer's next time
+         * stamp is younger than this reading of the clock. */
+        dx_store_release(&tally->run->acknowledged, (int64_t)tally->events + 1);
+    }
+    tally->sum += (uint64_t)stamp;
+    tally->events++;
+    if (end_of_batch) {
+        dxi_bench_batch_end(tally, sequence);
+    }
+    return DX_HANDLER_CONTINUE;
+}
+
+int dxi_bench_stamped_open(dxi_bench_run_t *run, dx_error_t *error)
+{
+    dx_handler_t handlers[DXI_BENCH_CONSUMERS_MAX] = {0};
+    for (uint32_t i = 0; i < run->consumer_count; i++) {
+        handlers[i].context = &run->tallies[i];
+        handlers[i].on_event = on_stamp;
+    }
+    run->tallies[run->consumer_count - 1].latency = run->latency;
+    return dxi_bench_graph_build(run, handlers, error);
+}
+
+int dxi_bench_paced_thread(dxi_bench_run_t *run, uint32_t index)
+{
+    const bool from_due_time = run->scenario->shape == DXI_BENCH_PARALLEL;
+    int64_t due_ns = dx_clock_ns();
+    run->stamp_sum = 0;
+    (void)index;
+    for (uint64_t i = 0; i < run->events; i++) {
+        due_ns += run->params->pace_ns;
+        pace_until(due_ns);
+        const int64_t stamp = from_due_time ? due_ns : dx_clock_ns();
+        const int result = publish_value(&run->producers[0], stamp);
+        if (DX_UNLIKELY(result != DX_OK)) {
+            return result;
+        }
+        run->stamp_sum += (uint64_t)stamp;
+    }
+    return DX_OK;
+}
+
+/* Waits until the consumer has handled `count` events of this phase. */
+static int acknowledge_wait(dxi_bench_run_t *run, int64_t count)
+{
+    for (uint32_t spins = 0; dx_load_acquire(&run->acknowledged) != count;) {
+        if (++spins < SPINS_BEFORE_YIELD) {
+            dx_cpu_relax();
+        } else if (dxi_bench_is_failed(run)) {
+            return DX_ECANCELLED;
+        } else {
+            (void)sched_yield();
+        }
+    }
+    return DX_OK;
+}
+
+int dxi_bench_wakeup_thread(dxi_bench_run_t *run, uint32_t index)
+{
+    run->stamp_sum = 0;
+    (void)index;
+    for (uint64_t i = 0; i < run->events; i++) {
+        int result = acknowledge_wait(run, (int64_t)i);
+        pace_until(dx_clock_ns() + run->params->pace_ns);
+        const int64_t stamp = dx_clock_ns();
+        result = result == DX_OK ? publish_value(&run->producers[0], stamp) : result;
+        if (DX_UNLIKELY(result != DX_OK)) {
+            return result;
+        }
+        run->stamp_sum += (uint64_t)stamp;
+    }
+    return DX_OK;
+}
+
+/* A bare futex -------------------------------------------------------------------------------- */
+
+int dxi_bench_futex_open(dxi_bench_run_t *run, dx_error_t *error)
+{
+    (void)run;
+    (void)error;
+    return DX_OK;
+}
+
+static int futex_wake_each(dxi_bench_run_t *run)
+{
+    run->stamp_sum = 0;
+    for (uint64_t i = 0; i < run->events; i++) {
+        const int result = acknowledge_wait(run, (int64_t)i);
+        if (result != DX_OK) {
+            return result;
+        }
+        pace_until(dx_clock_ns() + run->params->pace_ns);
+        const int64_t stamp = dx_clock_ns();
+        run->futex_stamp = (uint64_t)stamp;
+        /* RELEASE, pairs with the acquire in futex_sleep_each(): the stamp is visible with it. */
+        dx_store32_release(&run->futex_word, (int32_t)(i + 1));
+        (void)syscall(SYS_futex, &run->futex_word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+        run->stamp_sum += (uint64_t)stamp;
+    }
+    return DX_OK;
+}
+
+static int futex_sleep_each(dxi_bench_run_t *run)
+{
+    dxi_bench_tally_t *const tally = &run->tallies[0];
+    for (uint64_t i = 0; i < run->events; i++) {
+        while (dx_load32_acquire(&run->futex_word) == (int32_t)i) {
+            (void)syscall(SYS_futex, &run->futex_word, FUTEX_WAIT_PRIVATE, (int32_t)i, NULL, NULL,
+                          0);
+        }
+        dx_histogram_record(run->latency, dx_clock_ns() - (int64_t)run->futex_stamp);
+        tally->sum += run->futex_stamp;
+        dx_store_release(&run->acknowledged, (int64_t)i + 1);
+    }
+    tally->events = run->events;
+    return DX_OK;
+}
+
+int dxi_bench_futex_thread(dxi_bench_run_t *run, uint32_t index)
+{
+    return index == 0 ? futex_wake_each(run) : futex_sleep_each(run);
+}
+
+/* Idle ---------------------------------------------------------------------------------------- */
+
+static void sleep_ms(int64_t ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) != 0) {
+    }
+}
+
+static int64_t process_cpu_ns(void)
+{
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return ((int64_t)usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * DX_NS_PER_S +
+           ((int64_t)usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * DX_NS_PER_US;
+}
+
+/* Sleeps while the consumer has nothing to do, then publishes one event to prove that it still
+ * listens. The event is outside of the measured time. */
+int dxi_bench_idle_thread(dxi_bench_run_t *run, uint32_t index)
+{
+    if (run->measured) {
+        sleep_ms(IDLE_SETTLE_MS);
+        const int64_t cpu_ns = process_cpu_ns();
+        const int64_t from_ns = dx_clock_ns();
+        sleep_ms((int64_t)run->params->events);
+        run->cpu_percent =
+            100.0 * (double)(process_cpu_ns() - cpu_ns) / (double)(dx_clock_ns() - from_ns);
+    }
+    uint64_t first = 0;
+    const uint64_t count = dxi_bench_share(run, index, &first);
+    return dxi_bench_loops_find(8)->produce(&run->producers[0], first, count, 1);
+}
