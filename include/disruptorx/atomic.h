@@ -54,6 +54,15 @@ DX_INLINE int64_t dx_fetch_add_acq_rel(dx_atomic64_t *a, int64_t delta)
 {
     return __atomic_fetch_add(&a->word, delta, __ATOMIC_ACQ_REL);
 }
+/* Each returns the value that stood there before. */
+DX_INLINE int64_t dx_fetch_or_acq_rel(dx_atomic64_t *a, int64_t bits)
+{
+    return __atomic_fetch_or(&a->word, bits, __ATOMIC_ACQ_REL);
+}
+DX_INLINE int64_t dx_fetch_and_acq_rel(dx_atomic64_t *a, int64_t bits)
+{
+    return __atomic_fetch_and(&a->word, bits, __ATOMIC_ACQ_REL);
+}
 /* On failure `*expected` receives the value found. Strong: it fails only when the value differs. */
 DX_INLINE bool dx_compare_exchange_acq_rel(dx_atomic64_t *a, int64_t *expected, int64_t desired)
 {
@@ -84,6 +93,14 @@ DX_INLINE int32_t dx_exchange32_acq_rel(dx_atomic32_t *a, int32_t value)
 DX_INLINE int32_t dx_fetch_add32_acq_rel(dx_atomic32_t *a, int32_t delta)
 {
     return __atomic_fetch_add(&a->word, delta, __ATOMIC_ACQ_REL);
+}
+DX_INLINE int32_t dx_fetch_or32_acq_rel(dx_atomic32_t *a, int32_t bits)
+{
+    return __atomic_fetch_or(&a->word, bits, __ATOMIC_ACQ_REL);
+}
+DX_INLINE int32_t dx_fetch_and32_acq_rel(dx_atomic32_t *a, int32_t bits)
+{
+    return __atomic_fetch_and(&a->word, bits, __ATOMIC_ACQ_REL);
 }
 DX_INLINE bool dx_compare_exchange32_acq_rel(dx_atomic32_t *a, int32_t *expected, int32_t desired)
 {

@@ -61,6 +61,7 @@ typedef struct dx_producer {
     dx_ring_t *ring;
     dx_producer_entry_t *entry;
     dx_producer_options_t options;
+    int64_t spin_budget_ns; /* of the adaptive wait */
 } dx_producer_t;
 
 /* Opens a handle. `options` may be NULL.
@@ -70,7 +71,9 @@ typedef struct dx_producer {
 DX_API DX_NODISCARD int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring,
                                          const dx_producer_options_t *options, dx_error_t *error);
 
-/* Ends the handle. What it claimed and did not publish is aborted. Closing twice is allowed.
+/* Ends the handle. A single producer's unpublished claims are taken back. On a multi-producer ring
+ * every claim must have been published or aborted: consumers would wait for it. Closing twice is
+ * allowed.
  * Threads: producer. */
 DX_API void dx_producer_close(dx_producer_t *producer);
 

@@ -181,8 +181,7 @@ typedef struct dx_ring_block {
     dx_atomic64_t active; /* entries in use (mask) */
 
     /* Written by producers that go to sleep and consumers that wake them. */
-    DX_ISOLATED dx_atomic32_t space_epoch; /* the futex */
-    dx_atomic64_t space_want;              /* the lowest sequence a sleeping producer waits for */
+    DX_ISOLATED dx_atomic32_t space_epoch; /* the futex: it changes when a consumer moves on */
 } dx_ring_block_t;
 
 DX_INLINE dx_consumer_entry_t *dxi_block_consumers(const dx_ring_block_t *block)

@@ -1,0 +1,380 @@
+/* consumer.c - the consumer table: adding, removing and driving consumers.
+ *
+ * DESIGN
+ *
+ * A consumer is an entry of the table: its sequence, whom it follows (a mask of entries; none = the
+ * publication), whom to wake, its counters. The masks `active` and `gating` of the block name the
+ * entries in use and those that hold producers back: the ends of the graph.
+ *
+ * ADDING while producers run is a pair of Dekker again, without a cost to the producers. The adder
+ * enters the gating mask, passes the heavy fence, and only then reads where to start. A producer
+ * computes its limit from the mask. If it did not see the new bit, then its whole computation lies
+ * before the fence, so it was based on a publication no later than the start that the adder reads:
+ * its limit can't reach beyond start + slot_count.
+ *
+ * INVARIANTS
+ *
+ *   C1  gating = the active consumers that no active consumer follows; changed under the ring's lock,
+ *       adding bits before clearing those they stand for
+ *   C2  a consumer's sequence never passes what it follows
+ *   C3  a new consumer gets every event published after dx_consumer_open() returned, each once
+ *   C4  upstream masks form no cycle: a consumer can follow only entries that exist
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "base/options.h"
+#include "disruptorx/thread.h"
+#include "ring/ring_internal.h"
+
+/* Stamps looked at in one poll: the first event of a long run does not wait for the last. */
+#define OBSERVE_MAX 1024
+#define SPIN_BUDGET_START_NS INT64_C(5000)
+
+static _Thread_local dx_consumer_t *current_consumer;
+
+dx_consumer_t *dxi_current_consumer(void)
+{
+    return current_consumer;
+}
+
+void dxi_set_current_consumer(dx_consumer_t *consumer)
+{
+    current_consumer = consumer;
+}
+
+/* ------------------------------------------------------------------------------------ observing */
+
+int64_t dxi_consumer_observe(dx_consumer_t *consumer)
+{
+    if (consumer->stamps == NULL) {
+        const int64_t last = dxi_minimum(consumer->block, consumer->upstream);
+        return last >= consumer->next ? last : consumer->next - 1;
+    }
+    /* What was seen readable stays readable until we release it: go on from there. */
+    int64_t last = consumer->available;
+    last = last >= consumer->next ? last : consumer->next - 1;
+    const int64_t end = consumer->next + OBSERVE_MAX - 1;
+    while (last < end) {
+        const int64_t sequence = last + 1;
+        /* ACQUIRE, pairs with (S) in dx_producer_publish_range(). Equality is enough: the slot can't
+         * be published again before we have released it. */
+        if (dx_load32_acquire(&consumer->stamps[sequence & consumer->mask]) !=
+            (int32_t)(sequence >> consumer->slot_shift)) {
+            break;
+        }
+        last = sequence;
+    }
+    consumer->available = last;
+    return last;
+}
+
+bool dxi_consumer_hidden(const dx_consumer_t *consumer, int64_t sequence)
+{
+    /* Events published before it was added, that only pass through: see start_place(). */
+    if (sequence <= dx_load_relaxed(&consumer->entry->start_sequence)) {
+        return true;
+    }
+    const int64_t bits = dxi_mark_bits(consumer->block, sequence);
+    return (bits & (DXI_MARK_VOID | consumer->skip_watch)) != 0;
+}
+
+int dx_consumer_skip(dx_consumer_t *consumer, int64_t sequence)
+{
+    if (consumer->entry->skip_bit == 0) {
+        return DX_ESTATE;
+    }
+    if (sequence < consumer->next || dx_consumer_poll(consumer) < sequence) {
+        return DX_EINVAL;
+    }
+    dxi_mark(consumer->block, sequence, consumer->entry->skip_bit);
+    return DX_OK;
+}
+
+/* ------------------------------------------------------------------------------ open and close */
+
+static int options_validate(const dx_ring_t *ring, const dx_consumer_options_t *options,
+                            dx_error_t *error)
+{
+    if (options->name != NULL && strlen(options->name) > DX_RING_NAME_MAX) {
+        return dxi_fail(error, DX_EINVAL, "name has %zu bytes, must have at most %u",
+                        strlen(options->name), DX_RING_NAME_MAX);
+    }
+    if ((unsigned)options->start > DX_START_OLDEST) {
+        return dxi_fail(error, DX_EINVAL, "start is %d, must be DX_START_CURSOR or DX_START_OLDEST",
+                        (int)options->start);
+    }
+    const uint64_t unknown = options->upstream & ~(uint64_t)dx_load_acquire(&ring->block->active);
+    if (unknown != 0) {
+        return dxi_fail(error, DX_ENOTFOUND, "upstream names consumer %d, which does not exist",
+                        __builtin_ctzll(unknown));
+    }
+    const int code = dxi_options_reserved(error, options->reserved,
+                                          sizeof(options->reserved) / sizeof(uint64_t));
+    return code != DX_OK ? code : dx_wait_options_check(&options->wait, error);
+}
+
+/* The lowest free entry, or -1. */
+static int entry_find(const dx_ring_block_t *block)
+{
+    const uint64_t all = (UINT64_C(1) << block->consumers_max) - 1;
+    const uint64_t free_mask = all & ~(uint64_t)dx_load_relaxed(&block->active);
+    return free_mask != 0 ? __builtin_ctzll(free_mask) : -1;
+}
+
+/* A bit of marks that no active consumer uses, or 0. */
+static int64_t skip_bit_find(const dx_ring_block_t *block)
+{
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    int64_t used = 0;
+    for (uint64_t rest = (uint64_t)dx_load_relaxed(&block->active); rest != 0; rest &= rest - 1) {
+        used |= entries[__builtin_ctzll(rest)].skip_bit;
+    }
+    const int64_t free_bits = DXI_MARK_SKIPS & ~used;
+    return free_bits & -free_bits;
+}
+
+/* The skip bits of everybody upstream: what hides an event from who follows `upstream`. */
+static int64_t skip_watch_of(const dx_ring_block_t *block, uint64_t upstream)
+{
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    int64_t watch = 0;
+    for (uint64_t rest = dxi_upstream_closure(block, upstream); rest != 0; rest &= rest - 1) {
+        watch |= entries[__builtin_ctzll(rest)].skip_bit;
+    }
+    return watch;
+}
+
+/* Where a new consumer stands (`*sequence_out`) and from where on it is given events
+ * (`*start_out` + 1). The two differ when what it follows is still behind the publication: it must not
+ * pass that (C2), but the events in between are not its own (C3). They are hidden from it. */
+static void start_place(dx_ring_block_t *block, const dx_consumer_options_t *options,
+                        uint64_t others, int64_t *sequence_out, int64_t *start_out)
+{
+    const int64_t published = dxi_published(block);
+    int64_t start = published;
+    if (options->start == DX_START_OLDEST && others != 0) {
+        const int64_t oldest = dxi_minimum(block, others);
+        start = oldest < published ? oldest : published;
+    }
+    const int64_t upstream = dxi_minimum(block, options->upstream);
+    *start_out = start;
+    *sequence_out = start < upstream ? start : upstream;
+    if (*sequence_out < start) {
+        int64_t last = dx_load_relaxed(&block->marks_last); /* sends readers to the slow look */
+        while (last < start && !dx_compare_exchange_acq_rel(&block->marks_last, &last, start)) {
+        }
+    }
+}
+
+static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *options,
+                       int64_t fence)
+{
+    const char *name = options->name != NULL ? options->name : "consumer";
+    memset(entry, 0, sizeof(*entry));
+    memcpy(entry->name, name, strlen(name));
+    entry->kind = DX_CONSUMER_POLLER;
+    entry->wait_kind = (int32_t)options->wait.kind;
+    dx_store_relaxed(&entry->waiters, fence);
+    dx_store_relaxed(&entry->upstream, (int64_t)options->upstream);
+    dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
+    dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
+}
+
+void dxi_consumer_bind(dx_consumer_t *consumer)
+{
+    dx_ring_block_t *block = consumer->block;
+    dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    const uint64_t upstream = (uint64_t)dx_load_acquire(&consumer->entry->upstream);
+
+    consumer->upstream = upstream;
+    consumer->stamps = NULL;
+    consumer->source = NULL;
+    if (upstream == 0) {
+        if (block->mode == DX_RING_SINGLE) {
+            consumer->source = &block->cursor;
+        } else {
+            consumer->stamps = dxi_block_stamps(block);
+        }
+    } else if ((upstream & (upstream - 1)) == 0) {
+        consumer->source = &entries[__builtin_ctzll(upstream)].sequence;
+    }
+    consumer->skip_watch = skip_watch_of(block, upstream);
+    dx_store_relaxed(&consumer->entry->skip_watch, consumer->skip_watch);
+}
+
+static void handle_init(dx_consumer_t *consumer, dx_ring_t *ring, int32_t index,
+                        const dx_consumer_options_t *options, int64_t start)
+{
+    dx_ring_block_t *block = ring->block;
+    memset(consumer, 0, sizeof(*consumer));
+    consumer->next = start + 1;
+    consumer->available = start;
+    consumer->slots = dxi_block_slots(block);
+    consumer->mask = (int64_t)block->slot_count - 1;
+    consumer->block = block;
+    consumer->entry = &dxi_block_consumers(block)[index];
+    consumer->marks = dxi_block_marks(block);
+    consumer->slot_bytes = block->slot_bytes;
+    consumer->slot_shift = block->slot_shift;
+    consumer->index = index;
+    consumer->ring = ring;
+    consumer->wait = options->wait;
+    dxi_wait_options_resolve(&consumer->wait);
+    consumer->spin_budget_ns = SPIN_BUDGET_START_NS;
+    consumer->follow_slots = consumer->wait.follow_slots;
+    /* Following leaves at least half of the ring to the producer. */
+    const int32_t half = (int32_t)(block->slot_count / 2);
+    consumer->follow_slots = consumer->follow_slots < half ? consumer->follow_slots : half;
+    dxi_consumer_bind(consumer);
+}
+
+static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
+                       const dx_consumer_options_t *options, dx_error_t *error)
+{
+    dx_ring_block_t *block = ring->block;
+    const int code = options_validate(ring, options, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    const int index = entry_find(block);
+    if (index < 0) {
+        return dxi_fail(error, DX_ELIMIT,
+                        "ring '%s' has %u consumers, the most it was made for (consumers_max)",
+                        block->name, block->consumers_max);
+    }
+    const int64_t skip_bit = options->may_skip ? skip_bit_find(block) : 0;
+    if (options->may_skip && skip_bit == 0) {
+        return dxi_fail(error, DX_ELIMIT, "ring '%s' has %u consumers that may skip, the most",
+                        block->name, DX_RING_SKIPPERS_MAX);
+    }
+    const uint64_t others = (uint64_t)dx_load_relaxed(&block->gating);
+    dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
+    const int64_t fence = dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE;
+    entry_init(entry, options, fence);
+    entry->skip_bit = skip_bit;
+    /* First as slow as the slowest, so that no limit passes us while we look for our place. */
+    dx_store_relaxed(&entry->sequence, dxi_gating_minimum(block));
+    dx_store32_release(&entry->state, DX_CONSUMER_ADDED);
+    const int64_t bit = INT64_C(1) << index;
+    (void)dx_fetch_or_acq_rel(&block->active, bit);
+    (void)dx_fetch_or_acq_rel(&block->gating, bit);
+    dxi_point("open:before-fence");
+    dxi_heavy_fence();
+    dxi_point("open:before-start");
+    int64_t sequence = 0;
+    int64_t start = 0;
+    start_place(block, options, others, &sequence, &start);
+    dx_store_relaxed(&entry->start_sequence, start);
+    dx_store_release(&entry->sequence, sequence);
+    (void)dx_fetch_and_acq_rel(&block->gating, ~(int64_t)options->upstream); /* C1 */
+    handle_init(consumer, ring, index, options, sequence);
+    return DX_OK;
+}
+
+int dx_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring, const dx_consumer_options_t *options,
+                     dx_error_t *error)
+{
+    static const dx_consumer_options_t defaults;
+    memset(consumer, 0, sizeof(*consumer));
+    pthread_mutex_lock(&ring->lock);
+    const int code = open_locked(consumer, ring, options != NULL ? options : &defaults, error);
+    pthread_mutex_unlock(&ring->lock);
+    return code;
+}
+
+void dx_consumer_close(dx_consumer_t *consumer)
+{
+    if (consumer->entry == NULL) {
+        return;
+    }
+    dx_ring_t *ring = consumer->ring;
+    dx_ring_block_t *block = ring->block;
+    dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    const uint64_t self = UINT64_C(1) << consumer->index;
+
+    pthread_mutex_lock(&ring->lock);
+    /* Those behind us follow what we followed. */
+    uint64_t followed = 0;
+    for (uint64_t rest = (uint64_t)dx_load_relaxed(&block->active) & ~self; rest != 0;
+         rest &= rest - 1) {
+        dx_consumer_entry_t *entry = &entries[__builtin_ctzll(rest)];
+        uint64_t upstream = (uint64_t)dx_load_relaxed(&entry->upstream);
+        if ((upstream & self) != 0) {
+            upstream = (upstream & ~self) | consumer->upstream;
+            dx_store_release(&entry->upstream, (int64_t)upstream);
+        }
+        followed |= upstream;
+    }
+    (void)dx_fetch_or_acq_rel(&block->gating, (int64_t)(consumer->upstream & ~followed)); /* C1 */
+    (void)dx_fetch_and_acq_rel(&block->gating, (int64_t)~self);
+    (void)dx_fetch_and_acq_rel(&block->active, (int64_t)~self);
+    dx_store32_release(&consumer->entry->state, DX_CONSUMER_FREE);
+    dxi_heavy_fence();
+    dxi_wake_followers(block, consumer->index);
+    pthread_mutex_unlock(&ring->lock);
+    consumer->entry = NULL;
+}
+
+void dx_consumer_fail(dx_consumer_t *consumer, int code)
+{
+    dx_consumer_entry_t *entry = consumer->entry;
+    dx_store32_relaxed(&entry->failure, code < 0 ? code : DX_EFATAL);
+    dx_store32_release(&entry->state, DX_CONSUMER_FAILED);
+    dxi_heavy_fence();
+    dxi_wake_followers(consumer->block, consumer->index);
+}
+
+void dxi_consumer_control(const dx_ring_t *ring, int32_t index, int32_t flag)
+{
+    dx_consumer_entry_t *entry = &dxi_block_consumers(ring->block)[index];
+    (void)dx_fetch_or32_acq_rel(&entry->control, flag);
+    dxi_heavy_fence();
+    dxi_wake_consumer(entry, ring->block->shared != 0);
+}
+
+void dx_consumer_cancel(dx_consumer_t *consumer)
+{
+    dxi_consumer_control(consumer->ring, consumer->index, DXI_CONTROL_CANCEL);
+}
+
+/* ------------------------------------------------------------------------------------- draining */
+
+int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *context,
+                      int64_t limit)
+{
+    int64_t last = dx_consumer_poll(consumer);
+    if (last < consumer->next) {
+        return dxi_published(consumer->block) >= consumer->next ? DX_POLL_GATING : DX_POLL_IDLE;
+    }
+    if (limit > 0 && last - consumer->next >= limit) {
+        last = consumer->next + limit - 1;
+    }
+    dx_consumer_counters_t *counters = &consumer->entry->counters;
+    int64_t last_visible = last;
+    while (last_visible >= consumer->next && dx_consumer_is_hidden(consumer, last_visible)) {
+        last_visible--;
+    }
+    const int64_t first = consumer->next;
+    int64_t handled = 0;
+    int code = DX_OK;
+    int64_t sequence = first;
+    for (; sequence <= last_visible && code == DX_OK; sequence++) {
+        if (dx_consumer_is_hidden(consumer, sequence)) {
+            continue;
+        }
+        code = handler(context, dx_consumer_event(consumer, sequence), sequence,
+                       sequence == last_visible);
+        handled += code >= 0;
+    }
+    /* Stopped before the event that failed, or behind the last one handled. */
+    const int64_t done = code < 0 ? sequence - 2 : (code > 0 ? sequence - 1 : last);
+    dxi_count(&counters->events, handled);
+    dxi_count(&counters->batches, 1);
+    dxi_count(&counters->voids, done - first + 1 - handled);
+    dx_consumer_release(consumer, done);
+    return code < 0 ? code : DX_POLL_PROCESSING;
+}

@@ -1,0 +1,358 @@
+/* producer.c - the slow half of claiming: a full ring, several producers, giving up.
+ *
+ * DESIGN
+ *
+ * A claim may never pass the slowest gating consumer by more than slot_count. The handle remembers
+ * how far it may go (`limit`), so that it looks at the consumers only when that is used up: once per
+ * lap when they keep up.
+ *
+ * Several producers share block->claimed. Two ways to take from it:
+ *
+ *     fetch-add           one instruction, never fails, but can't be taken back. Only when at least
+ *                         `margin` sequences are free.
+ *     compare-and-swap    checks and takes in one step. Near a full ring, and for large batches.
+ *
+ * LMAX's fetch-add overshoots: producers take sequences whose slots are not free and then have to
+ * wait, whatever happens. Here the margin makes it impossible, and so every claim can be refused,
+ * timed, cancelled or dropped.
+ *
+ * INVARIANTS
+ *
+ *   I1  cursor <= claimed
+ *   I2  limit <= slowest gating sequence + slot_count, at any time after it was computed
+ *   I3  claimed <= slowest gating sequence + slot_count
+ *
+ * Proof of I3 for the fetch-add. A producer adds n <= fetch_add_max after a load that said
+ * claimed + margin <= limit. Let x be the first value of claimed above limit - margin. No load after
+ * that passes the test, so each of the at most producers_max handles has at most one addition left
+ * that an earlier load allowed: together they add at most producers_max * fetch_add_max = margin.
+ * With different limits in different handles the argument holds for the largest of them.
+ *
+ * The margin is at most a quarter of the ring; rings too small for that always compare and swap.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "base/options.h"
+#include "disruptorx/clock.h"
+#include "disruptorx/thread.h"
+#include "ring/ring_internal.h"
+
+#define PREFETCH_BYTES 512
+#define SPIN_BUDGET_START_NS INT64_C(5000)
+
+/* -------------------------------------------------------------------------------------- claiming */
+
+/* Looks at the consumers again. */
+static void refresh_limit(dx_producer_t *producer)
+{
+    dx_ring_block_t *block = producer->block;
+    producer->limit = dxi_gating_minimum(block) + (int64_t)block->slot_count;
+}
+
+/* Takes `count` sequences if there is room: the last of them, or DX_EAGAIN. */
+static int64_t claim_once(dx_producer_t *producer, int64_t count)
+{
+    dx_ring_block_t *block = producer->block;
+
+    if (producer->stamps == NULL) {
+        const int64_t last = producer->claimed + count;
+        if (last > producer->limit) {
+            refresh_limit(producer);
+        }
+        if (last > producer->limit) {
+            return DX_EAGAIN;
+        }
+        producer->claimed = last;
+        return last;
+    }
+
+    int64_t claimed = dx_load_relaxed(&block->claimed);
+    for (;;) {
+        const int64_t last = claimed + count;
+        if (last > producer->limit) {
+            refresh_limit(producer);
+        }
+        if (last > producer->limit) {
+            return DX_EAGAIN;
+        }
+        dxi_point("claim:before-swap");
+        if (dx_compare_exchange_acq_rel(&block->claimed, &claimed, last)) {
+            producer->claimed = last;
+            return last;
+        }
+        dx_cpu_relax(); /* another producer was faster: so somebody made progress */
+    }
+}
+
+/* The sequence that a claim of `count` would end with now. */
+static int64_t claim_target(const dx_producer_t *producer, int64_t count)
+{
+    return (producer->stamps == NULL ? producer->claimed
+                                     : dx_load_relaxed(&producer->block->claimed)) +
+           count;
+}
+
+/* True when waiting for room would be waiting for ourselves: for events that this very handle has
+ * claimed and not published, or for the consumer whose handler calls us. */
+static bool waits_for_itself(const dx_producer_t *producer, int64_t wrap)
+{
+    dx_ring_block_t *block = producer->block;
+    if (producer->stamps == NULL && wrap > dx_load_relaxed(&block->cursor)) {
+        return true;
+    }
+    const dx_consumer_t *current = dxi_current_consumer();
+    if (current == NULL || current->block != block) {
+        return false;
+    }
+    /* Every consumer that holds us back is the calling one or behind it. */
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    const uint64_t self = UINT64_C(1) << current->index;
+    for (uint64_t rest = (uint64_t)dx_load_acquire(&block->gating); rest != 0; rest &= rest - 1) {
+        const int index = __builtin_ctzll(rest);
+        if (dx_load_acquire(&entries[index].sequence) < wrap &&
+            (dxi_upstream_closure(block, UINT64_C(1) << index) & self) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why a claim that finds no room must not wait (any longer): DX_OK when it may. */
+static int claim_hopeless(dx_producer_t *producer, int64_t count)
+{
+    dx_ring_block_t *block = producer->block;
+    const int64_t wrap = claim_target(producer, count) - (int64_t)block->slot_count;
+
+    if (dx_load_relaxed(&block->signal) < 0) {
+        return DX_ECLOSED;
+    }
+    if (dx_load32_acquire(&producer->entry->cancel) != 0) {
+        dx_store32_relaxed(&producer->entry->cancel, 0);
+        return DX_ECANCELLED;
+    }
+    if (dxi_ended_before(block, (uint64_t)dx_load_acquire(&block->gating), wrap) != 0) {
+        return DX_ECONSUMER;
+    }
+    return waits_for_itself(producer, wrap) ? DX_EDEADLOCK : DX_OK;
+}
+
+static int64_t claim_wait(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
+{
+    dx_producer_entry_t *entry = producer->entry;
+    const dx_wait_options_t *wait = &producer->options.wait;
+    dxi_pause_t pause;
+    dxi_pause_begin(&pause, wait, &producer->spin_budget_ns, NULL);
+    dxi_count(&entry->waits, 1);
+    const int64_t started_ns = dx_clock_ns();
+
+    int64_t last = DX_EAGAIN;
+    while (last == DX_EAGAIN) {
+        const dxi_pause_action_t action = dxi_pause_step(&pause);
+        if (action != DXI_PAUSE_AGAIN || pause.steps % 16 == 1) {
+            const int code = claim_hopeless(producer, count);
+            if (code != DX_OK) {
+                last = code;
+                break;
+            }
+            int64_t rest_ns = -1;
+            if (timeout_ns >= 0) {
+                rest_ns = timeout_ns - (dx_clock_ns() - started_ns);
+                if (rest_ns <= 0) {
+                    last = claim_once(producer, count);
+                    last = last == DX_EAGAIN ? DX_ETIMEDOUT : last;
+                    break;
+                }
+            }
+            if (action != DXI_PAUSE_AGAIN) {
+                const bool sleeping =
+                    action == DXI_PAUSE_SLEEP && (rest_ns < 0 || wait->sleep_ns < rest_ns);
+                dxi_park_producer(producer, claim_target(producer, count),
+                                  sleeping ? wait->sleep_ns : rest_ns);
+            }
+        }
+        last = claim_once(producer, count);
+    }
+    dxi_pause_end(&pause);
+    dxi_count(&entry->wait_ns, dx_clock_ns() - started_ns);
+    return last;
+}
+
+static int64_t claim(dx_producer_t *producer, int64_t count, dx_full_policy_t policy,
+                     int64_t timeout_ns)
+{
+    dx_producer_entry_t *entry = producer->entry;
+    if (count < 1 || count > (int64_t)producer->block->slot_count) {
+        return DX_EINVAL;
+    }
+    if (dx_load_relaxed(&producer->block->signal) < 0) {
+        dxi_count(&entry->refusals, 1);
+        return DX_ECLOSED;
+    }
+    int64_t last = claim_once(producer, count);
+    if (last != DX_EAGAIN) {
+        return last;
+    }
+    if (policy == DX_FULL_WAIT) {
+        last = claim_wait(producer, count, timeout_ns);
+    } else if (policy == DX_FULL_DROP) {
+        dxi_count(&entry->drops, count);
+        return DX_EDROPPED;
+    }
+    if (last < 0) {
+        dxi_count(&entry->refusals, 1);
+    }
+    return last;
+}
+
+int64_t dxi_claim_slow(dx_producer_t *producer, int64_t count)
+{
+    return claim(producer, count, producer->options.full,
+                 dxi_wait_timeout_ns(&producer->options.wait));
+}
+
+int64_t dx_producer_try_claim_n(dx_producer_t *producer, int64_t count)
+{
+    return claim(producer, count, DX_FULL_FAIL, 0);
+}
+
+int64_t dx_producer_claim_timed(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
+{
+    return claim(producer, count, DX_FULL_WAIT, timeout_ns > 0 ? timeout_ns : 0);
+}
+
+int dx_producer_abort(dx_producer_t *producer, int64_t first, int64_t last)
+{
+    dx_ring_block_t *block = producer->block;
+    assert(first <= last);
+    dxi_count(&producer->entry->aborts, last - first + 1);
+    if (producer->stamps == NULL && last == producer->claimed) {
+        /* Nobody has seen it: the newest claim of the only producer can be taken back. */
+        producer->claimed = first - 1;
+        return dx_load_relaxed(&block->signal) < 0 ? DX_ECLOSED : DX_OK;
+    }
+    for (int64_t sequence = first; sequence <= last; sequence++) {
+        dxi_mark(block, sequence, DXI_MARK_VOID);
+    }
+    return dx_producer_publish_range(producer, first, last);
+}
+
+int64_t dx_producer_remaining(const dx_producer_t *producer)
+{
+    return dx_ring_remaining(producer->ring);
+}
+
+bool dx_producer_has_available(const dx_producer_t *producer, int64_t count)
+{
+    dx_ring_block_t *block = producer->block;
+    return count <= (int64_t)block->slot_count &&
+           claim_target(producer, count) <= dxi_gating_minimum(block) + (int64_t)block->slot_count;
+}
+
+/* ------------------------------------------------------------------------------- open and close */
+
+static int options_validate(const dx_producer_options_t *options, dx_error_t *error)
+{
+    if ((unsigned)options->full > DX_FULL_DROP) {
+        return dxi_fail(error, DX_EINVAL, "full is %d, must be DX_FULL_WAIT, FAIL or DROP",
+                        (int)options->full);
+    }
+    if (options->name != NULL && strlen(options->name) > DX_RING_NAME_MAX) {
+        return dxi_fail(error, DX_EINVAL, "name has %zu bytes, must have at most %u",
+                        strlen(options->name), DX_RING_NAME_MAX);
+    }
+    const int code = dxi_options_reserved(error, options->reserved,
+                                          sizeof(options->reserved) / sizeof(uint64_t));
+    return code != DX_OK ? code : dx_wait_options_check(&options->wait, error);
+}
+
+/* Takes a free entry of the table: its index, or DX_EBUSY, DX_ELIMIT. */
+static int entry_take(dx_ring_t *ring, dx_error_t *error)
+{
+    dx_ring_block_t *block = ring->block;
+    dx_producer_entry_t *entries = dxi_block_producers(block);
+    for (uint32_t i = 0; i < block->producers_max; i++) {
+        int32_t free_value = 0;
+        if (dx_compare_exchange32_acq_rel(&entries[i].in_use, &free_value, 1)) {
+            (void)dx_fetch_add32_acq_rel(&block->producers_open, 1);
+            return (int)i;
+        }
+    }
+    if (block->mode == DX_RING_SINGLE) {
+        return dxi_fail(error, DX_EBUSY,
+                        "ring '%s' is a single-producer ring and has its producer; close it first "
+                        "or make the ring with DX_RING_MULTI",
+                        block->name);
+    }
+    return dxi_fail(error, DX_ELIMIT, "ring '%s' has %u producers, the most it was made for",
+                    block->name, block->producers_max);
+}
+
+int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring, const dx_producer_options_t *options,
+                     dx_error_t *error)
+{
+    static const dx_producer_options_t defaults;
+    options = options != NULL ? options : &defaults;
+    memset(producer, 0, sizeof(*producer));
+    const int code = options_validate(options, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    dx_ring_block_t *block = ring->block;
+    if (dx_load_relaxed(&block->signal) < 0) {
+        return dxi_fail(error, DX_ECLOSED, "ring '%s' is closed", block->name);
+    }
+    const int index = entry_take(ring, error);
+    if (index < 0) {
+        return index;
+    }
+    dx_producer_entry_t *entry = &dxi_block_producers(block)[index];
+    const char *name = options->name != NULL ? options->name : "producer";
+    memset(entry->name, 0, sizeof(entry->name));
+    memcpy(entry->name, name, strlen(name));
+    dx_store32_relaxed(&entry->cancel, 0);
+    dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
+    dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
+
+    producer->slots = dxi_block_slots(block);
+    producer->mask = (int64_t)block->slot_count - 1;
+    producer->block = block;
+    producer->stamps = block->mode == DX_RING_MULTI ? dxi_block_stamps(block) : NULL;
+    producer->slot_bytes = block->slot_bytes;
+    producer->slot_shift = block->slot_shift;
+    producer->fetch_add_max = block->fetch_add_max;
+    producer->fetch_add_margin = block->fetch_add_margin;
+    producer->prefetch_slots =
+        block->slot_bytes < PREFETCH_BYTES ? PREFETCH_BYTES / (int64_t)block->slot_bytes : 1;
+    producer->ring = ring;
+    producer->entry = entry;
+    producer->options = *options;
+    producer->options.name = entry->name;
+    dxi_wait_options_resolve(&producer->options.wait);
+    producer->spin_budget_ns = SPIN_BUDGET_START_NS;
+    producer->claimed = dx_load_acquire(&block->cursor);
+    refresh_limit(producer);
+    return DX_OK;
+}
+
+void dx_producer_close(dx_producer_t *producer)
+{
+    if (producer->entry == NULL) {
+        return;
+    }
+    /* A single producer's unpublished claims vanish with the handle: the next one starts behind the
+     * cursor. */
+    (void)dx_fetch_add32_acq_rel(&producer->block->producers_open, -1);
+    dx_store32_release(&producer->entry->in_use, 0);
+    producer->entry = NULL;
+}
+
+void dx_producer_cancel(dx_producer_t *producer)
+{
+    dx_store32_release(&producer->entry->cancel, 1);
+    dxi_heavy_fence();
+    dxi_wake_producers(producer->block);
+}

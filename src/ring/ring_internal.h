@@ -1,0 +1,156 @@
+/* ring/ring_internal.h - what the files of the ring share and nobody else sees.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DXI_RING_RING_INTERNAL_H
+#define DXI_RING_RING_INTERNAL_H
+
+#include <pthread.h>
+
+#include "disruptorx/consumer.h"
+#include "disruptorx/producer.h"
+#include "disruptorx/ring.h"
+
+struct dx_ring {
+    dx_ring_block_t *block;
+    dx_memory_t memory;
+    pthread_mutex_t lock; /* changes of the consumer and producer tables */
+};
+
+/* ------------------------------------------------------------------------------ marks (mark.c) */
+
+#define DXI_MARK_VOID (INT64_C(1) << 16)
+#define DXI_MARK_SKIPS (DXI_MARK_VOID - 1)
+#define DXI_MARK_LAP_SHIFT 17
+
+/* Adds `bits` to the mark of a sequence that the caller holds. */
+void dxi_mark(dx_ring_block_t *block, int64_t sequence, int64_t bits);
+
+/* The bits of the mark of a sequence; 0 when it has none. */
+int64_t dxi_mark_bits(const dx_ring_block_t *block, int64_t sequence);
+
+/* ------------------------------------------------------------------- sequences (sequences.c) */
+
+/* The last sequence up to which everything is published. */
+int64_t dxi_published(dx_ring_block_t *block);
+
+/* The smallest sequence of the entries in `mask`; INT64_MAX for an empty one. */
+int64_t dxi_minimum(const dx_ring_block_t *block, uint64_t mask);
+
+/* The slowest gating sequence; what is published when nobody gates. */
+int64_t dxi_gating_minimum(dx_ring_block_t *block);
+
+/* Every consumer from which `mask` can be reached by following, `mask` included. */
+uint64_t dxi_upstream_closure(const dx_ring_block_t *block, uint64_t mask);
+
+/* Consumers in `mask` that have ended (STOPPED or FAILED) before `sequence`, and so will never reach
+ * it: a mask. */
+uint64_t dxi_ended_before(const dx_ring_block_t *block, uint64_t mask, int64_t sequence);
+
+/* ----------------------------------------------------------------------------- waking (park.c) */
+
+/* Orders our earlier stores before our later loads, and makes every running thread of the process
+ * do the same: the heavy side of (W1) and (W2). */
+void dxi_heavy_fence(void);
+
+/* True when dxi_heavy_fence() reaches the other threads; otherwise they have to fence themselves. */
+bool dxi_heavy_fence_works(void);
+
+#if DX_TEST_HOOKS
+/* Makes rings created from now on behave as on a system without membarrier(). */
+void dxi_heavy_fence_disable(bool disable);
+#endif
+
+/* Puts the consumer to sleep until `want` is reached by what it follows, it is woken for another
+ * reason, or `timeout_ns` has passed (negative: no limit). May return early. */
+void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns);
+
+/* Sleeps without naming a sequence: only a halt, a cancel or the timeout ends it. */
+void dxi_park_pause(dx_consumer_entry_t *entry, int64_t timeout_ns, bool shared);
+
+/* Wakes a consumer whatever it sleeps for. */
+void dxi_wake_consumer(dx_consumer_entry_t *entry, bool shared);
+
+/* Wakes those in `waiters` whose wanted sequence lies in first..last. Returns how many. */
+int32_t dxi_wake_waiters(dx_ring_block_t *block, dx_atomic64_t *waiters, int64_t first,
+                         int64_t last);
+
+/* Puts a producer to sleep until a consumer moves on; `sequence` is what it would claim. */
+void dxi_park_producer(dx_producer_t *producer, int64_t sequence, int64_t timeout_ns);
+
+/* Wakes sleeping producers. */
+void dxi_wake_producers(dx_ring_block_t *block);
+
+/* Wakes everybody who waits for the consumer at `index`. */
+void dxi_wake_followers(dx_ring_block_t *block, int32_t index);
+
+/* ---------------------------------------------------------------------------- pausing (wait.c) */
+
+/* One wait from its first look to its end. */
+typedef struct dxi_pause {
+    const dx_wait_options_t *options;
+    int64_t *spin_budget_ns; /* ADAPTIVE: learnt, kept by the owner between waits */
+    const void *line;        /* MONITOR: the word to watch, NULL when there are several */
+    int64_t line_seen;       /* MONITOR: what stood there when the wait began */
+    int64_t started_ns;      /* 0 until a clock was needed */
+    int64_t steps;
+} dxi_pause_t;
+
+typedef enum dxi_pause_action {
+    DXI_PAUSE_AGAIN = 0, /* look again */
+    DXI_PAUSE_PARK = 1,  /* sleep until woken */
+    DXI_PAUSE_SLEEP = 2  /* sleep for options->sleep_ns */
+} dxi_pause_action_t;
+
+void dxi_pause_begin(dxi_pause_t *pause, const dx_wait_options_t *options, int64_t *spin_budget_ns,
+                     const void *line);
+
+/* Pauses once in the way of the strategy, and says what else to do before the next look. */
+dxi_pause_action_t dxi_pause_step(dxi_pause_t *pause);
+
+/* How long the wait has lasted. */
+int64_t dxi_pause_elapsed_ns(dxi_pause_t *pause);
+
+/* The wait is over: learn from how long it was. */
+void dxi_pause_end(dxi_pause_t *pause);
+
+/* The duration after which a wait reports DX_ETIMEDOUT; -1 = never. */
+int64_t dxi_wait_timeout_ns(const dx_wait_options_t *options);
+
+/* The options with defaults filled in. */
+void dxi_wait_options_resolve(dx_wait_options_t *options);
+
+/* ------------------------------------------------------------------------ consumers (consumer.c) */
+
+/* Points a handle at what its entry follows; after a change of the graph. */
+void dxi_consumer_bind(dx_consumer_t *consumer);
+
+/* Sets a flag of the consumer's control word and wakes it. */
+void dxi_consumer_control(const dx_ring_t *ring, int32_t index, int32_t flag);
+
+/* Adds to a counter that only the caller writes. */
+DX_INLINE void dxi_count(dx_atomic64_t *counter, int64_t amount)
+{
+    dx_store_relaxed(counter, dx_load_relaxed(counter) + amount);
+}
+
+/* The consumer whose handler the calling thread runs, or NULL. */
+dx_consumer_t *dxi_current_consumer(void);
+void dxi_set_current_consumer(dx_consumer_t *consumer);
+
+/* ----------------------------------------------------------------- deterministic interleavings */
+
+/* A named point between two steps of a protocol. Tests put a function there that runs the other
+ * side at exactly that moment; without DX_TEST_HOOKS it is nothing. */
+#if DX_TEST_HOOKS
+typedef void (*dxi_point_hook_t)(const char *point, void *context);
+void dxi_point_set(dxi_point_hook_t hook, void *context);
+void dxi_point(const char *point);
+#else
+DX_INLINE void dxi_point(const char *point)
+{
+    (void)point;
+}
+#endif
+
+#endif

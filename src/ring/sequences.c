@@ -1,0 +1,89 @@
+/* sequences.c - what the words of a ring say together: published, consumed, ended.
+ *
+ * Nothing here has state of its own; every function may run at any time in any thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "ring/ring_internal.h"
+
+static bool is_stamped(const dx_ring_block_t *block, int64_t sequence)
+{
+    const int64_t index = sequence & (int64_t)(block->slot_count - 1);
+    const int32_t lap = (int32_t)(sequence >> block->slot_shift);
+    /* ACQUIRE, pairs with (S) in dx_producer_publish_range(). A later lap counts too: a slot is
+     * reused only after its event was published. Laps are compared by difference, so 32 bits may
+     * wrap. */
+    const int32_t stamp = dx_load32_acquire(&dxi_block_stamps(block)[index]);
+    return (int32_t)((uint32_t)stamp - (uint32_t)lap) >= 0;
+}
+
+int64_t dxi_published(dx_ring_block_t *block)
+{
+    int64_t cursor = dx_load_acquire(&block->cursor);
+    if (block->mode == DX_RING_SINGLE) {
+        return cursor;
+    }
+    /* Nobody claims more than slot_count ahead of what is published, so older sequences need not be
+     * looked at. ACQUIRE: the claims that this one stands on happened before. */
+    const int64_t claimed = dx_load_acquire(&block->claimed);
+    int64_t published = claimed - (int64_t)block->slot_count;
+    published = published > cursor ? published : cursor;
+    while (published < claimed && is_stamped(block, published + 1)) {
+        published++;
+    }
+    /* Moved only forward, so that the next look starts here. */
+    while (cursor < published && !dx_compare_exchange_acq_rel(&block->cursor, &cursor, published)) {
+    }
+    return published;
+}
+
+int64_t dxi_minimum(const dx_ring_block_t *block, uint64_t mask)
+{
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    int64_t minimum = INT64_MAX;
+    /* In the order of the indexes: a pool's word must be read before the words of its workers, which
+     * have higher indexes (see src/ring/worker.c). */
+    for (; mask != 0; mask &= mask - 1) {
+        /* ACQUIRE, pairs with (R) in dx_consumer_release(): what the consumer read and wrote of its
+         * events happens before our reuse of the slot, or our reading of it. */
+        const int64_t sequence = dx_load_acquire(&entries[__builtin_ctzll(mask)].sequence);
+        minimum = sequence < minimum ? sequence : minimum;
+    }
+    return minimum;
+}
+
+int64_t dxi_gating_minimum(dx_ring_block_t *block)
+{
+    const uint64_t gating = (uint64_t)dx_load_acquire(&block->gating);
+    return gating != 0 ? dxi_minimum(block, gating) : dxi_published(block);
+}
+
+uint64_t dxi_upstream_closure(const dx_ring_block_t *block, uint64_t mask)
+{
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    uint64_t closure = mask;
+    uint64_t to_visit = mask;
+    while (to_visit != 0) {
+        const int index = __builtin_ctzll(to_visit);
+        to_visit &= to_visit - 1;
+        const uint64_t found = (uint64_t)dx_load_acquire(&entries[index].upstream) & ~closure;
+        closure |= found;
+        to_visit |= found;
+    }
+    return closure;
+}
+
+uint64_t dxi_ended_before(const dx_ring_block_t *block, uint64_t mask, int64_t sequence)
+{
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    uint64_t ended = 0;
+    for (uint64_t rest = dxi_upstream_closure(block, mask); rest != 0; rest &= rest - 1) {
+        const int index = __builtin_ctzll(rest);
+        const int32_t state = dx_load32_acquire(&entries[index].state);
+        if ((state == DX_CONSUMER_STOPPED || state == DX_CONSUMER_FAILED) &&
+            dx_load_acquire(&entries[index].sequence) < sequence) {
+            ended |= UINT64_C(1) << index;
+        }
+    }
+    return ended;
+}

@@ -1,0 +1,172 @@
+/* worker.c - competing consumers: each event of a pool goes to exactly one worker.
+ *
+ * DESIGN
+ *
+ * A pool has one word of its own, the last sequence that its workers have claimed together, and one
+ * word per worker. A worker claims only what is already readable, up to claim_max events at a time,
+ * by moving the pool's word with compare-and-swap. While it handles them its own word says how far it
+ * is; idle, it says DX_SEQUENCE_IDLE, which holds nobody back.
+ *
+ *     pool.sequence       ... 6 ]                  claimed: everything up to 6
+ *     worker 0.sequence   IDLE
+ *     worker 1.sequence   3                        handles 4..6
+ *     -> the pool has finished everything up to min(6, IDLE, 3) = 3
+ *
+ * The claim:
+ *
+ *     claimed = pool.sequence
+ *     wait until claimed + 1 is readable           (IDLE meanwhile)
+ *     worker.sequence = claimed                    announce: I hold back what follows
+ *     compare-and-swap pool.sequence: claimed -> last      failed: start again
+ *     handle claimed + 1 .. last
+ *     worker.sequence = IDLE
+ *
+ * A reader takes the pool's word first and the workers' words after it (dxi_minimum() reads in index
+ * order, and a pool's index is below those of its workers). If it saw the claim, it sees the
+ * announcement before it, or the IDLE after the work. A claim that fails leaves an announcement that
+ * is too low for a moment; that only delays.
+ *
+ * LMAX 3 claims a sequence first and then waits for it, so stopping a worker loses an event. Here a
+ * worker that waits has claimed nothing.
+ *
+ * INVARIANTS
+ *
+ *   W1  every readable sequence up to pool.sequence was claimed by exactly one worker
+ *   W2  a worker's word is below every sequence that it has claimed and not handled
+ *   W3  a worker that stops in the middle of a claim keeps the rest (pending) and its word, and goes
+ *       on with it when it runs again: nothing is lost
+ *   W4  pool index < worker index
+ *
+ * Key-ordered pools need none of this: each worker is a consumer that sees every event and takes those
+ * of its part of the keys (is_visible() in src/ring/processor.c).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "ring/disruptor_internal.h"
+
+/* Says that this worker holds nobody back any more. */
+static void become_idle(dx_consumer_t *consumer)
+{
+    /* RELEASE, as (R) in dx_consumer_release(): the events of the claim are done with. */
+    dx_store_release(&consumer->entry->sequence, DX_SEQUENCE_IDLE);
+    __asm__ __volatile__("" ::: "memory"); /* as (W2) there */
+    if (DX_UNLIKELY((dx_load_relaxed(&consumer->entry->waiters) |
+                     dx_load32_relaxed(&consumer->block->space_waiters)) != 0)) {
+        dxi_release_slow(consumer, DX_SEQUENCE_IDLE);
+    }
+}
+
+/* Tells those who sleep until the pool has claimed further. They then wait for the worker. */
+static void pool_moved(dx_consumer_t *consumer, const dxi_processor_t *pool, int64_t claimed)
+{
+    dx_consumer_entry_t *entry = pool->consumer.entry;
+    __asm__ __volatile__("" ::: "memory");
+    if (DX_UNLIKELY(dx_load_relaxed(&entry->waiters) != 0)) {
+        if ((dx_load_relaxed(&entry->waiters) & DXI_SIGNAL_FENCE) != 0) {
+            dx_fence_seq_cst();
+        }
+        const int32_t woken =
+            dxi_wake_waiters(consumer->block, &entry->waiters, INT64_MIN, claimed);
+        dxi_count(&consumer->entry->counters.wakes, woken);
+    }
+}
+
+/* Claims the next readable events. Returns DX_OK with pending_first and pending_last set, or why the
+ * wait ended. The worker is IDLE unless it has claimed. */
+static int worker_claim(dxi_processor_t *worker)
+{
+    dx_consumer_t *consumer = &worker->consumer;
+    dx_atomic64_t *pool_word = &worker->pool->consumer.entry->sequence;
+
+    for (;;) {
+        int64_t claimed = dx_load_acquire(pool_word);
+        consumer->next = claimed + 1;
+        int64_t last = dx_consumer_wait(consumer);
+        if (last <= claimed) {
+            return (int)last;
+        }
+        if (last - claimed > worker->claim_max) {
+            last = claimed + worker->claim_max;
+        }
+        dxi_point("worker:before-announce");
+        /* W2. RELEASE together with the ACQ_REL of the swap: who sees the claim sees this. */
+        dx_store_release(&consumer->entry->sequence, claimed);
+        const bool won = dx_compare_exchange_acq_rel(pool_word, &claimed, last);
+        if (won) {
+            worker->pending_first = consumer->next;
+            worker->pending_last = last;
+            pool_moved(consumer, worker->pool, last);
+            return DX_OK;
+        }
+        become_idle(consumer);
+    }
+}
+
+/* Handles what is pending. W3: keeps what is left when it ends. */
+static dxi_end_t worker_handle(dxi_processor_t *worker)
+{
+    dx_consumer_t *consumer = &worker->consumer;
+    while (worker->pending_first <= worker->pending_last) {
+        int64_t done = 0;
+        consumer->next = worker->pending_first;
+        const dxi_end_t end =
+            dxi_deliver(worker, worker->pending_first, worker->pending_last, &done);
+        if (end == DXI_END_REWIND) {
+            worker->pending_first = consumer->next; /* it may have released some */
+            continue;
+        }
+        worker->pending_first = done + 1;
+        if (end != DXI_END_NONE) {
+            if (worker->pending_first > worker->pending_last) {
+                become_idle(consumer);
+            } else {
+                dx_consumer_release(consumer, done);
+            }
+            return end;
+        }
+    }
+    become_idle(consumer);
+    return DXI_END_NONE;
+}
+
+dxi_end_t dxi_worker_loop(dxi_processor_t *worker)
+{
+    dxi_end_t end = worker_handle(worker);
+    while (end == DXI_END_NONE) {
+        switch (worker_claim(worker)) {
+        case DX_OK:
+            end = worker_handle(worker);
+            break;
+        case DX_EALERTED:
+            end = DXI_END_HALT;
+            break;
+        case DX_ETIMEDOUT:
+            end = dxi_deliver_timeout(worker);
+            break;
+        case DX_ECONSUMER:
+            worker->failure = DX_ECONSUMER;
+            end = DXI_END_FAIL;
+            break;
+        default: /* DX_ECANCELLED */
+            break;
+        }
+    }
+    return end;
+}
+
+void dxi_pool_check(dxi_processor_t *pool)
+{
+    const dx_disruptor_t *disruptor = pool->disruptor;
+    /* Each worker stores its own state, fences, and looks at the others: the last one sees all. */
+    dx_fence_seq_cst();
+    for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
+        const dxi_processor_t *worker = disruptor->processors[__builtin_ctzll(rest)];
+        const int32_t state = dx_load32_acquire(&worker->consumer.entry->state);
+        if (worker->pool == pool && state != DX_CONSUMER_STOPPED && state != DX_CONSUMER_FAILED) {
+            return;
+        }
+    }
+    dx_store32_release(&pool->consumer.entry->state, DX_CONSUMER_STOPPED);
+    dxi_heavy_fence();
+    dxi_wake_followers(pool->consumer.block, pool->consumer.index);
+}
