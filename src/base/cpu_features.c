@@ -1,8 +1,8 @@
 /* cpu_features.c - what the processor can do, asked from the processor itself.
  *
  * x86: CPUID leaf 7 (WAITPKG), 0x80000001 (MONITORX) and 0x80000007 (invariant TSC), as the manuals
- * of Intel and AMD describe them. A hypervisor that hides a feature hides the bit. arm64 has WFE and a
- * constant-rate counter in its base architecture.
+ * of Intel and AMD describe them. A hypervisor that hides a feature hides the bit. arm64 has WFE
+ * and a counter of constant rate in its base architecture.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
