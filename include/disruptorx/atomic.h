@@ -1,8 +1,9 @@
-/* disruptorx/atomic.h - the few atomic operations the library uses, each with its order in its name.
+/* disruptorx/atomic.h - the few atomic operations the library uses, each with its order in its
+ * name.
  *
  * A shared word is a struct, so that it can't be read or written by accident without naming an
- * order. The operations are the compiler's built-ins and not <stdatomic.h>, because the same headers
- * compile as C++17, and the words may lie in memory that another process maps.
+ * order. The operations are the compiler's built-ins and not <stdatomic.h>, because the same
+ * headers compile as C++17, and the words may lie in memory that another process maps.
  *
  * Every use names its partner and what a weaker order would break. Fences appear only as
  * dx_fence_seq_cst(), between a store and a load of different words (a Dekker pair), where no

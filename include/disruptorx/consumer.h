@@ -9,7 +9,9 @@
  *
  *     const int64_t last = dx_consumer_wait(&consumer);            (or dx_consumer_poll())
  *     for (int64_t s = consumer.next; s <= last; s++) {
- *         if (!dx_consumer_is_hidden(&consumer, s)) { use(DX_CONSUMER_EVENT(&consumer, s, order_t)); }
+ *         if (!dx_consumer_is_hidden(&consumer, s)) {
+ *             use(DX_CONSUMER_EVENT(&consumer, s, order_t));
+ *         }
  *     }
  *     dx_consumer_release(&consumer, last);
  *

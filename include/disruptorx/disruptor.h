@@ -6,7 +6,7 @@
  *     dx_group_and(a, b, &both)                                   to follow both
  *     dx_disruptor_start()
  *     dx_producer_open(&producer, dx_disruptor_ring(d), ...)      publish
- *     dx_disruptor_shutdown()                                     handle all that is published, stop
+ *     dx_disruptor_shutdown()                                   handle all that is published, stop
  *     dx_disruptor_destroy()
  *
  * Lifecycle (any other call returns DX_ESTATE):
@@ -149,8 +149,8 @@ typedef struct dx_pool {
 typedef struct dx_custom_processor {
     const char *name;
     void *context;
-    /* Runs in a thread of the disruptor until it has nothing more to do or dx_consumer_wait() returns
-     * DX_EALERTED. Returns DX_OK, or a DX_E*: the consumer has then failed. */
+    /* Runs in a thread of the disruptor until it has nothing more to do or dx_consumer_wait()
+     * returns DX_EALERTED. Returns DX_OK, or a DX_E*: the consumer has then failed. */
     int (*run)(void *context, dx_consumer_t *consumer);
     bool may_skip;
     dx_wait_options_t wait;
@@ -194,8 +194,8 @@ DX_API DX_NODISCARD int dx_disruptor_handle_events_with(dx_disruptor_t *disrupto
                                                         dx_error_t *error);
 
 /* Adds handlers that each see an event after every member of `group` is done with it.
- * Returns as dx_disruptor_handle_events_with(); DX_ENOTFOUND when the group is empty or has a member
- * that the disruptor does not have.
+ * Returns as dx_disruptor_handle_events_with(); DX_ENOTFOUND when the group is empty or has a
+ * member that the disruptor does not have.
  * Threads: owner. */
 DX_API DX_NODISCARD int dx_group_then(dx_group_t group, const dx_handler_t *handlers,
                                       uint32_t count, dx_group_t *group_out, dx_error_t *error);
@@ -269,12 +269,13 @@ DX_API DX_NODISCARD int dx_disruptor_start(dx_disruptor_t *disruptor, dx_error_t
 
 #define DX_FOREVER (-1)
 
-/* Closes the ring to producers, waits until every consumer has handled all that was published or was
- * claimed, then stops the consumers and joins their threads. `timeout_ns` DX_FOREVER = no limit.
+/* Closes the ring to producers, waits until every consumer has handled all that was published or
+ * was claimed, then stops the consumers and joins their threads. `timeout_ns` DX_FOREVER = no
+ * limit.
  * Returns DX_OK; DX_ETIMEDOUT with the backlog in the message: the ring stays closed, the consumers
- * go on, call again or dx_disruptor_halt(); DX_ECONSUMER when a consumer has failed: all are stopped,
- * and the message says which and why and how many events were left; DX_ESTATE when not RUNNING;
- * DX_EDEADLOCK from a handler's thread.
+ * go on, call again or dx_disruptor_halt(); DX_ECONSUMER when a consumer has failed: all are
+ * stopped, and the message says which and why and how many events were left; DX_ESTATE when not
+ * RUNNING; DX_EDEADLOCK from a handler's thread.
  * Threads: owner. */
 DX_API DX_NODISCARD int dx_disruptor_shutdown(dx_disruptor_t *disruptor, int64_t timeout_ns,
                                               dx_error_t *error);

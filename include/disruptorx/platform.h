@@ -37,8 +37,8 @@
     __attribute__((format(printf, format_index, first_index)))
 
 /* The unit of isolation between words that different threads write. A cache line is 64 bytes, but
- * x86 fetches lines in adjacent pairs and some arm64 cores have 128-byte lines: two hot words in one
- * pair slow each other down. Measured by bench/bench_layout.c. */
+ * x86 fetches lines in adjacent pairs and some arm64 cores have 128-byte lines: two hot words in
+ * one pair slow each other down. Measured by bench/bench_layout.c. */
 #define DX_FALSE_SHARING_BYTES 128
 #define DX_ISOLATED __attribute__((aligned(DX_FALSE_SHARING_BYTES)))
 

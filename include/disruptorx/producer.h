@@ -1,7 +1,7 @@
 /* disruptorx/producer.h - claiming, filling and publishing events.
  *
- * A producer is a handle of one thread on one ring. A single-producer ring has one handle at a time;
- * a multi-producer ring up to producers_max.
+ * A producer is a handle of one thread on one ring. A single-producer ring has one handle at a
+ * time; a multi-producer ring up to producers_max.
  *
  *     dx_producer_open() -> claim -> fill the event in its slot -> publish | abort -> ... -> close
  *
@@ -65,8 +65,8 @@ typedef struct dx_producer {
 } dx_producer_t;
 
 /* Opens a handle. `options` may be NULL.
- * Returns DX_OK, DX_EINVAL, DX_EBUSY when a single-producer ring has one open already, DX_ELIMIT when
- * producers_max are open, DX_ECLOSED.
+ * Returns DX_OK, DX_EINVAL, DX_EBUSY when a single-producer ring has one open already, DX_ELIMIT
+ * when producers_max are open, DX_ECLOSED.
  * Threads: any; the handle then belongs to one thread at a time. */
 DX_API DX_NODISCARD int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring,
                                          const dx_producer_options_t *options, dx_error_t *error);

@@ -1,8 +1,8 @@
 /* disruptorx/ring_block.h - the memory of a ring: one relocatable block.
  *
  * Transparent but private: the hot path is inlined into the user's program, so the layout must be
- * here, but only this library reads or writes it. DX_RING_LAYOUT changes with every change of it and
- * is checked when a ring is opened.
+ * here, but only this library reads or writes it. DX_RING_LAYOUT changes with every change of it
+ * and is checked when a ring is opened.
  *
  *     +---------------------+ 0
  *     | dx_ring_block_t     | read-only part | cursor | claimed | waking and state
@@ -56,8 +56,8 @@ typedef enum dx_ring_mode {
     DX_RING_MULTI = 1   /* any number of producers up to producers_max */
 } dx_ring_mode_t;
 
-/* dx_ring_block_t.signal: what a publish, and a claim, must look at before it goes on. Bits 0 to 59:
- * consumer i sleeps until something is published. The rest are flags: */
+/* dx_ring_block_t.signal: what a publish, and a claim, must look at before it goes on. Bits 0 to
+ * 59: consumer i sleeps until something is published. The rest are flags: */
 #define DXI_SIGNAL_FENCE (INT64_C(1) << 62) /* no membarrier here: every publish pays for a fence */
 #define DXI_SIGNAL_CLOSED INT64_MIN         /* the ring is closed: claims fail (the sign bit) */
 #define DXI_SIGNAL_SLEEPERS ((INT64_C(1) << DX_RING_CONSUMERS_MAX) - 1)

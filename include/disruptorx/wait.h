@@ -2,9 +2,10 @@
  *
  * A wait strategy is chosen per participant and not per ring: in one graph a latency-critical stage
  * can spin while a logging stage sleeps. Whoever makes progress (a publish, a consumer that moves
- * on) pays for a wake-up only when somebody sleeps on exactly that progress: one load of a word that
- * is nearly always in the cache. Waking is precise: a sleeper says which sequence it wants, and only
- * the step that reaches that sequence wakes it. See src/ring/park.c for the protocol and its proof.
+ * on) pays for a wake-up only when somebody sleeps on exactly that progress: one load of a word
+ * that is nearly always in the cache. Waking is precise: a sleeper says which sequence it wants,
+ * and only the step that reaches that sequence wakes it. See src/ring/park.c for the protocol and
+ * its proof.
  *
  * A wait ends when the sequence is there, when the participant is halted or cancelled, when the
  * ring closes, or at the timeout, in every strategy and in every phase of it.
@@ -24,8 +25,8 @@ DX_EXTERN_C_BEGIN
 /* One row per strategy: name, number, text of the command line, what it does.
  *
  * ADAPTIVE spins, then yields, then sleeps, and learns how long spinning pays from how long waits
- * last: with a busy source it behaves as BUSY_SPIN, with a quiet one or with more threads than cores
- * as BLOCKING. It is the default (zero). */
+ * last: with a busy source it behaves as BUSY_SPIN, with a quiet one or with more threads than
+ * cores as BLOCKING. It is the default (zero). */
 #define DX_WAIT_KIND_LIST(X)                                                                       \
     X(ADAPTIVE, 0, "adaptive", "spin, then yield, then sleep; learns from the arrival rate")       \
     X(BUSY_SPIN, 1, "busy-spin", "never leave the core: lowest latency, a whole core per thread")  \

@@ -14,7 +14,7 @@
  *
  * INVARIANTS
  *
- *   C1  gating = the active consumers that no active consumer follows; changed under the ring's lock,
+ *   C1  gating = the active consumers that no active one follows; changed under the ring's lock,
  *       adding bits before clearing those they stand for
  *   C2  a consumer's sequence never passes what it follows
  *   C3  a new consumer gets every event published after dx_consumer_open() returned, each once
@@ -46,7 +46,7 @@ void dxi_set_current_consumer(dx_consumer_t *consumer)
     current_consumer = consumer;
 }
 
-/* ------------------------------------------------------------------------------------ observing */
+/* ----------------------------------------------------------------------------------- observing */
 
 int64_t dxi_consumer_observe(dx_consumer_t *consumer)
 {
@@ -60,8 +60,8 @@ int64_t dxi_consumer_observe(dx_consumer_t *consumer)
     const int64_t end = consumer->next + OBSERVE_MAX - 1;
     while (last < end) {
         const int64_t sequence = last + 1;
-        /* ACQUIRE, pairs with (S) in dx_producer_publish_range(). Equality is enough: the slot can't
-         * be published again before we have released it. */
+        /* ACQUIRE, pairs with (S) in dx_producer_publish_range(). Equality is enough: the slot
+         * can't be published again before we have released it. */
         if (dx_load32_acquire(&consumer->stamps[sequence & consumer->mask]) !=
             (int32_t)(sequence >> consumer->slot_shift)) {
             break;
@@ -149,8 +149,8 @@ static int64_t skip_watch_of(const dx_ring_block_t *block, uint64_t upstream)
 }
 
 /* Where a new consumer stands (`*sequence_out`) and from where on it is given events
- * (`*start_out` + 1). The two differ when what it follows is still behind the publication: it must not
- * pass that (C2), but the events in between are not its own (C3). They are hidden from it. */
+ * (`*start_out` + 1). The two differ when what it follows is still behind the publication: it must
+ * not pass that (C2), but the events in between are not its own (C3). They are hidden from it. */
 static void start_place(dx_ring_block_t *block, const dx_consumer_options_t *options,
                         uint64_t others, int64_t *sequence_out, int64_t *start_out)
 {
@@ -341,7 +341,7 @@ void dx_consumer_cancel(dx_consumer_t *consumer)
     dxi_consumer_control(consumer->ring, consumer->index, DXI_CONTROL_CANCEL);
 }
 
-/* ------------------------------------------------------------------------------------- draining */
+/* ------------------------------------------------------------------------------------ draining */
 
 int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *context,
                       int64_t limit)

@@ -13,8 +13,8 @@
  * Then it waits until the ends of the graph have handled all that was published or claimed, and
  * halts. A claim that is never published holds it up, which is what the timeout is for.
  *
- * HALT sets the control word of each consumer and wakes it; each word has one owner, and nobody else
- * clears it. Then it joins the threads. A halted consumer keeps its place in the ring.
+ * HALT sets the control word of each consumer and wakes it; each word has one owner, and nobody
+ * else clears it. Then it joins the threads. A halted consumer keeps its place in the ring.
  *
  * INVARIANTS
  *
@@ -37,7 +37,7 @@
 
 #define DRAIN_LOOK_NS INT64_C(50000)
 
-/* --------------------------------------------------------------------------------- make and free */
+/* ------------------------------------------------------------------------------- make and free */
 
 static int options_validate(const dx_disruptor_options_t *options, dx_error_t *error)
 {
@@ -102,7 +102,7 @@ dx_ring_t *dx_disruptor_ring(const dx_disruptor_t *disruptor)
     return disruptor->ring;
 }
 
-/* --------------------------------------------------------------------------------------- threads */
+/* ------------------------------------------------------------------------------------- threads */
 
 static bool has_thread(const dxi_processor_t *processor)
 {
@@ -216,7 +216,7 @@ int dxi_threads_check_caller(const dx_disruptor_t *disruptor, uint64_t members, 
     return DX_OK;
 }
 
-/* ------------------------------------------------------------------------------------- lifecycle */
+/* ----------------------------------------------------------------------------------- lifecycle */
 
 bool dx_disruptor_is_running(const dx_disruptor_t *disruptor)
 {

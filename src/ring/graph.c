@@ -2,11 +2,11 @@
  *
  * DESIGN
  *
- * The graph is in the ring's consumer table: each entry has the mask of those it follows. A group is
- * a mask, too. So "then" is: add consumers whose mask is the group; "and" is an or. A new consumer can
- * only follow those that exist, so groups alone can't make a cycle; dx_disruptor_connect() can, and
- * looks for one: the edge ahead -> behind closes a cycle exactly when `behind` can be reached upstream
- * of `ahead`.
+ * The graph is in the ring's consumer table: each entry has the mask of those it follows. A group
+ * is a mask, too. So "then" is: add consumers whose mask is the group; "and" is an or. A new
+ * consumer can only follow those that exist, so groups alone can't make a cycle;
+ * dx_disruptor_connect() can, and looks for one: the edge ahead -> behind closes a cycle exactly
+ * when `behind` can be reached upstream of `ahead`.
  *
  * Adding several handlers is all or nothing: what was added is removed again when one is refused.
  *
@@ -23,7 +23,7 @@
 #define CLAIM_MAX_DEFAULT 16
 #define RESERVED_COUNT(object) (sizeof((object).reserved) / sizeof(uint64_t))
 
-/* ------------------------------------------------------------------------------------ validation */
+/* ---------------------------------------------------------------------------------- validation */
 
 static int retry_validate(const dx_retry_options_t *retry, dx_error_t *error)
 {
@@ -104,7 +104,7 @@ static int group_validate(dx_group_t group, bool may_be_empty, dx_error_t *error
     return DX_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- adding */
+/* -------------------------------------------------------------------------------------- adding */
 
 static bool wait_is_zero(const dx_wait_options_t *wait)
 {
@@ -261,7 +261,7 @@ int dx_group_then(dx_group_t group, const dx_handler_t *handlers, uint32_t count
     return code != DX_OK ? code : add_handlers(group, handlers, count, group_out, error);
 }
 
-/* ----------------------------------------------------------------------------------------- pools */
+/* --------------------------------------------------------------------------------------- pools */
 
 static int pool_validate(const dx_pool_t *pool, dx_error_t *error)
 {
@@ -366,7 +366,7 @@ int dx_group_then_pool(dx_group_t group, const dx_pool_t *pool, dx_group_t *grou
     return code != DX_OK ? code : add_pool(group, pool, group_out, error);
 }
 
-/* ---------------------------------------------------------------------------- custom and pollers */
+/* -------------------------------------------------------------------------- custom and pollers */
 
 int dx_group_then_custom(dx_group_t group, const dx_custom_processor_t *custom,
                          dx_group_t *group_out, dx_error_t *error)
@@ -425,7 +425,7 @@ int dx_group_then_poller(dx_group_t group, const dx_consumer_options_t *options,
     return DX_OK;
 }
 
-/* --------------------------------------------------------------------------------- groups, edges */
+/* ------------------------------------------------------------------------------- groups, edges */
 
 int dx_group_and(dx_group_t a, dx_group_t b, dx_group_t *both_out, dx_error_t *error)
 {
@@ -529,7 +529,7 @@ int dx_disruptor_connect(dx_disruptor_t *disruptor, dx_group_t ahead, dx_group_t
     return DX_OK;
 }
 
-/* --------------------------------------------------------------------- changes while it runs */
+/* ----------------------------------------------------------------------- changes while it runs */
 
 int dx_group_set_error_policy(dx_group_t group, dx_error_policy_t policy,
                               dx_error_handler_t on_error, void *context, dx_error_t *error)

@@ -14,7 +14,7 @@
  *
  * INVARIANTS
  *
- *   M1  a mark is set only by who holds the sequence: its claimer before publishing it, or a consumer
+ *   M1  a mark is set only by who holds the sequence: its claimer before publishing, or a consumer
  *       before releasing it
  *   M2  marks_last >= every marked sequence, and is raised before that sequence is passed on
  *   M3  bits of one lap are only ever added

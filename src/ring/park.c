@@ -2,8 +2,8 @@
  *
  * DESIGN
  *
- * Progress happens in two kinds of place: a publication, and a consumer that releases. Each place has
- * a word that says who sleeps on it: block->signal and entry->waiters (a bit per consumer), and
+ * Progress happens in two kinds of place: a publication, and a consumer that releases. Each place
+ * has a word that says who sleeps on it: block->signal and entry->waiters (a bit per consumer), and
  * block->space_waiters (a count of producers). Whoever makes progress stores its sequence and then
  * looks at that word; nearly always it is zero and in the cache, and that is all.
  *
@@ -17,14 +17,15 @@
  *     clear bit i, park = 0                        park = 1, futex_wake(park)
  *
  * It is the pair of Dekker: each side stores, then loads what the other stored. On both sides the
- * store must be visible before the load, which takes a full fence; at 20 cycles per publish that would
- * be the most expensive step of the hot path. So the sleeper pays for both: membarrier() makes every
- * running thread of the process execute a full fence. It costs a few microseconds, and only when a
- * thread is about to sleep anyway. Where the kernel has no membarrier(), the flag DXI_SIGNAL_FENCE
- * stands in every such word and sends the waker to the slow path, which fences.
+ * store must be visible before the load, which takes a full fence; at 20 cycles per publish that
+ * would be the most expensive step of the hot path. So the sleeper pays for both: membarrier()
+ * makes every running thread of the process execute a full fence. It costs a few microseconds, and
+ * only when a thread is about to sleep anyway. Where the kernel has no membarrier(), the flag
+ * DXI_SIGNAL_FENCE stands in every such word and sends the waker to the slow path, which fences.
  *
- * Waking is precise: `want` says for which sequence. A publisher of something else leaves the sleeper
- * alone, so sleeping on a hole between publications costs the publishers around it no system call.
+ * Waking is precise: `want` says for which sequence. A publisher of something else leaves the
+ * sleeper alone, so sleeping on a hole between publications costs the publishers around it no
+ * system call.
  *
  * INVARIANTS
  *
@@ -34,8 +35,8 @@
  *   K4  a sleeper looks at its sequence after it set its bit and after the heavy fence
  *
  * K4 with (W1) or (W2) excludes the lost wake-up: if the sleeper's second look does not see the
- * sequence, then the waker had not stored it when the fence ran, so its load of the word comes after
- * the bit was set. tests/unit/test_park.c runs each side at each point of the other.
+ * sequence, then the waker had not stored it when the fence ran, so its load of the word comes
+ * after the bit was set. tests/unit/test_park.c runs each side at each point of the other.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -238,7 +239,7 @@ void dxi_wake_followers(dx_ring_block_t *block, int32_t index)
     dxi_wake_producers(block);
 }
 
-/* --------------------------------------------------------------- slow halves of the hot path */
+/* ----------------------------------------------------------------- slow halves of the hot path */
 
 int dxi_publish_slow(dx_producer_t *producer, int64_t first, int64_t last)
 {

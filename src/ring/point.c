@@ -1,8 +1,8 @@
 /* point.c - named points between the steps of a protocol, for deterministic tests.
  *
  * A race test must not depend on luck. It sets a hook; the code under test calls it at each named
- * point; the hook runs the other side's step at exactly that moment. Without DX_TEST_HOOKS the points
- * compile to nothing.
+ * point; the hook runs the other side's step at exactly that moment. Without DX_TEST_HOOKS the
+ * points compile to nothing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -19,13 +19,13 @@
  *
  * INVARIANTS
  *
- *   P1  every event is handled, or hidden by a mark, or counted as an error by a SKIP policy, before
+ *   P1  every event is handled, hidden by a mark, or counted as an error by a SKIP policy before
  *       its sequence is released
- *   P2  a processor that ends holds the first event that it did not handle: after a restart it comes
+ *   P2  a processor that ends holds the first event that it did not handle: after a restart it is
  *       first
  *   P3  end_of_batch is true exactly on the last event given of each batch; on_batch_start() says
  *       how many there are, never 0
- *   P4  on_start() and on_shutdown() are called once per run, also when halted before the first event
+ *   P4  on_start() and on_shutdown() are called once per run, even when halted before any event
  *   P5  only the owner's control word stops a processor; no other processor can clear it
  *
  * Whether an event is visible is asked only in batches that have a mark, or in keyed workers; the
@@ -51,7 +51,7 @@ typedef enum step {
     STEP_FAIL         /* it is not */
 } step_t;
 
-/* ------------------------------------------------------------------------------ errors, retries */
+/* ----------------------------------------------------------------------------- errors, retries */
 
 static bool is_halted(const dxi_processor_t *processor)
 {
@@ -97,8 +97,8 @@ static int64_t retry_pause_ns(const dx_retry_options_t *retry, int32_t attempts)
     return pause_ns;
 }
 
-/* One more attempt at `sequence` (an event, or the first of a batch): pauses, then `again`; or gives
- * up with `code`. */
+/* One more attempt at `sequence` (an event, or the first of a batch): pauses, then `again`; or
+ * gives up with `code`. */
 static step_t try_again(dxi_processor_t *processor, int64_t sequence, int code, step_t again)
 {
     const dx_retry_options_t *retry = &processor->handler.retry;
@@ -222,7 +222,7 @@ dxi_end_t dxi_deliver_timeout(dxi_processor_t *processor)
     return code < 0 ? dxi_report_error(processor, code, last) : DXI_END_NONE;
 }
 
-/* ----------------------------------------------------------------------------------- delivering */
+/* ---------------------------------------------------------------------------------- delivering */
 
 /* What a batch holds once hidden events and other workers' keys are left out. */
 typedef struct visible {
@@ -408,7 +408,7 @@ dxi_end_t dxi_deliver(dxi_processor_t *processor, int64_t first, int64_t last, i
     return end;
 }
 
-/* ------------------------------------------------------------------------------------ the loops */
+/* ----------------------------------------------------------------------------------- the loops */
 
 /* What a wait that gave no event means for the loop. */
 static dxi_end_t after_wait(dxi_processor_t *processor, int64_t code)

@@ -3,8 +3,8 @@
  * DESIGN
  *
  * A claim may never pass the slowest gating consumer by more than slot_count. The handle remembers
- * how far it may go (`limit`), so that it looks at the consumers only when that is used up: once per
- * lap when they keep up.
+ * how far it may go (`limit`), so that it looks at the consumers only when that is used up: once
+ * per lap when they keep up.
  *
  * Several producers share block->claimed. Two ways to take from it:
  *
@@ -23,10 +23,10 @@
  *   I3  claimed <= slowest gating sequence + slot_count
  *
  * Proof of I3 for the fetch-add. A producer adds n <= fetch_add_max after a load that said
- * claimed + margin <= limit. Let x be the first value of claimed above limit - margin. No load after
- * that passes the test, so each of the at most producers_max handles has at most one addition left
- * that an earlier load allowed: together they add at most producers_max * fetch_add_max = margin.
- * With different limits in different handles the argument holds for the largest of them.
+ * claimed + margin <= limit. Let x be the first value of claimed above limit - margin. No load
+ * after that passes the test, so each of the at most producers_max handles has at most one addition
+ * left that an earlier load allowed: together they add at most producers_max * fetch_add_max =
+ * margin. With different limits in different handles the argument holds for the largest of them.
  *
  * The margin is at most a quarter of the ring; rings too small for that always compare and swap.
  *
@@ -44,7 +44,7 @@
 #define PREFETCH_BYTES 512
 #define SPIN_BUDGET_START_NS INT64_C(5000)
 
-/* -------------------------------------------------------------------------------------- claiming */
+/* ------------------------------------------------------------------------------------ claiming */
 
 /* Looks at the consumers again. */
 static void refresh_limit(dx_producer_t *producer)
@@ -252,7 +252,7 @@ bool dx_producer_has_available(const dx_producer_t *producer, int64_t count)
            claim_target(producer, count) <= dxi_gating_minimum(block) + (int64_t)block->slot_count;
 }
 
-/* ------------------------------------------------------------------------------- open and close */
+/* ------------------------------------------------------------------------------ open and close */
 
 static int options_validate(const dx_producer_options_t *options, dx_error_t *error)
 {

@@ -46,7 +46,7 @@
 #define CONSUMERS_DEFAULT 16u
 #define PRODUCERS_DEFAULT 16u
 
-/* -------------------------------------------------------------------------------------- options */
+/* ------------------------------------------------------------------------------------- options */
 
 static int options_validate(const dx_ring_options_t *options, dx_error_t *error)
 {
@@ -83,7 +83,7 @@ static int options_validate(const dx_ring_options_t *options, dx_error_t *error)
     return code;
 }
 
-/* --------------------------------------------------------------------------------------- layout */
+/* -------------------------------------------------------------------------------------- layout */
 
 static uint64_t round_up(uint64_t value, uint64_t unit)
 {
@@ -174,7 +174,7 @@ static void block_init(dx_ring_block_t *block, const dx_ring_block_t *layout,
     }
 }
 
-/* ------------------------------------------------------------------------------------ lifecycle */
+/* ----------------------------------------------------------------------------------- lifecycle */
 
 int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out, dx_error_t *error)
 {
@@ -273,7 +273,7 @@ const dx_memory_t *dx_ring_memory(const dx_ring_t *ring)
     return &ring->memory;
 }
 
-/* --------------------------------------------------------------------------------- from outside */
+/* -------------------------------------------------------------------------------- from outside */
 
 int64_t dx_ring_published(const dx_ring_t *ring)
 {

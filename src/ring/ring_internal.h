@@ -29,7 +29,7 @@ void dxi_mark(dx_ring_block_t *block, int64_t sequence, int64_t bits);
 /* The bits of the mark of a sequence; 0 when it has none. */
 int64_t dxi_mark_bits(const dx_ring_block_t *block, int64_t sequence);
 
-/* ------------------------------------------------------------------- sequences (sequences.c) */
+/* --------------------------------------------------------------------- sequences (sequences.c) */
 
 /* The last sequence up to which everything is published. */
 int64_t dxi_published(dx_ring_block_t *block);
@@ -43,8 +43,8 @@ int64_t dxi_gating_minimum(dx_ring_block_t *block);
 /* Every consumer from which `mask` can be reached by following, `mask` included. */
 uint64_t dxi_upstream_closure(const dx_ring_block_t *block, uint64_t mask);
 
-/* Consumers in `mask` that have ended (STOPPED or FAILED) before `sequence`, and so will never reach
- * it: a mask. */
+/* Consumers in `mask` that have ended (STOPPED or FAILED) before `sequence`, and so will never
+ * reach it: a mask. */
 uint64_t dxi_ended_before(const dx_ring_block_t *block, uint64_t mask, int64_t sequence);
 
 /* ----------------------------------------------------------------------------- waking (park.c) */
@@ -53,7 +53,7 @@ uint64_t dxi_ended_before(const dx_ring_block_t *block, uint64_t mask, int64_t s
  * do the same: the heavy side of (W1) and (W2). */
 void dxi_heavy_fence(void);
 
-/* True when dxi_heavy_fence() reaches the other threads; otherwise they have to fence themselves. */
+/* True when dxi_heavy_fence() reaches the other threads; else they must fence themselves. */
 bool dxi_heavy_fence_works(void);
 
 #if DX_TEST_HOOKS
@@ -120,7 +120,7 @@ int64_t dxi_wait_timeout_ns(const dx_wait_options_t *options);
 /* The options with defaults filled in. */
 void dxi_wait_options_resolve(dx_wait_options_t *options);
 
-/* ------------------------------------------------------------------------ consumers (consumer.c) */
+/* ---------------------------------------------------------------------- consumers (consumer.c) */
 
 /* Points a handle at what its entry follows; after a change of the graph. */
 void dxi_consumer_bind(dx_consumer_t *consumer);

@@ -41,8 +41,8 @@ int64_t dxi_minimum(const dx_ring_block_t *block, uint64_t mask)
 {
     const dx_consumer_entry_t *entries = dxi_block_consumers(block);
     int64_t minimum = INT64_MAX;
-    /* In the order of the indexes: a pool's word must be read before the words of its workers, which
-     * have higher indexes (see src/ring/worker.c). */
+    /* In the order of the indexes: a pool's word must be read before the words of its workers,
+     * which have higher indexes (see src/ring/worker.c). */
     for (; mask != 0; mask &= mask - 1) {
         /* ACQUIRE, pairs with (R) in dx_consumer_release(): what the consumer read and wrote of its
          * events happens before our reuse of the slot, or our reading of it. */

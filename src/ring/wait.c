@@ -21,11 +21,11 @@
  * wake-up costs, and it parks after one look at the clock. Threads that are not even running (more
  * threads than cores) make waits long, and so turn the spinning off by themselves.
  *
- * FOLLOWING. A consumer that reads an event the moment it is published takes the cache line away from
- * the producer, which is about to write its neighbour. Line by line this costs both more than the
- * events themselves. So a consumer that finds new events at once, several times in a row, and only
- * few of them, waits out one gap of about 250 ns before it takes them: the producer then fills whole
- * lines undisturbed. It goes on as long as a gap brings at least FOLLOW_GAIN events, at most
+ * FOLLOWING. A consumer that reads an event the moment it is published takes the cache line away
+ * from the producer, which is about to write its neighbour. Line by line this costs both more than
+ * the events themselves. So a consumer that finds new events at once, several times in a row, and
+ * only few of them, waits out one gap of about 250 ns before it takes them: the producer then fills
+ * whole lines undisturbed. It goes on as long as a gap brings at least FOLLOW_GAIN events, at most
  * FOLLOW_GAPS times; when it does not pay, it is left alone for FOLLOW_REST batches. An event that
  * comes after a wait, a lone event, is never held back.
  *
@@ -170,7 +170,7 @@ static uint64_t ticks_of_ns(const dx_tsc_t *tsc, int64_t ns)
     return tsc->frequency_hz / 1000 * (uint64_t)ns / 1000000;
 }
 
-/* ------------------------------------------------------------------------------- monitored line */
+/* ------------------------------------------------------------------------------ monitored line */
 
 #if defined(__x86_64__)
 static dx_cpu_features_t cpu_features;
@@ -350,8 +350,8 @@ void dxi_pause_end(dxi_pause_t *pause)
         wish_ns = ADAPTIVE_SPIN_MIN_NS; /* it would not pay */
     }
     wish_ns = wish_ns > ADAPTIVE_SPIN_MIN_NS ? wish_ns : ADAPTIVE_SPIN_MIN_NS;
-    /* One eighth of the way each time: an outlier changes little, eight waits in a row a lot. Rounded
-     * up, so that it arrives. */
+    /* One eighth of the way each time: an outlier changes little, eight waits in a row a lot.
+     * Rounded up, so that it arrives. */
     const int64_t difference_ns = wish_ns - *pause->spin_budget_ns;
     *pause->spin_budget_ns += (difference_ns + (difference_ns > 0 ? 7 : -7)) / 8;
 }
@@ -394,7 +394,7 @@ static int64_t follow(dx_consumer_t *consumer, int64_t last)
     return last;
 }
 
-/* ------------------------------------------------------------------------------ consumer's wait */
+/* ----------------------------------------------------------------------------- consumer's wait */
 
 /* What ends a wait besides the sequence: DX_OK to go on. */
 static int wait_interrupted(dx_consumer_t *consumer)

@@ -4,8 +4,8 @@
  *
  * A pool has one word of its own, the last sequence that its workers have claimed together, and one
  * word per worker. A worker claims only what is already readable, up to claim_max events at a time,
- * by moving the pool's word with compare-and-swap. While it handles them its own word says how far it
- * is; idle, it says DX_SEQUENCE_IDLE, which holds nobody back.
+ * by moving the pool's word with compare-and-swap. While it handles them its own word says how far
+ * it is; idle, it says DX_SEQUENCE_IDLE, which holds nobody back.
  *
  *     pool.sequence       ... 6 ]                  claimed: everything up to 6
  *     worker 0.sequence   IDLE
@@ -21,10 +21,10 @@
  *     handle claimed + 1 .. last
  *     worker.sequence = IDLE
  *
- * A reader takes the pool's word first and the workers' words after it (dxi_minimum() reads in index
- * order, and a pool's index is below those of its workers). If it saw the claim, it sees the
- * announcement before it, or the IDLE after the work. A claim that fails leaves an announcement that
- * is too low for a moment; that only delays.
+ * A reader takes the pool's word first and the workers' words after it (dxi_minimum() reads in
+ * index order, and a pool's index is below those of its workers). If it saw the claim, it sees the
+ * announcement before it, or the IDLE after the work. A claim that fails leaves an announcement
+ * that is too low for a moment; that only delays.
  *
  * LMAX 3 claims a sequence first and then waits for it, so stopping a worker loses an event. Here a
  * worker that waits has claimed nothing.
@@ -33,12 +33,12 @@
  *
  *   W1  every readable sequence up to pool.sequence was claimed by exactly one worker
  *   W2  a worker's word is below every sequence that it has claimed and not handled
- *   W3  a worker that stops in the middle of a claim keeps the rest (pending) and its word, and goes
- *       on with it when it runs again: nothing is lost
+ *   W3  a worker that stops in the middle of a claim keeps the rest (pending) and its word, and
+ *       goes on with it when it runs again: nothing is lost
  *   W4  pool index < worker index
  *
- * Key-ordered pools need none of this: each worker is a consumer that sees every event and takes those
- * of its part of the keys (is_visible() in src/ring/processor.c).
+ * Key-ordered pools need none of this: each worker is a consumer that sees every event and takes
+ * those of its part of the keys (is_visible() in src/ring/processor.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -71,8 +71,8 @@ static void pool_moved(dx_consumer_t *consumer, const dxi_processor_t *pool, int
     }
 }
 
-/* Claims the next readable events. Returns DX_OK with pending_first and pending_last set, or why the
- * wait ended. The worker is IDLE unless it has claimed. */
+/* Claims the next readable events. Returns DX_OK with pending_first and pending_last set, or why
+ * the wait ended. The worker is IDLE unless it has claimed. */
 static int worker_claim(dxi_processor_t *worker)
 {
     dx_consumer_t *consumer = &worker->consumer;
