@@ -30,7 +30,8 @@ dxi_log_slot_t *dxi_log_sites_find(dxi_log_sites_t *sites, const dx_log_site_t *
     for (uint64_t i = 0; i < PROBES; i++) {
         dxi_log_slot_t *const slot = &sites->slots[((hash >> 40) + i) % DXI_LOG_SITES];
         int64_t found = dx_load_relaxed(&slot->site);
-        /* RELAXED is enough: the key is an address of constant data, compared and not followed. */
+        /* RELAXED is enough: the address is compared here and not followed. dx_log_flush() follows
+         * it, and its acquire load pairs with the exchange below. */
         if (found == key) {
             return slot;
         }
