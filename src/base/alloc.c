@@ -80,7 +80,10 @@ int64_t dxi_fault_count(void)
 
 const char *dxi_fault_fired(void)
 {
-    return (const char *)(intptr_t)dx_load_relaxed(&fault_name);
+    const int64_t word = dx_load_relaxed(&fault_name);
+    const char *name = NULL;
+    memcpy(&name, &word, sizeof(name));
+    return name;
 }
 
 bool dxi_fault(const char *name)

@@ -77,7 +77,7 @@ _Static_assert((DX_COUNTER_LABEL_MAX + 1) % 8 == 0, "a label is whole words");
 
 static record_t *record_at(const dx_counters_t *counters, int32_t id)
 {
-    return (record_t *)(uintptr_t)(counters + 1) + id;
+    return (record_t *)(void *)(counters + 1) + id;
 }
 
 static dx_counter_t *value_at(const dx_counters_t *counters, int32_t id)
@@ -195,7 +195,7 @@ static void record_open(record_t *record, int64_t reserved_state, int32_t kind, 
     dx_store32_release(&record->kind, kind);
     for (int i = 0; i < LABEL_WORDS; i++) {
         int64_t word = 0;
-        memcpy(&word, padded + i * 8, sizeof(word));
+        memcpy(&word, padded + (size_t)i * 8, sizeof(word));
         dx_store_release(&record->label[i], word);
     }
     dx_store_release(&record->state, reserved_state - PHASE_RESERVED + PHASE_ALLOCATED);
@@ -282,7 +282,7 @@ int dx_counter_read(const dx_counters_t *counters, int32_t id, dx_counter_info_t
         info_out->kind = dx_load32_acquire(&record->kind);
         for (int i = 0; i < LABEL_WORDS; i++) {
             const int64_t word = dx_load_acquire(&record->label[i]);
-            memcpy(info_out->label + i * 8, &word, sizeof(word));
+            memcpy(info_out->label + (size_t)i * 8, &word, sizeof(word));
         }
         info_out->value = dx_load_acquire(&value_at(counters, id)->value);
         if (dx_load_relaxed(&record->state) == state) {

@@ -247,7 +247,9 @@ void dx_log_flush(dx_log_t *log)
         if (suppressed == 0) {
             continue;
         }
-        const dx_log_site_t *site = (const dx_log_site_t *)(intptr_t)dx_load_acquire(&slot->site);
+        const int64_t address = dx_load_acquire(&slot->site);
+        const dx_log_site_t *site = NULL;
+        memcpy(&site, &address, sizeof(address));
         if (site == NULL) {
             emit(log, &crowd, suppressed, "lines of call sites beyond the table were suppressed");
         } else {

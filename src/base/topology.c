@@ -250,7 +250,7 @@ int dx_topology_create(const char *sysfs_root, const dx_topology_t **topology_ou
 
 void dx_topology_destroy(const dx_topology_t *topology)
 {
-    dxi_free((void *)(uintptr_t)topology);
+    dxi_free((void *)topology);
 }
 
 void dx_topology_node_cpus(const dx_topology_t *topology, int32_t numa_node, dx_cpu_set_t *set_out)

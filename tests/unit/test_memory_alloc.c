@@ -28,7 +28,7 @@ static void what_cannot_be_counted_is_refused(void **state)
     static const struct {
         size_t count;
         size_t bytes;
-    } rows[] = {{0, 1},           {1, 0}, {SIZE_MAX, 2}, {SIZE_MAX, 1}, {1, SIZE_MAX - 126}};
+    } rows[] = {{0, 1}, {1, 0}, {SIZE_MAX, 2}, {SIZE_MAX, 1}, {1, SIZE_MAX - 126}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         assert_null(dxi_alloc_zeroed(rows[i].count, rows[i].bytes));
     }
