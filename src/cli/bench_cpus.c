@@ -32,7 +32,7 @@ int dxi_bench_cpus_parse(const char *text, dxi_bench_cpus_t *cpus_out, dx_error_
         const size_t bytes = strcspn(at, ",");
         char piece[PIECE_BYTES] = {0};
         if (bytes == 0 || bytes >= sizeof piece) {
-            return dxi_fail(error, DX_EPARSE, "is \"%.40s\", must be a list such as 0,2-5", text);
+            return dxi_fail(error, DX_EPARSE, "\"%.40s\" must be a list such as 0,2-5", text);
         }
         memcpy(piece, at, bytes);
         dx_cpu_set_t set;

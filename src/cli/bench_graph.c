@@ -63,7 +63,7 @@ int dxi_bench_graph_build(dxi_bench_run_t *run, dx_handler_t *handlers, dx_error
     if (result == DX_OK) {
         result = dx_disruptor_start(run->disruptor, error);
     }
-    const dx_producer_options_t producer = {.wait = options.wait};
+    const dx_producer_options_t producer = {.wait = dxi_bench_wait_endless(run)};
     for (uint32_t i = 0; i < run->producer_count && result == DX_OK; i++) {
         result = dx_producer_open(&run->producers[i], dx_disruptor_ring(run->disruptor), &producer,
                                   error);

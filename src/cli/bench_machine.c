@@ -6,10 +6,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "cli/output.h"
+#include "disruptorx/clock.h"
 
 #ifdef __clang__
 #define COMPILER "clang " __clang_version__
@@ -17,7 +18,7 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
-#define STEAL_COLUMN 8 /* of the line "cpu" in /proc/stat */
+#define STAT_COLUMNS 8 /* read of the line "cpu" in /proc/stat */
 
 /* The rest of the first line of a file that begins with `key` and has a colon, or the whole first
  * line for a NULL key. */
@@ -43,19 +44,41 @@ static void line_read(const char *path, const char *key, char *text_out, size_t 
     (void)fclose(file);
 }
 
-static int64_t steal_ms_read(void)
+void dxi_bench_load_read(dxi_bench_load_t *load_out)
 {
     char line[256] = "";
     line_read("/proc/stat", NULL, line, sizeof line);
-    unsigned long long ticks[STEAL_COLUMN] = {0};
-    const int read =
-        sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &ticks[0], &ticks[1], &ticks[2],
-               &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]);
-    const long ticks_per_second = sysconf(_SC_CLK_TCK);
-    if (read != STEAL_COLUMN || ticks_per_second <= 0) {
+    unsigned long long user = 0, nice = 0, system = 0, idle = 0, wait = 0;
+    unsigned long long interrupts = 0, soft_interrupts = 0, steal = 0;
+    const int read = sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice,
+                            &system, &idle, &wait, &interrupts, &soft_interrupts, &steal);
+    const int64_t ticks_per_second = sysconf(_SC_CLK_TCK);
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    *load_out = (dxi_bench_load_t){
+        .busy_ms = -1,
+        .now_ms = dx_clock_ns() / DX_NS_PER_MS,
+        .own_ms = ((int64_t)usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+                  ((int64_t)usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000,
+    };
+    if (read == STAT_COLUMNS && ticks_per_second > 0) {
+        const unsigned long long busy = user + nice + system + interrupts + soft_interrupts;
+        load_out->busy_ms = (int64_t)busy * 1000 / ticks_per_second;
+        load_out->steal_ms = (int64_t)steal * 1000 / ticks_per_second;
+    }
+}
+
+double dxi_bench_load_others(const dxi_bench_load_t *since)
+{
+    dxi_bench_load_t now;
+    dxi_bench_load_read(&now);
+    const int64_t elapsed_ms = (now.now_ms - since->now_ms) * sysconf(_SC_NPROCESSORS_ONLN);
+    if (now.busy_ms < 0 || since->busy_ms < 0 || elapsed_ms <= 0) {
         return -1;
     }
-    return (int64_t)ticks[STEAL_COLUMN - 1] * 1000 / ticks_per_second;
+    const int64_t others_ms = now.busy_ms - since->busy_ms + (now.steal_ms - since->steal_ms) -
+                              (now.own_ms - since->own_ms);
+    return others_ms <= 0 ? 0 : 100.0 * (double)others_ms / (double)elapsed_ms;
 }
 
 void dxi_bench_machine_read(const dxi_bench_cpus_t *cpus, dxi_bench_machine_t *machine_out)
@@ -77,27 +100,20 @@ void dxi_bench_machine_read(const dxi_bench_cpus_t *cpus, dxi_bench_machine_t *m
     line_read("/proc/cpuinfo", "flags", flags, sizeof flags);
     m->hypervisor = strstr(flags, " hypervisor") != NULL;
     m->cores = cpus->count;
-    m->steal_ms = steal_ms_read();
+    dxi_bench_load_read(&m->load);
 #ifndef NDEBUG
     m->assertions = true;
 #endif
-}
-
-/* What the host took since `since`, -1 when unknown. */
-static int64_t stolen_since(const dxi_bench_machine_t *since)
-{
-    const int64_t now = steal_ms_read();
-    return now < 0 || since->steal_ms < 0 ? -1 : now - since->steal_ms;
 }
 
 void dxi_bench_machine_print(const dxi_bench_machine_t *since)
 {
     printf("machine   %s, %u cores%s, %s, governor %s\n", since->model, since->cores,
            since->hypervisor ? " (guest)" : "", since->kernel, since->governor);
-    const int64_t stolen = stolen_since(since);
     printf("build     %s%s", since->compiler, since->assertions ? ", WITH ASSERTIONS" : "");
-    if (stolen >= 0) {
-        printf("; the host took %lld ms of CPU time during the run", (long long)stolen);
+    const double others = dxi_bench_load_others(&since->load);
+    if (others >= 0) {
+        printf("; other programs and the host used %.1f %% of the CPU time", others);
     }
     putchar('\n');
 }
@@ -112,6 +128,6 @@ void dxi_bench_machine_json(const dxi_bench_machine_t *since, dxi_json_t *json)
     dxi_json_text(json, "governor", since->governor);
     dxi_json_text(json, "compiler", since->compiler);
     dxi_json_boolean(json, "assertions", since->assertions);
-    dxi_json_integer(json, "stolen_ms", stolen_since(since));
+    dxi_json_real(json, "others_percent", dxi_bench_load_others(&since->load));
     dxi_json_object_end(json);
 }

@@ -50,6 +50,17 @@ dx_wait_options_t dxi_bench_wait(const dxi_bench_run_t *run)
                                .follow_slots = run->params->follow_slots};
 }
 
+dx_wait_options_t dxi_bench_wait_endless(const dxi_bench_run_t *run)
+{
+    dx_wait_options_t wait = dxi_bench_wait(run);
+    if (wait.kind == DX_WAIT_TIMEOUT_BLOCKING) {
+        wait.kind = DX_WAIT_BLOCKING;
+    } else if (wait.kind == DX_WAIT_LITE_TIMEOUT_BLOCKING) {
+        wait.kind = DX_WAIT_LITE_BLOCKING;
+    }
+    return wait;
+}
+
 dx_cpu_set_t dxi_bench_cpus(const dxi_bench_run_t *run, uint32_t index)
 {
     dx_cpu_set_t set = {0};
@@ -70,7 +81,7 @@ int dxi_bench_ring_open(dxi_bench_run_t *run, uint32_t index, uint32_t first_pro
         .memory = {.prefault = true},
     };
     int result = dx_ring_create(&options, &run->rings[index], error);
-    const dx_producer_options_t producer = {.wait = dxi_bench_wait(run)};
+    const dx_producer_options_t producer = {.wait = dxi_bench_wait_endless(run)};
     for (uint32_t i = 0; i < producer_count && result == DX_OK; i++) {
         result = dx_producer_open(&run->producers[first_producer + i], run->rings[index], &producer,
                                   error);
@@ -81,7 +92,8 @@ int dxi_bench_ring_open(dxi_bench_run_t *run, uint32_t index, uint32_t first_pro
 
 int dxi_bench_consumer_open(dxi_bench_run_t *run, uint32_t index, dx_error_t *error)
 {
-    const dx_consumer_options_t options = {.start = DX_START_OLDEST, .wait = dxi_bench_wait(run)};
+    const dx_consumer_options_t options = {.start = DX_START_OLDEST,
+                                           .wait = dxi_bench_wait_endless(run)};
     const int result = dx_consumer_open(&run->consumers[index], run->rings[index], &options, error);
     run->open_consumers += result == DX_OK;
     return result;

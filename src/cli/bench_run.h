@@ -88,8 +88,10 @@ DX_NODISCARD int dxi_bench_ring_open(dxi_bench_run_t *run, uint32_t index, uint3
                                      uint32_t producer_count, dx_error_t *error);
 DX_NODISCARD int dxi_bench_consumer_open(dxi_bench_run_t *run, uint32_t index, dx_error_t *error);
 
-/* The wait options of a run. */
+/* How handlers wait; and how producers and loops over rings do: the same, but for the strategies that
+ * report timeouts, which would end a claim. */
 dx_wait_options_t dxi_bench_wait(const dxi_bench_run_t *run);
+dx_wait_options_t dxi_bench_wait_endless(const dxi_bench_run_t *run);
 
 /* Where thread `index` runs; empty when nothing is pinned. */
 dx_cpu_set_t dxi_bench_cpus(const dxi_bench_run_t *run, uint32_t index);

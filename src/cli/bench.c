@@ -1,0 +1,59 @@
+/* cli/bench.c - `dx bench`: the list of benchmarks. A new one is a row in BENCHES.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cli/bench.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output.h"
+
+static const dxi_command_t BENCHES[] = {
+    {"ring", "throughput, latency and idle cost of the ring, in every topology",
+     dxi_bench_ring_command},
+    {"counter", "what a shared counter costs: plain, atomic, compare-and-swap, lock",
+     dxi_bench_counter_command},
+    {NULL, NULL, NULL},
+};
+
+static const dxi_usage_t USAGE = {
+    .command = "dx bench",
+    .operands = "NAME ...",
+    .description = "Measures DisruptorX on this machine. `dx help bench NAME` explains what each\n"
+                   "number means and what is not measured.\n",
+    .examples = "  dx bench ring --quick\n  dx bench ring --scenario 1p1c,pingpong\n"
+                "  dx help bench counter\n",
+    .stops_at_operands = 1,
+};
+
+static void benches_print(void)
+{
+    printf("\n%sBenchmarks%s\n", dxi_style(stdout, DXI_STYLE_HEADING),
+           dxi_style(stdout, DXI_STYLE_PLAIN));
+    dxi_command_list(BENCHES);
+}
+
+int dxi_cli_bench(int argc, char **argv)
+{
+    dxi_operands_t operands;
+    dx_error_t error = {0};
+    const int parsed = dxi_arguments_parse(&USAGE, argc, argv, NULL, &operands, &error);
+    if (parsed == DXI_PARSED_HELP) {
+        dxi_usage_print(&USAGE, stdout);
+        benches_print();
+        return DXI_EXIT_OK;
+    }
+    if (parsed != DX_OK) {
+        return dxi_usage_error(&USAGE, &error);
+    }
+    if (operands.count == 0) {
+        dxi_complain("dx bench", "which benchmark? There is: dx bench ring, dx bench counter");
+        fputs("Help: dx bench --help\n", stderr);
+        return DXI_EXIT_USAGE;
+    }
+    const dxi_command_t *const bench = dxi_command_find(BENCHES, "dx bench", operands.texts[0]);
+    return bench == NULL ? DXI_EXIT_USAGE : bench->run(operands.count, operands.texts);
+}

@@ -1,0 +1,14 @@
+/* cli/bench.h - the benchmarks of `dx bench`, each a command of its own.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DXI_CLI_BENCH_H
+#define DXI_CLI_BENCH_H
+
+/* `dx bench ring`; argv[0] is "ring". Returns an exit code. Threads: main. */
+int dxi_bench_ring_command(int argc, char **argv);
+
+/* `dx bench counter`; argv[0] is "counter". Returns an exit code. Threads: main. */
+int dxi_bench_counter_command(int argc, char **argv);
+
+#endif
