@@ -126,7 +126,7 @@ typedef struct dx_handler {
     dx_error_handler_t on_error;
     dx_retry_options_t retry;
 
-    int64_t batch_max; /* events per batch; 0 = as many as there are */
+    int64_t batch_max; /* events per batch; 0 = all there are, at most a quarter of a large ring */
     bool may_skip;     /* the handler may return DX_HANDLER_SKIP */
     dx_wait_options_t wait;
     dx_thread_options_t thread; /* CPUs, scheduling; its name is set from `name` when NULL */

@@ -42,11 +42,17 @@ typedef struct dx_producer_options {
     uint64_t reserved[4];   /* must be zero */
 } dx_producer_options_t;
 
-/* The handle. Private; the caller provides the memory, and it must not move while open. */
+/* The part of a producer that the slow paths use; it lies in the ring. Opaque. */
+typedef struct dxi_producer_core dxi_producer_core_t;
+
+/* The handle: a value of its thread, private but for `claimed`. Every function below is inline and
+ * passes on values, never the handle's address, so that the compiler keeps a local handle in
+ * registers: a claim that went through memory would cost a store and a load behind it, 5 cycles,
+ * more than all the rest of publishing an event. */
 typedef struct dx_producer {
-    /* Changed by each claim. */
-    DX_ISOLATED int64_t claimed; /* single: the last sequence claimed; multi: by this handle */
-    int64_t limit;               /* claims up to here need not look at the consumers */
+    /* Changed by claims. */
+    int64_t claimed; /* single: the last sequence claimed; multi: by this handle */
+    int64_t limit;   /* claims up to here need not look at the consumers */
 
     /* Read-only once open. */
     char *slots;
@@ -58,33 +64,84 @@ typedef struct dx_producer {
     int64_t fetch_add_max;
     int64_t fetch_add_margin;
     int64_t prefetch_slots; /* how far ahead the next lines are fetched for writing */
-    dx_ring_t *ring;
     dx_producer_entry_t *entry;
-    dx_producer_options_t options;
-    int64_t spin_budget_ns; /* of the adaptive wait */
+    dxi_producer_core_t *core; /* NULL: not open */
 } dx_producer_t;
+
+/* What a slow claim gives back. */
+typedef struct dxi_claim {
+    int64_t last;  /* the last sequence, or a DX_E* */
+    int64_t limit; /* the handle's new limit */
+} dxi_claim_t;
+
+/* How a slow claim treats a full ring: as the producer's options say, or not at all, or for a
+ * time. */
+#define DXI_CLAIM_BY_POLICY (-1)
+#define DXI_CLAIM_TRY 0
+
+/* The slow paths of the functions below. Not for users. */
+DX_API int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
+                             const dx_producer_options_t *options, dx_error_t *error);
+DX_API void dxi_producer_close(dxi_producer_core_t *core);
+DX_API void dxi_producer_cancel(dxi_producer_core_t *core);
+DX_API dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t count,
+                                  int64_t timeout_ns);
+DX_API int dxi_publish_slow(dxi_producer_core_t *core, int64_t first, int64_t last);
+DX_API void dxi_mark_void(dxi_producer_core_t *core, int64_t first, int64_t last);
+DX_API bool dxi_claim_has_room(const dxi_producer_core_t *core, int64_t claimed, int64_t count);
 
 /* Opens a handle. `options` may be NULL.
  * Returns DX_OK, DX_EINVAL, DX_EBUSY when a single-producer ring has one open already, DX_ELIMIT
  * when producers_max are open, DX_ECLOSED.
  * Threads: any; the handle then belongs to one thread at a time. */
-DX_API DX_NODISCARD int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring,
-                                         const dx_producer_options_t *options, dx_error_t *error);
+DX_INLINE DX_NODISCARD int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring,
+                                            const dx_producer_options_t *options, dx_error_t *error)
+{
+    dx_producer_t opened; /* its address leaves; the handle's does not */
+    const int code = dxi_producer_open(&opened, ring, options, error);
+    *producer = opened;
+    return code;
+}
 
 /* Ends the handle. A single producer's unpublished claims are taken back. On a multi-producer ring
  * every claim must have been published or aborted: consumers would wait for it. Closing twice is
  * allowed.
  * Threads: producer. */
-DX_API void dx_producer_close(dx_producer_t *producer);
+DX_INLINE void dx_producer_close(dx_producer_t *producer)
+{
+    if (producer->core != NULL) {
+        dxi_producer_close(producer->core);
+        producer->core = NULL;
+    }
+}
+
+/* Tells the compiler what the handle already knows: that the ring has a single producer. Placed
+ * before a loop over a local handle, it takes the branch for the other mode out of every claim and
+ * publish. Threads: producer. */
+DX_INLINE void dx_producer_assume_single(dx_producer_t *producer)
+{
+    assert(producer->stamps == NULL && "the ring is a multi-producer ring");
+    producer->stamps = NULL;
+}
 
 /* Ends the claim in which the producer waits now, or else the next one that would have to wait: it
  * returns DX_ECANCELLED.
  * Threads: any. */
-DX_API void dx_producer_cancel(dx_producer_t *producer);
+DX_INLINE void dx_producer_cancel(const dx_producer_t *producer)
+{
+    dxi_producer_cancel(producer->core);
+}
 
-/* The slow paths of the functions below. Not for users. */
-DX_API int64_t dxi_claim_slow(dx_producer_t *producer, int64_t count);
-DX_API int dxi_publish_slow(dx_producer_t *producer, int64_t first, int64_t last);
+/* Claims by the slow path and takes over what it found out. */
+DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
+{
+    const dxi_claim_t claim = dxi_claim_slow(producer->core, producer->claimed, count, timeout_ns);
+    producer->limit = claim.limit;
+    if (claim.last >= 0) {
+        producer->claimed = claim.last;
+    }
+    return claim.last;
+}
 
 /* Claims the next `count` sequences and returns the last of them: the first is that - count + 1.
  * When the ring is full, the producer's policy decides.
@@ -106,7 +163,7 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
          * sequences behind the bit with a fence, and dx_producer_publish() looks again. */
         if (DX_UNLIKELY(last > producer->limit || count < 1 ||
                         dx_load_relaxed(&block->signal) < 0)) {
-            return dxi_claim_slow(producer, count);
+            return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
         }
         producer->claimed = last;
         return last;
@@ -114,7 +171,7 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
 
     if (DX_UNLIKELY(count < 1 || count > producer->fetch_add_max ||
                     dx_load_relaxed(&block->signal) < 0)) {
-        return dxi_claim_slow(producer, count);
+        return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
     }
     /* Fetched for writing before it is read: the load and the fetch-add cost one transfer. */
     __builtin_prefetch(&block->claimed, 1, 3);
@@ -123,7 +180,7 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
      * claim ever passes the slowest consumer (I3 in src/ring/producer.c). */
     if (DX_UNLIKELY(dx_load_relaxed(&block->claimed) + producer->fetch_add_margin >
                     producer->limit)) {
-        return dxi_claim_slow(producer, count);
+        return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
     }
     /* ACQ_REL is not needed for the slots: `limit` was read with acquire from the consumers. The
      * operation on one word is atomic in any order. RELAXED would be enough; on x86 it costs the
@@ -143,14 +200,20 @@ DX_INLINE int64_t dx_producer_claim(dx_producer_t *producer)
 /* Claims without waiting, whatever the policy.
  * Returns as dx_producer_claim_n(), DX_EAGAIN when the ring is full.
  * Threads: producer. */
-DX_API DX_NODISCARD int64_t dx_producer_try_claim_n(dx_producer_t *producer, int64_t count);
+DX_INLINE DX_NODISCARD int64_t dx_producer_try_claim_n(dx_producer_t *producer, int64_t count)
+{
+    return dxi_claim_otherwise(producer, count, DXI_CLAIM_TRY);
+}
 
 /* Claims, waiting with the producer's strategy for at most `timeout_ns` (0 = not at all), whatever
  * the policy.
  * Returns as dx_producer_claim_n(), DX_ETIMEDOUT.
  * Threads: producer. */
-DX_API DX_NODISCARD int64_t dx_producer_claim_timed(dx_producer_t *producer, int64_t count,
-                                                    int64_t timeout_ns);
+DX_INLINE DX_NODISCARD int64_t dx_producer_claim_timed(dx_producer_t *producer, int64_t count,
+                                                       int64_t timeout_ns)
+{
+    return dxi_claim_otherwise(producer, count, timeout_ns > 0 ? timeout_ns : DXI_CLAIM_TRY);
+}
 
 /* The slot of a claimed sequence.
  * Threads: producer. */
@@ -207,7 +270,7 @@ DX_INLINE int dx_producer_publish_range(dx_producer_t *producer, int64_t first, 
      * DXI_SIGNAL_FENCE is set and the slow path fences. */
     __asm__ __volatile__("" ::: "memory");
     if (DX_UNLIKELY(dx_load_relaxed(&block->signal) != 0)) {
-        return dxi_publish_slow(producer, first, last);
+        return dxi_publish_slow(producer->core, first, last);
     }
     return DX_OK;
 }
@@ -224,15 +287,35 @@ DX_INLINE int dx_producer_publish(dx_producer_t *producer, int64_t sequence)
  * publishing; giving up the newest claim takes it back altogether.
  * Returns as dx_producer_publish_range().
  * Threads: producer. */
-DX_API int dx_producer_abort(dx_producer_t *producer, int64_t first, int64_t last);
+DX_INLINE int dx_producer_abort(dx_producer_t *producer, int64_t first, int64_t last)
+{
+    assert(first <= last);
+    if (producer->stamps == NULL && last == producer->claimed) {
+        /* Nobody has seen it: the newest claim of the only producer can be taken back. */
+        producer->claimed = first - 1;
+        dx_store_relaxed(&producer->entry->aborts,
+                         dx_load_relaxed(&producer->entry->aborts) + last - first + 1);
+        return dx_load_relaxed(&producer->block->signal) < 0 ? DX_ECLOSED : DX_OK;
+    }
+    dxi_mark_void(producer->core, first, last);
+    return dx_producer_publish_range(producer, first, last);
+}
 
 /* Free slots, 0 to slot_count.
  * Threads: any. */
-DX_API int64_t dx_producer_remaining(const dx_producer_t *producer);
+DX_API int64_t dxi_block_remaining(dx_ring_block_t *block);
+
+DX_INLINE int64_t dx_producer_remaining(const dx_producer_t *producer)
+{
+    return dxi_block_remaining(producer->block);
+}
 
 /* True when `count` sequences could be claimed without waiting. Moves nothing.
  * Threads: producer. */
-DX_API bool dx_producer_has_available(const dx_producer_t *producer, int64_t count);
+DX_INLINE bool dx_producer_has_available(const dx_producer_t *producer, int64_t count)
+{
+    return dxi_claim_has_room(producer->core, producer->claimed, count);
+}
 
 /* Fetches the line that will be written soon for writing. Call it once for each claimed event when
  * events are published one at a time at full speed: the transfer of the line from the consumer's

@@ -54,7 +54,7 @@ typedef enum dx_wait_kind {
 /* Zero is a sane default in each field. */
 typedef struct dx_wait_options {
     dx_wait_kind_t kind;
-    int32_t follow_slots; /* consumers: distance kept behind a busy producer; 0 = 256, -1 = none */
+    int32_t follow_slots; /* consumers: distance kept behind a busy producer; 0 = 512, -1 = none */
     int64_t timeout_ns;   /* report DX_ETIMEDOUT after this long without progress; 0 = never, but
                            * 1 ms for the TIMEOUT kinds */
     int64_t spin_ns;      /* PHASED_BACKOFF: length of the spin phase; 0 = 10 us */

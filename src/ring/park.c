@@ -153,8 +153,9 @@ void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns
     dxi_point("park:before-fence");
     dxi_heavy_fence();
     dxi_point("park:before-look");
-    /* K4 */
-    const bool there = dx_consumer_poll(consumer) >= want;
+    /* K4. And the place must still be the one that lacks the sequence: where it got there before
+     * the bit stood, nobody wakes us from it, and the consumer that lacks it now does not know us. */
+    const bool there = dx_consumer_poll(consumer) >= want || place_of(consumer, want) != place;
     if (!there && dx_load32_acquire(&entry->control) == 0 &&
         dxi_ended_before(block, consumer->upstream, want) == 0) {
         dxi_point("park:before-sleep");
@@ -204,9 +205,9 @@ int32_t dxi_wake_waiters(dx_ring_block_t *block, dx_atomic64_t *waiters, int64_t
 
 /* ----------------------------------------------------------------------------------- producers */
 
-void dxi_park_producer(dx_producer_t *producer, int64_t sequence, int64_t timeout_ns)
+void dxi_park_producer(dxi_producer_core_t *core, int64_t sequence, int64_t timeout_ns)
 {
-    dx_ring_block_t *block = producer->block;
+    dx_ring_block_t *block = core->block;
     const int64_t wrap = sequence - (int64_t)block->slot_count;
 
     /* The epoch is read before the look: a release after the look changes it, and the futex then
@@ -218,9 +219,9 @@ void dxi_park_producer(dx_producer_t *producer, int64_t sequence, int64_t timeou
     dxi_point("park-producer:before-look");
     const bool room = dxi_gating_minimum(block) >= wrap;
     if (!room && dx_load_relaxed(&block->signal) >= 0 &&
-        dx_load32_acquire(&producer->entry->cancel) == 0 &&
+        dx_load32_acquire(&core->entry->cancel) == 0 &&
         dxi_ended_before(block, (uint64_t)dx_load_acquire(&block->gating), wrap) == 0) {
-        dxi_count(&producer->entry->sleeps, 1);
+        dxi_count(&core->entry->sleeps, 1);
         futex_wait(&block->space_epoch, epoch, timeout_ns, block->shared != 0);
     }
     (void)dx_fetch_add32_acq_rel(&block->space_waiters, -1);
@@ -241,18 +242,18 @@ void dxi_wake_followers(dx_ring_block_t *block, int32_t index)
 
 /* ----------------------------------------------------------------- slow halves of the hot path */
 
-int dxi_publish_slow(dx_producer_t *producer, int64_t first, int64_t last)
+int dxi_publish_slow(dxi_producer_core_t *core, int64_t first, int64_t last)
 {
-    dx_ring_block_t *block = producer->block;
+    dx_ring_block_t *block = core->block;
     if ((dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE) != 0) {
         dx_fence_seq_cst(); /* no membarrier() here: (W1) needs the fence itself */
     }
     dxi_point("publish:before-wake");
     /* A single-producer sleeper waits for its next sequence, which anything later includes. */
-    const int32_t woken =
-        dxi_wake_waiters(block, &block->signal, producer->stamps == NULL ? INT64_MIN : first, last);
+    const int32_t woken = dxi_wake_waiters(block, &block->signal,
+                                           block->mode == DX_RING_SINGLE ? INT64_MIN : first, last);
     if (woken != 0) {
-        dxi_count(&producer->entry->wakes, woken);
+        dxi_count(&core->entry->wakes, woken);
     }
     return dx_load_relaxed(&block->signal) < 0 ? DX_ECLOSED : DX_OK;
 }

@@ -36,6 +36,11 @@
 #include "disruptorx/clock.h"
 #include "ring/disruptor_internal.h"
 
+/* A batch is at most a quarter of the ring: one that took all of it would make the producers wait
+ * for all of it, and then the consumer for them. */
+#define BATCH_SHARE 4
+#define BATCH_LEAST 1024
+
 #define RETRY_ATTEMPTS_DEFAULT 10
 #define RETRY_PAUSE_NS_DEFAULT INT64_C(1000000)
 #define RETRY_PAUSE_MAX_NS_DEFAULT INT64_C(1000000000)
@@ -265,6 +270,29 @@ static visible_t look_at(dxi_processor_t *processor, int64_t first, int64_t last
     return visible;
 }
 
+/* Gives visible events to the handler as long as it says CONTINUE: the sequence at which it did not
+ * (its result in `*result_out`), or last + 1. Everything the loop needs is in registers. */
+static int64_t deliver_plain(const dxi_processor_t *processor, int64_t first, int64_t last,
+                             int *result_out)
+{
+    const dx_event_handler_t on_event = processor->handler.on_event;
+    void *const context = processor->handler.context;
+    char *const slots = processor->consumer.slots;
+    const int64_t mask = processor->consumer.mask;
+    const size_t slot_bytes = processor->consumer.slot_bytes;
+
+    for (int64_t sequence = first; sequence <= last; sequence++) {
+        void *event = slots + (size_t)(sequence & mask) * slot_bytes;
+        const int result = on_event(context, event, sequence, sequence == last);
+        if (DX_UNLIKELY(result != DX_HANDLER_CONTINUE)) {
+            *result_out = result;
+            return sequence;
+        }
+    }
+    *result_out = DX_HANDLER_CONTINUE;
+    return last + 1;
+}
+
 static dxi_end_t deliver_events(dxi_processor_t *processor, int64_t first, int64_t last,
                                 const visible_t *visible, int64_t *done)
 {
@@ -276,9 +304,18 @@ static dxi_end_t deliver_events(dxi_processor_t *processor, int64_t first, int64
             *done = sequence;
             continue;
         }
+        int result = DX_HANDLER_CONTINUE;
+        if (visible->all) {
+            sequence = deliver_plain(processor, sequence, last, &result);
+            *done = sequence - 1;
+            if (sequence > last) {
+                break;
+            }
+        } else {
+            result = handler->on_event(handler->context, dx_consumer_event(consumer, sequence),
+                                       sequence, sequence == visible->last);
+        }
         void *event = dx_consumer_event(consumer, sequence);
-        const int result =
-            handler->on_event(handler->context, event, sequence, sequence == visible->last);
         if (DX_UNLIKELY(result != DX_HANDLER_CONTINUE)) {
             const step_t step = on_result(processor, result, event, sequence, first);
             if (step == STEP_AGAIN) {
@@ -429,7 +466,11 @@ static dxi_end_t after_wait(dxi_processor_t *processor, int64_t code)
 static dxi_end_t handler_loop(dxi_processor_t *processor)
 {
     dx_consumer_t *consumer = &processor->consumer;
-    const int64_t batch_max = processor->handler.batch_max;
+    int64_t batch_max = processor->handler.batch_max;
+    if (batch_max == 0) {
+        batch_max = (int64_t)consumer->block->slot_count / BATCH_SHARE;
+        batch_max = batch_max > BATCH_LEAST ? batch_max : BATCH_LEAST;
+    }
 
     for (;;) {
         int64_t last = dx_consumer_wait(consumer);
@@ -437,7 +478,7 @@ static dxi_end_t handler_loop(dxi_processor_t *processor)
         if (DX_UNLIKELY(last < consumer->next)) {
             end = after_wait(processor, last);
         } else {
-            if (batch_max > 0 && last - consumer->next >= batch_max) {
+            if (last - consumer->next >= batch_max) {
                 last = consumer->next + batch_max - 1;
             }
             int64_t done = 0;

@@ -42,46 +42,43 @@
 #include "ring/ring_internal.h"
 
 #define PREFETCH_BYTES 512
+#define CHECK_EVERY 16 /* steps of a wait between two looks at what could end it */
 #define SPIN_BUDGET_START_NS INT64_C(5000)
 
 /* ------------------------------------------------------------------------------------ claiming */
 
+/* Where a claim stands: the core, and what the handle knew and will know. */
+typedef struct claim {
+    dxi_producer_core_t *core;
+    int64_t claimed; /* single: the last sequence claimed */
+    int64_t count;
+    int64_t limit;
+} claim_t;
+
 /* Looks at the consumers again. */
-static void refresh_limit(dx_producer_t *producer)
+static int64_t limit_now(dx_ring_block_t *block)
 {
-    dx_ring_block_t *block = producer->block;
-    producer->limit = dxi_gating_minimum(block) + (int64_t)block->slot_count;
+    return dxi_gating_minimum(block) + (int64_t)block->slot_count;
 }
 
-/* Takes `count` sequences if there is room: the last of them, or DX_EAGAIN. */
-static int64_t claim_once(dx_producer_t *producer, int64_t count)
+/* Takes the sequences if there is room: the last of them, or DX_EAGAIN. */
+static int64_t claim_once(claim_t *claim)
 {
-    dx_ring_block_t *block = producer->block;
+    dx_ring_block_t *block = claim->core->block;
 
-    if (producer->stamps == NULL) {
-        const int64_t last = producer->claimed + count;
-        if (last > producer->limit) {
-            refresh_limit(producer);
-        }
-        if (last > producer->limit) {
-            return DX_EAGAIN;
-        }
-        producer->claimed = last;
-        return last;
+    claim->limit = limit_now(block);
+    if (block->mode == DX_RING_SINGLE) {
+        const int64_t last = claim->claimed + claim->count;
+        return last <= claim->limit ? last : DX_EAGAIN;
     }
-
     int64_t claimed = dx_load_relaxed(&block->claimed);
     for (;;) {
-        const int64_t last = claimed + count;
-        if (last > producer->limit) {
-            refresh_limit(producer);
-        }
-        if (last > producer->limit) {
+        const int64_t last = claimed + claim->count;
+        if (last > claim->limit) {
             return DX_EAGAIN;
         }
         dxi_point("claim:before-swap");
         if (dx_compare_exchange_acq_rel(&block->claimed, &claimed, last)) {
-            producer->claimed = last;
             return last;
         }
         dx_cpu_relax(); /* another producer was faster: so somebody made progress */
@@ -89,26 +86,24 @@ static int64_t claim_once(dx_producer_t *producer, int64_t count)
 }
 
 /* The sequence that a claim of `count` would end with now. */
-static int64_t claim_target(const dx_producer_t *producer, int64_t count)
+static int64_t claim_target(const dxi_producer_core_t *core, int64_t claimed, int64_t count)
 {
-    return (producer->stamps == NULL ? producer->claimed
-                                     : dx_load_relaxed(&producer->block->claimed)) +
-           count;
+    const dx_ring_block_t *block = core->block;
+    return (block->mode == DX_RING_SINGLE ? claimed : dx_load_relaxed(&block->claimed)) + count;
 }
 
 /* True when waiting for room would be waiting for ourselves: for events that this very handle has
  * claimed and not published, or for the consumer whose handler calls us. */
-static bool waits_for_itself(const dx_producer_t *producer, int64_t wrap)
+static bool waits_for_itself(dx_ring_block_t *block, int64_t wrap)
 {
-    dx_ring_block_t *block = producer->block;
-    if (producer->stamps == NULL && wrap > dx_load_relaxed(&block->cursor)) {
+    if (block->mode == DX_RING_SINGLE && wrap > dx_load_relaxed(&block->cursor)) {
         return true;
     }
     const dx_consumer_t *current = dxi_current_consumer();
     if (current == NULL || current->block != block) {
         return false;
     }
-    /* Every consumer that holds us back is the calling one or behind it. */
+    /* A consumer that holds us back is the calling one or behind it. */
     const dx_consumer_entry_t *entries = dxi_block_consumers(block);
     const uint64_t self = UINT64_C(1) << current->index;
     for (uint64_t rest = (uint64_t)dx_load_acquire(&block->gating); rest != 0; rest &= rest - 1) {
@@ -122,134 +117,114 @@ static bool waits_for_itself(const dx_producer_t *producer, int64_t wrap)
 }
 
 /* Why a claim that finds no room must not wait (any longer): DX_OK when it may. */
-static int claim_hopeless(dx_producer_t *producer, int64_t count)
+static int claim_hopeless(const claim_t *claim)
 {
-    dx_ring_block_t *block = producer->block;
-    const int64_t wrap = claim_target(producer, count) - (int64_t)block->slot_count;
+    dx_ring_block_t *block = claim->core->block;
+    dx_producer_entry_t *entry = claim->core->entry;
+    const int64_t wrap =
+        claim_target(claim->core, claim->claimed, claim->count) - (int64_t)block->slot_count;
 
     if (dx_load_relaxed(&block->signal) < 0) {
         return DX_ECLOSED;
     }
-    if (dx_load32_acquire(&producer->entry->cancel) != 0) {
-        dx_store32_relaxed(&producer->entry->cancel, 0);
+    if (dx_load32_acquire(&entry->cancel) != 0) {
+        dx_store32_relaxed(&entry->cancel, 0);
         return DX_ECANCELLED;
     }
     if (dxi_ended_before(block, (uint64_t)dx_load_acquire(&block->gating), wrap) != 0) {
         return DX_ECONSUMER;
     }
-    return waits_for_itself(producer, wrap) ? DX_EDEADLOCK : DX_OK;
+    return waits_for_itself(block, wrap) ? DX_EDEADLOCK : DX_OK;
 }
 
-static int64_t claim_wait(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
+/* Sleeps or returns at once, as the strategy says; at most `rest_ns` (negative: no limit). */
+static void claim_sleep(const claim_t *claim, dxi_pause_action_t action, int64_t rest_ns)
 {
-    dx_producer_entry_t *entry = producer->entry;
-    const dx_wait_options_t *wait = &producer->options.wait;
+    const int64_t sleep_ns = claim->core->options.wait.sleep_ns;
+    const bool nap = action == DXI_PAUSE_SLEEP && (rest_ns < 0 || sleep_ns < rest_ns);
+    dxi_park_producer(claim->core, claim_target(claim->core, claim->claimed, claim->count),
+                      nap ? sleep_ns : rest_ns);
+}
+
+static int64_t claim_wait(claim_t *claim, int64_t timeout_ns)
+{
+    dxi_producer_core_t *core = claim->core;
     dxi_pause_t pause;
-    dxi_pause_begin(&pause, wait, &producer->spin_budget_ns, NULL);
-    dxi_count(&entry->waits, 1);
+    dxi_pause_begin(&pause, &core->options.wait, &core->spin_budget_ns, NULL);
+    dxi_count(&core->entry->waits, 1);
     const int64_t started_ns = dx_clock_ns();
 
     int64_t last = DX_EAGAIN;
     while (last == DX_EAGAIN) {
         const dxi_pause_action_t action = dxi_pause_step(&pause);
-        if (action != DXI_PAUSE_AGAIN || pause.steps % 16 == 1) {
-            const int code = claim_hopeless(producer, count);
+        if (action != DXI_PAUSE_AGAIN || pause.steps % CHECK_EVERY == 1) {
+            const int code = claim_hopeless(claim);
             if (code != DX_OK) {
                 last = code;
                 break;
             }
-            int64_t rest_ns = -1;
-            if (timeout_ns >= 0) {
-                rest_ns = timeout_ns - (dx_clock_ns() - started_ns);
-                if (rest_ns <= 0) {
-                    last = claim_once(producer, count);
-                    last = last == DX_EAGAIN ? DX_ETIMEDOUT : last;
-                    break;
-                }
+            const int64_t rest_ns = timeout_ns < 0 ? -1 : timeout_ns - (dx_clock_ns() - started_ns);
+            if (timeout_ns >= 0 && rest_ns <= 0) {
+                last = claim_once(claim);
+                last = last == DX_EAGAIN ? DX_ETIMEDOUT : last;
+                break;
             }
             if (action != DXI_PAUSE_AGAIN) {
-                const bool sleeping =
-                    action == DXI_PAUSE_SLEEP && (rest_ns < 0 || wait->sleep_ns < rest_ns);
-                dxi_park_producer(producer, claim_target(producer, count),
-                                  sleeping ? wait->sleep_ns : rest_ns);
+                claim_sleep(claim, action, rest_ns);
             }
         }
-        last = claim_once(producer, count);
+        last = claim_once(claim);
     }
     dxi_pause_end(&pause);
-    dxi_count(&entry->wait_ns, dx_clock_ns() - started_ns);
+    dxi_count(&core->entry->wait_ns, dx_clock_ns() - started_ns);
     return last;
 }
 
-static int64_t claim(dx_producer_t *producer, int64_t count, dx_full_policy_t policy,
-                     int64_t timeout_ns)
+static int64_t claim_or_wait(claim_t *claim, int64_t timeout_ns)
 {
-    dx_producer_entry_t *entry = producer->entry;
-    if (count < 1 || count > (int64_t)producer->block->slot_count) {
+    dxi_producer_core_t *core = claim->core;
+    if (claim->count < 1 || claim->count > (int64_t)core->block->slot_count) {
         return DX_EINVAL;
     }
-    if (dx_load_relaxed(&producer->block->signal) < 0) {
-        dxi_count(&entry->refusals, 1);
-        return DX_ECLOSED;
-    }
-    int64_t last = claim_once(producer, count);
-    if (last != DX_EAGAIN) {
-        return last;
-    }
-    if (policy == DX_FULL_WAIT) {
-        last = claim_wait(producer, count, timeout_ns);
-    } else if (policy == DX_FULL_DROP) {
-        dxi_count(&entry->drops, count);
-        return DX_EDROPPED;
+    int64_t last = dx_load_relaxed(&core->block->signal) < 0 ? DX_ECLOSED : claim_once(claim);
+    const dx_full_policy_t policy = core->options.full;
+    if (last == DX_EAGAIN && timeout_ns == DXI_CLAIM_BY_POLICY) {
+        if (policy == DX_FULL_DROP) {
+            dxi_count(&core->entry->drops, claim->count);
+            return DX_EDROPPED;
+        }
+        if (policy == DX_FULL_WAIT) {
+            last = claim_wait(claim, dxi_wait_timeout_ns(&core->options.wait));
+        }
+    } else if (last == DX_EAGAIN && timeout_ns > 0) {
+        last = claim_wait(claim, timeout_ns);
     }
     if (last < 0) {
-        dxi_count(&entry->refusals, 1);
+        dxi_count(&core->entry->refusals, 1);
     }
     return last;
 }
 
-int64_t dxi_claim_slow(dx_producer_t *producer, int64_t count)
+dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t count,
+                           int64_t timeout_ns)
 {
-    return claim(producer, count, producer->options.full,
-                 dxi_wait_timeout_ns(&producer->options.wait));
+    claim_t claim = {.core = core, .claimed = claimed, .count = count, .limit = INT64_MIN};
+    const int64_t last = claim_or_wait(&claim, timeout_ns);
+    return (dxi_claim_t){.last = last, .limit = claim.limit};
 }
 
-int64_t dx_producer_try_claim_n(dx_producer_t *producer, int64_t count)
+void dxi_mark_void(dxi_producer_core_t *core, int64_t first, int64_t last)
 {
-    return claim(producer, count, DX_FULL_FAIL, 0);
-}
-
-int64_t dx_producer_claim_timed(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
-{
-    return claim(producer, count, DX_FULL_WAIT, timeout_ns > 0 ? timeout_ns : 0);
-}
-
-int dx_producer_abort(dx_producer_t *producer, int64_t first, int64_t last)
-{
-    dx_ring_block_t *block = producer->block;
-    assert(first <= last);
-    dxi_count(&producer->entry->aborts, last - first + 1);
-    if (producer->stamps == NULL && last == producer->claimed) {
-        /* Nobody has seen it: the newest claim of the only producer can be taken back. */
-        producer->claimed = first - 1;
-        return dx_load_relaxed(&block->signal) < 0 ? DX_ECLOSED : DX_OK;
-    }
+    dxi_count(&core->entry->aborts, last - first + 1);
     for (int64_t sequence = first; sequence <= last; sequence++) {
-        dxi_mark(block, sequence, DXI_MARK_VOID);
+        dxi_mark(core->block, sequence, DXI_MARK_VOID);
     }
-    return dx_producer_publish_range(producer, first, last);
 }
 
-int64_t dx_producer_remaining(const dx_producer_t *producer)
+bool dxi_claim_has_room(const dxi_producer_core_t *core, int64_t claimed, int64_t count)
 {
-    return dx_ring_remaining(producer->ring);
-}
-
-bool dx_producer_has_available(const dx_producer_t *producer, int64_t count)
-{
-    dx_ring_block_t *block = producer->block;
-    return count <= (int64_t)block->slot_count &&
-           claim_target(producer, count) <= dxi_gating_minimum(block) + (int64_t)block->slot_count;
+    return count <= (int64_t)core->block->slot_count &&
+           claim_target(core, claimed, count) <= limit_now(core->block);
 }
 
 /* ------------------------------------------------------------------------------ open and close */
@@ -291,8 +266,8 @@ static int entry_take(dx_ring_t *ring, dx_error_t *error)
                     block->name, block->producers_max);
 }
 
-int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring, const dx_producer_options_t *options,
-                     dx_error_t *error)
+int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
+                      const dx_producer_options_t *options, dx_error_t *error)
 {
     static const dx_producer_options_t defaults;
     options = options != NULL ? options : &defaults;
@@ -317,42 +292,44 @@ int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring, const dx_producer
     dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
     dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
 
-    producer->slots = dxi_block_slots(block);
-    producer->mask = (int64_t)block->slot_count - 1;
-    producer->block = block;
-    producer->stamps = block->mode == DX_RING_MULTI ? dxi_block_stamps(block) : NULL;
-    producer->slot_bytes = block->slot_bytes;
-    producer->slot_shift = block->slot_shift;
-    producer->fetch_add_max = block->fetch_add_max;
-    producer->fetch_add_margin = block->fetch_add_margin;
-    producer->prefetch_slots =
-        block->slot_bytes < PREFETCH_BYTES ? PREFETCH_BYTES / (int64_t)block->slot_bytes : 1;
-    producer->ring = ring;
-    producer->entry = entry;
-    producer->options = *options;
-    producer->options.name = entry->name;
-    dxi_wait_options_resolve(&producer->options.wait);
-    producer->spin_budget_ns = SPIN_BUDGET_START_NS;
-    producer->claimed = dx_load_acquire(&block->cursor);
-    refresh_limit(producer);
+    dxi_producer_core_t *core = &ring->producers[index];
+    *core = (dxi_producer_core_t){.block = block,
+                                  .entry = entry,
+                                  .options = *options,
+                                  .spin_budget_ns = SPIN_BUDGET_START_NS};
+    core->options.name = entry->name;
+    dxi_wait_options_resolve(&core->options.wait);
+
+    *producer = (dx_producer_t){
+        .claimed = dx_load_acquire(&block->cursor),
+        .limit = limit_now(block),
+        .slots = dxi_block_slots(block),
+        .mask = (int64_t)block->slot_count - 1,
+        .block = block,
+        .stamps = block->mode == DX_RING_MULTI ? dxi_block_stamps(block) : NULL,
+        .slot_bytes = block->slot_bytes,
+        .slot_shift = block->slot_shift,
+        .fetch_add_max = block->fetch_add_max,
+        .fetch_add_margin = block->fetch_add_margin,
+        .prefetch_slots =
+            block->slot_bytes < PREFETCH_BYTES ? PREFETCH_BYTES / (int64_t)block->slot_bytes : 1,
+        .entry = entry,
+        .core = core,
+    };
     return DX_OK;
 }
 
-void dx_producer_close(dx_producer_t *producer)
+void dxi_producer_close(dxi_producer_core_t *core)
 {
-    if (producer->entry == NULL) {
-        return;
-    }
     /* A single producer's unpublished claims vanish with the handle: the next one starts behind the
      * cursor. */
-    (void)dx_fetch_add32_acq_rel(&producer->block->producers_open, -1);
-    dx_store32_release(&producer->entry->in_use, 0);
-    producer->entry = NULL;
+    (void)dx_fetch_add32_acq_rel(&core->block->producers_open, -1);
+    dx_store32_release(&core->entry->in_use, 0);
 }
 
-void dx_producer_cancel(dx_producer_t *producer)
+void dxi_producer_cancel(dxi_producer_core_t *core)
 {
-    dx_store32_release(&producer->entry->cancel, 1);
+    dx_store32_release(&core->entry->cancel, 1);
     dxi_heavy_fence();
-    dxi_wake_producers(producer->block);
+    dxi_wake_producers(core->block);
 }

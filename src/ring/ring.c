@@ -194,11 +194,17 @@ int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out, dx_er
     if (ring == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for a ring");
     }
+    ring->producers = dxi_alloc_zeroed(layout.producers_max, sizeof(dxi_producer_core_t));
+    if (ring->producers == NULL) {
+        dxi_free(ring);
+        return dxi_fail(error, DX_ENOMEM, "no memory for %u producers", layout.producers_max);
+    }
     dx_memory_options_t memory = options->memory;
     memory.size_bytes = layout.block_bytes;
     code = dx_memory_map(&memory, &ring->memory, error);
     if (code != DX_OK) {
         (void)dxi_fail_context(error, "ring of %u slots", layout.slot_count);
+        dxi_free(ring->producers);
         dxi_free(ring);
         return code;
     }
@@ -217,6 +223,7 @@ void dx_ring_destroy(dx_ring_t *ring)
     }
     pthread_mutex_destroy(&ring->lock);
     dx_memory_unmap(&ring->memory);
+    dxi_free(ring->producers);
     dxi_free(ring);
 }
 
@@ -291,15 +298,19 @@ static int64_t claimed_of(dx_ring_block_t *block)
                                         : dx_load_acquire(&block->cursor);
 }
 
-int64_t dx_ring_remaining(const dx_ring_t *ring)
+int64_t dxi_block_remaining(dx_ring_block_t *block)
 {
-    dx_ring_block_t *block = ring->block;
     const int64_t slot_count = (int64_t)block->slot_count;
     /* The consumers first: what is claimed later can only make less of it, and R1 bounds it. Both
      * may have moved in between, hence the limits. */
     const int64_t consumed = dxi_gating_minimum(block);
     const int64_t used = claimed_of(block) - consumed;
     return used < 0 ? slot_count : (used > slot_count ? 0 : slot_count - used);
+}
+
+int64_t dx_ring_remaining(const dx_ring_t *ring)
+{
+    return dxi_block_remaining(ring->block);
 }
 
 bool dx_ring_is_available(const dx_ring_t *ring, int64_t sequence)

@@ -11,10 +11,19 @@
 #include "disruptorx/producer.h"
 #include "disruptorx/ring.h"
 
+/* What a producer's slow paths need; one per entry of the producer table. */
+struct dxi_producer_core {
+    DX_ISOLATED dx_ring_block_t *block;
+    dx_producer_entry_t *entry;
+    dx_producer_options_t options;
+    int64_t spin_budget_ns; /* of the adaptive wait */
+};
+
 struct dx_ring {
     dx_ring_block_t *block;
     dx_memory_t memory;
-    pthread_mutex_t lock; /* changes of the consumer and producer tables */
+    dxi_producer_core_t *producers; /* producers_max of them */
+    pthread_mutex_t lock;           /* changes of the consumer and producer tables */
 };
 
 /* ------------------------------------------------------------------------------ marks (mark.c) */
@@ -76,7 +85,7 @@ int32_t dxi_wake_waiters(dx_ring_block_t *block, dx_atomic64_t *waiters, int64_t
                          int64_t last);
 
 /* Puts a producer to sleep until a consumer moves on; `sequence` is what it would claim. */
-void dxi_park_producer(dx_producer_t *producer, int64_t sequence, int64_t timeout_ns);
+void dxi_park_producer(dxi_producer_core_t *core, int64_t sequence, int64_t timeout_ns);
 
 /* Wakes sleeping producers. */
 void dxi_wake_producers(dx_ring_block_t *block);

@@ -67,12 +67,13 @@
 
 #define MONITOR_SLICE_NS INT64_C(20000)
 
-#define FOLLOW_SLOTS_DEFAULT 256
+#define FOLLOW_SLOTS_DEFAULT 512
 #define FOLLOW_STREAK 4
+#define FOLLOW_BURST 8
 #define FOLLOW_GAPS 4
-#define FOLLOW_GAIN 16
+#define FOLLOW_GAIN 4
 #define FOLLOW_REST 64
-#define FOLLOW_GAP_NS 250
+#define FOLLOW_GAP_NS 300
 
 /* ------------------------------------------------------------------------------------- options */
 
@@ -450,7 +451,6 @@ static int wait_pause(dx_consumer_t *consumer, dxi_pause_t *pause)
 static DX_NOINLINE int64_t wait_slow(dx_consumer_t *consumer)
 {
     dxi_count(&consumer->entry->counters.waits, 1);
-    consumer->follow_streak = 0;
 
     dxi_pause_t pause;
     dxi_pause_begin(&pause, &consumer->wait, &consumer->spin_budget_ns, consumer->source);
@@ -462,7 +462,11 @@ static DX_NOINLINE int64_t wait_slow(dx_consumer_t *consumer)
         const int64_t last = dx_consumer_poll(consumer);
         if (last >= consumer->next && code != DX_EALERTED && code != DX_ECANCELLED) {
             dxi_pause_end(&pause);
-            return last;
+            if (last - consumer->next < FOLLOW_BURST) {
+                consumer->follow_streak = 0; /* a lone event, or nearly */
+                return last;
+            }
+            return last - consumer->next < consumer->follow_slots ? follow(consumer, last) : last;
         }
         if (code != DX_OK) {
             return code;
