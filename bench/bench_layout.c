@@ -1,22 +1,23 @@
 /* bench_layout.c - how far apart must two words be that two threads write?
  *
- * QUESTION   A cache line is 64 bytes. Is 64 enough between words of different threads, or must it be
- * 128 (DX_FALSE_SHARING_BYTES in disruptorx/platform.h)?
+ * QUESTION   A cache line is 64 bytes. Is 64 enough between words of different threads, or must it
+ * be 128 (DX_FALSE_SHARING_BYTES in disruptorx/platform.h)?
  *
  * METHOD     Two pinned threads increment a word each, with a plain load and a plain store, so that
- * nothing but the transfer of lines can slow them down; the words are 8, 64, 128 and 256 bytes apart.
- * For 64 both cases are measured: the two lines of one aligned pair of lines (which processors with an
- * adjacent-line prefetcher fetch together), and two neighbours of different pairs. A second workload
- * has one thread write a word and the other read its neighbour while it writes a third: closer to a
- * ring, where the reader's traffic pulls lines. Distances are interleaved over the rounds; medians and
- * quartiles over the rounds; the words are checked at the end.
+ * nothing but the transfer of lines can slow them down; the words are 8, 64, 128 and 256 bytes
+ * apart. For 64 both cases are measured: the two lines of one aligned pair of lines (which
+ * processors with an adjacent-line prefetcher fetch together), and two neighbours of different
+ * pairs. A second workload has one thread write a word and the other read its neighbour while it
+ * writes a third: closer to a ring, where the reader's traffic pulls lines. Distances are
+ * interleaved over the rounds; medians and quartiles over the rounds; the words are checked at the
+ * end.
  *
- * WHAT IT SAYS   Where 64 bytes in one pair is slower than 128, isolation by 64 costs something on this
- * machine. Where they are equal, 128 costs only memory: it stays, because machines differ (Intel
- * fetches pairs, some arm64 cores have lines of 128 bytes).
+ * WHAT IT SAYS   Where 64 bytes in one pair is slower than 128, isolation by 64 costs something on
+ * this machine. Where they are equal, 128 costs only memory: it stays, because machines differ
+ * (Intel fetches pairs, some arm64 cores have lines of 128 bytes).
  *
- * NOT MEASURED   More than two threads, more than one socket, hardware threads of one core, and what
- * the padding costs in cache capacity.
+ * NOT MEASURED   More than two threads, more than one socket, hardware threads of one core, and
+ * what the padding costs in cache capacity.
  *
  * Options: --quick (a hundredth of the work, for tests).
  *

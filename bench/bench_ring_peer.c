@@ -1,19 +1,19 @@
 /* bench_ring_peer.c - DisruptorX under the protocol that all peers speak (bench/peers/README.md).
  *
- * QUESTION   How does our ring compare with the Disruptors and queues of others, on this machine and
- * in the same minutes?
+ * QUESTION   How does our ring compare with the Disruptors and queues of others, on this machine
+ * and in the same minutes?
  *
- * METHOD     One process, one scenario, one line of JSON: tools/bench_peers.py runs us and the peers
- * in turn and computes medians and ratios. The scenarios and loops are those of `dx bench ring`
- * (src/cli/bench_*.c), compiled again with the flags of the C peers (-O3 -march=native). The warm-up
- * runs on the same ring and threads and is not in the time. The time is from the start of the first
- * producer to the end of the last consumer's last batch; sums are checked.
+ * METHOD     One process, one scenario, one line of JSON: tools/bench_peers.py runs us and the
+ * peers in turn and computes medians and ratios. The scenarios and loops are those of `dx bench
+ * ring` (src/cli/bench_*.c), compiled again with the flags of the C peers (-O3 -march=native). The
+ * warm-up runs on the same ring and threads and is not in the time. The time is from the start of
+ * the first producer to the end of the last consumer's last batch; sums are checked.
  *
- * VARIANTS   Consumers are handlers of a disruptor and get a whole batch a call; with --variant event
- * they get one event a call, as in LMAX.
+ * VARIANTS   Consumers are handlers of a disruptor and get a whole batch a call; with --variant
+ * event they get one event a call, as in LMAX.
  *
- * NOT MEASURED   Start and stop of threads, allocation, several runs (the runner's work), loads other
- * than the one that goes as fast as it can.
+ * NOT MEASURED   Start and stop of threads, allocation, several runs (the runner's work), loads
+ * other than the one that goes as fast as it can.
  *
  * Exit codes: 0; 1 wrong or failed; 2 usage; 3 the scenario or variant is none of ours.
  *

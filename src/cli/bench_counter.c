@@ -5,14 +5,15 @@
  * see, that several threads may do, that takes a lock; and what does a second thread do to it?
  *
  * METHOD     A 64-bit counter alone on its lines is incremented many times in a tight loop that the
- * compiler may not shorten: each increment loads and stores memory. With two threads each does half.
- * Kinds are interleaved over the rounds; nanoseconds are the time of the whole divided by all
+ * compiler may not shorten: each increment loads and stores memory. With two threads each does
+ * half. Kinds are interleaved over the rounds; nanoseconds are the time of the whole divided by all
  * increments; medians and quartiles over the rounds; the counter is checked at the end of each run.
- * Slow kinds do a part of the increments (`share` in KINDS, and printed): their time per increment does
- * not depend on it.
+ * Slow kinds do a part of the increments (`share` in KINDS, and printed): their time per increment
+ * does not depend on it.
  *
- * NOT MEASURED   More than two threads, two threads that store without an atomic operation (increments
- * would be lost), other work between increments (which would make every kind look better).
+ * NOT MEASURED   More than two threads, two threads that store without an atomic operation
+ * (increments would be lost), other work between increments (which would make every kind look
+ * better).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -117,7 +118,7 @@ static const kind_t KINDS[] = {
 };
 #define KIND_COUNT (sizeof KINDS / sizeof KINDS[0])
 
-/* Runs -------------------------------------------------------------------------------------------*/
+/* Runs ------------------------------------------------------------------------------------------*/
 
 typedef struct settings {
     int64_t increments; /* 0: the default */
@@ -277,7 +278,7 @@ static int json_print(const settings_t *settings, const dxi_bench_machine_t *mac
     return dxi_json_finish(&json) == DX_OK ? DXI_EXIT_OK : DXI_EXIT_FAILED;
 }
 
-/* The command ----------------------------------------------------------------------------------- */
+/* The command ---------------------------------------------------------------------------------- */
 
 static int cpus_parse(const char *text, void *member_out, dx_error_t *error)
 {

@@ -4,8 +4,8 @@
  * producer writes and a consumer adds up every word: a benchmark that leaves its payload alone
  * measures the ring and not the transfer of the data.
  *
- * The functions are inlined with a constant `bytes`, so that the loops over the words unroll and the
- * slot is found by a shift; 0 stands for a size known only at run time.
+ * The functions are inlined with a constant `bytes`, so that the loops over the words unroll and
+ * the slot is found by a shift; 0 stands for a size known only at run time.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,8 +1,9 @@
 /* cli/bench_latency.c - scenarios that time single events, and the one in which nothing happens.
  *
  *     pingpong            two rings, two threads that wait on each other: the round trip
- *     one-way             one event each `pace`, from the moment it was DUE to its handler: an event
- *                         that the producer sent late counts as late (no coordinated omission)
+ *     one-way             one event each `pace`, from the moment it was DUE to its handler: an
+ *                         event that the producer sent late counts as late, so there is no
+ *                         coordinated omission
  *     pipeline3-latency   one event each `pace` through three stages, from its publication to the
  *                         last stage, divided by three: the mean hop, as LMAX measures it
  *     wakeup              the consumer sleeps in the kernel when the event comes

@@ -42,8 +42,8 @@ typedef struct dxi_bench_load {
 /* Threads: any. */
 void dxi_bench_load_read(dxi_bench_load_t *load_out);
 
-/* What other programs and the host used since `since`, in per cent of the machine's CPU time; -1 when
- * unknown. Good to 10 ms: use it for runs that are longer.
+/* What other programs and the host used since `since`, in per cent of the machine's CPU time; -1
+ * when unknown. Good to 10 ms: use it for runs that are longer.
  * Threads: any. */
 double dxi_bench_load_others(const dxi_bench_load_t *since);
 

@@ -25,7 +25,7 @@
 #define CALIBRATION_GROWTH 4
 #define WARMUP_SHARE 10
 
-/* Rows ------------------------------------------------------------------------------------------ */
+/* Rows ----------------------------------------------------------------------------------------- */
 
 static void row_params(const dxi_bench_settings_t *settings, const dxi_bench_plan_t *plan,
                        dxi_bench_row_t *row)
@@ -93,8 +93,8 @@ static int row_add(const dxi_bench_settings_t *settings, dxi_bench_plan_t *plan,
     return result;
 }
 
-/* What a scenario takes from a list: nothing from one that does not vary in it, unless the user named
- * the scenario; then the check of the row says why not. */
+/* What a scenario takes from a list: nothing from one that does not vary in it, unless the user
+ * named the scenario; then the check of the row says why not. */
 static uint32_t list_length(const dxi_bench_list_t *list, bool varies, bool named)
 {
     return list->count != 0 && (varies || named) ? list->count : 1;
@@ -199,7 +199,7 @@ void dxi_bench_plan_destroy(dxi_bench_plan_t *plan)
     dxi_free(plan);
 }
 
-/* Rounds ---------------------------------------------------------------------------------------- */
+/* Rounds --------------------------------------------------------------------------------------- */
 
 /* Sets the number of events so that a run takes about the time wanted. */
 static int row_calibrate(const dxi_bench_plan_t *plan, dxi_bench_row_t *row,

@@ -24,7 +24,7 @@ static void heading(const char *text)
            dxi_style(stdout, DXI_STYLE_PLAIN));
 }
 
-/* Tables ---------------------------------------------------------------------------------------- */
+/* Tables --------------------------------------------------------------------------------------- */
 
 static const dxi_column_t RATE_COLUMNS[] = {
     {"scenario", DXI_ALIGN_LEFT, 0},    {"wait", DXI_ALIGN_LEFT, 0},
@@ -183,7 +183,7 @@ static int tables_print(const dxi_bench_plan_t *plan)
     return result == DX_OK ? DXI_EXIT_OK : DXI_EXIT_FAILED;
 }
 
-/* JSON ------------------------------------------------------------------------------------------ */
+/* JSON ----------------------------------------------------------------------------------------- */
 
 static const char *kind_name(dxi_bench_kind_t kind)
 {

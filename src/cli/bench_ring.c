@@ -30,7 +30,7 @@
 #define HGRM_TICKS 5
 #define SECONDS_TEXT_BYTES 32
 
-/* Lists ----------------------------------------------------------------------------------------- */
+/* Lists ---------------------------------------------------------------------------------------- */
 
 #define WORD_BYTES 48
 
@@ -156,7 +156,7 @@ static int seconds_parse(const char *text, void *member_out, dx_error_t *error)
     return DX_OK;
 }
 
-/* Options --------------------------------------------------------------------------------------- */
+/* Options -------------------------------------------------------------------------------------- */
 
 static const char *const HANDLERS[] = {"batch", "event", NULL};
 
@@ -269,7 +269,7 @@ static const dxi_usage_t USAGE = {
                 "  dx bench ring --quick -o json\n",
 };
 
-/* The command ----------------------------------------------------------------------------------- */
+/* The command ---------------------------------------------------------------------------------- */
 
 static int scenarios_print(void)
 {

@@ -4,14 +4,15 @@
  *
  *     check parameters -> open -> [warm-up phase] -> measured phase -> take down
  *
- *     phase:  empty the tallies -> start threads, all wait for the last one -> bodies run, each takes
- *             its first and last time -> join -> wait until handlers have handled all -> verify
+ *     phase:  empty the tallies -> start threads, all wait for the last one -> bodies run, each
+ *             takes its first and last time -> join -> wait until handlers have handled all ->
+ *             verify
  *
  * The time of a phase is from the first body's start to the last event's handling: a handler takes
  * the time when it ends a batch that reaches `end_sequence`. The main thread sleeps meanwhile.
  *
- * The values of a phase are 1 to n, divided among the producers, so that the sum that consumers must
- * find has a closed form (cli/bench_event.h), whatever the topology.
+ * The values of a phase are 1 to n, divided among the producers, so that the sum that consumers
+ * must find has a closed form (cli/bench_event.h), whatever the topology.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -35,7 +36,7 @@
 /* Threads that never start must not be waited for: as if all had come. */
 #define START_CANCELLED (INT32_MAX / 2)
 
-/* What scenario files share --------------------------------------------------------------------- */
+/* What scenario files share -------------------------------------------------------------------- */
 
 uint64_t dxi_bench_share(const dxi_bench_run_t *run, uint32_t producer, uint64_t *first_out)
 {
@@ -99,7 +100,7 @@ int dxi_bench_consumer_open(dxi_bench_run_t *run, uint32_t index, dx_error_t *er
     return result;
 }
 
-/* Threads --------------------------------------------------------------------------------------- */
+/* Threads -------------------------------------------------------------------------------------- */
 
 typedef struct body {
     dxi_bench_run_t *run;
@@ -186,7 +187,7 @@ static int threads_run(dxi_bench_run_t *run, dx_error_t *error)
     return result;
 }
 
-/* Phases ---------------------------------------------------------------------------------------- */
+/* Phases --------------------------------------------------------------------------------------- */
 
 static bool is_shared(const dxi_bench_run_t *run)
 {
@@ -310,7 +311,7 @@ static int phase_run(dxi_bench_run_t *run, uint64_t events, bool measured, dx_er
     return result;
 }
 
-/* A run ----------------------------------------------------------------------------------------- */
+/* A run ---------------------------------------------------------------------------------------- */
 
 static void run_close(dxi_bench_run_t *run)
 {

@@ -6,9 +6,9 @@
  *     bench_rings.c      scenarios whose consumers are loops over rings
  *     bench_latency.c    scenarios that time single events, and the idle one
  *
- * WHO TOUCHES WHAT. A tally belongs to its consumer while a phase runs and to the main thread between
- * phases: the producers' publications order the one hand-over, `handled` (release, acquire) the
- * other.
+ * WHO TOUCHES WHAT. A tally belongs to its consumer while a phase runs and to the main thread
+ * between phases: the producers' publications order the one hand-over, `handled` (release, acquire)
+ * the other.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -79,7 +79,8 @@ typedef struct dxi_bench_loops {
 
 const dxi_bench_loops_t *dxi_bench_loops_find(uint32_t event_bytes);
 
-/* The values that a producer publishes in this phase: `*first_out` to `*first_out` + the result - 1.
+/* The values that a producer publishes in this phase: `*first_out` to `*first_out` + the result -
+ * 1.
  */
 uint64_t dxi_bench_share(const dxi_bench_run_t *run, uint32_t producer, uint64_t *first_out);
 
@@ -88,8 +89,8 @@ DX_NODISCARD int dxi_bench_ring_open(dxi_bench_run_t *run, uint32_t index, uint3
                                      uint32_t producer_count, dx_error_t *error);
 DX_NODISCARD int dxi_bench_consumer_open(dxi_bench_run_t *run, uint32_t index, dx_error_t *error);
 
-/* How handlers wait; and how producers and loops over rings do: the same, but for the strategies that
- * report timeouts, which would end a claim. */
+/* How handlers wait; and how producers and loops over rings do: the same, but for the strategies
+ * that report timeouts, which would end a claim. */
 dx_wait_options_t dxi_bench_wait(const dxi_bench_run_t *run);
 dx_wait_options_t dxi_bench_wait_endless(const dxi_bench_run_t *run);
 
@@ -103,8 +104,8 @@ DX_INLINE void dxi_bench_batch_end(dxi_bench_tally_t *tally, int64_t sequence)
     if (DX_UNLIKELY(sequence >= tally->end_sequence)) {
         tally->end_ns = dx_clock_ns();
     }
-    /* RELEASE, pairs with the acquire in dxi_bench_wait_handled(): the waiting thread reads the rest
-     * of the tally once all events are handled. A plain store on x86. */
+    /* RELEASE, pairs with the acquire in dxi_bench_wait_handled(): the waiting thread reads the
+     * rest of the tally once all events are handled. A plain store on x86. */
     dx_store_release(&tally->handled, (int64_t)tally->events);
 }
 

@@ -1,9 +1,10 @@
-/* cli/bench_scenario.h - scenarios: who produces, who consumes, behind whom, and how it is measured.
+/* cli/bench_scenario.h - scenarios: who produces, who consumes, behind whom, and how it is
+ * measured.
  *
  * A scenario is a row of dxi_bench_scenarios. Running it builds its rings and threads, sends the
- * warm-up and then the measured events through them, checks what every consumer saw against a closed
- * form, and takes everything down again. A run that lost, doubled or tore an event fails; there is
- * no result then.
+ * warm-up and then the measured events through them, checks what every consumer saw against a
+ * closed form, and takes everything down again. A run that lost, doubled or tore an event fails;
+ * there is no result then.
  *
  * Shared by `dx bench ring` and by bench/bench_ring_peer.c, so that both measure the same code.
  *

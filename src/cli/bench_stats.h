@@ -18,8 +18,8 @@ typedef struct dxi_bench_quartiles {
     double spread_percent; /* the distance of the quartiles in per cent of the median */
 } dxi_bench_quartiles_t;
 
-/* Quartiles of `count` values (1 to DXI_BENCH_ROUNDS_MAX), linear between neighbours, as spreadsheets
- * and bench/peers/figures.py do. All zero for no value.
+/* Quartiles of `count` values (1 to DXI_BENCH_ROUNDS_MAX), linear between neighbours, as
+ * spreadsheets and bench/peers/figures.py do. All zero for no value.
  * Threads: any. */
 dxi_bench_quartiles_t dxi_bench_quartiles(const double *values, uint32_t count);
 
