@@ -60,10 +60,13 @@ int64_t dxi_consumer_observe(dx_consumer_t *consumer)
     const int64_t end = consumer->next + OBSERVE_MAX - 1;
     while (last < end) {
         const int64_t sequence = last + 1;
-        /* ACQUIRE, pairs with (S) in dx_producer_publish_range(). Equality is enough: the slot
-         * can't be published again before we have released it. */
-        if (dx_load32_acquire(&consumer->stamps[sequence & consumer->mask]) !=
-            (int32_t)(sequence >> consumer->slot_shift)) {
+        /* ACQUIRE, pairs with (S) in dx_producer_publish_range(). A later lap counts, too: a worker
+         * that waits holds nobody back, so others may have handled the event and its slot been
+         * published again. It then finds that out by its claim (src/ring/worker.c). Compared by
+         * difference, so 32 bits may wrap. */
+        const int32_t stamp = dx_load32_acquire(&consumer->stamps[sequence & consumer->mask]);
+        const int32_t lap = (int32_t)(sequence >> consumer->slot_shift);
+        if ((int32_t)((uint32_t)stamp - (uint32_t)lap) < 0) {
             break;
         }
         last = sequence;

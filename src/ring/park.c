@@ -154,7 +154,8 @@ void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns
     dxi_heavy_fence();
     dxi_point("park:before-look");
     /* K4. And the place must still be the one that lacks the sequence: where it got there before
-     * the bit stood, nobody wakes us from it, and the consumer that lacks it now does not know us. */
+     * the bit stood, nobody wakes us from it, and the consumer that lacks it now does not know us.
+     */
     const bool there = dx_consumer_poll(consumer) >= want || place_of(consumer, want) != place;
     if (!there && dx_load32_acquire(&entry->control) == 0 &&
         dxi_ended_before(block, consumer->upstream, want) == 0) {
@@ -235,8 +236,16 @@ void dxi_wake_producers(dx_ring_block_t *block)
 
 void dxi_wake_followers(dx_ring_block_t *block, int32_t index)
 {
-    dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
-    (void)dxi_wake_waiters(block, &entry->waiters, INT64_MIN, INT64_MAX);
+    dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    const uint64_t self = UINT64_C(1) << index;
+    /* Also those who sleep on a consumer between this one and them: it may never move again. */
+    uint64_t rest = (uint64_t)dx_load_acquire(&block->active) | self;
+    for (; rest != 0; rest &= rest - 1) {
+        const int between = __builtin_ctzll(rest);
+        if ((dxi_upstream_closure(block, UINT64_C(1) << between) & self) != 0) {
+            (void)dxi_wake_waiters(block, &entries[between].waiters, INT64_MIN, INT64_MAX);
+        }
+    }
     dxi_wake_producers(block);
 }
 
