@@ -12,7 +12,8 @@
 #define DXI_BENCH_LIST_MAX 32u
 #define DXI_BENCH_ROWS_MAX 200u
 
-/* A round in which other programs used more of the machine than this is called disturbed. */
+/* A run in which other programs used more of the machine than this is disturbed: it is repeated,
+ * and a round whose repetitions were disturbed, too, is counted as such. */
 #define DXI_BENCH_OTHERS_PERCENT 8.0
 
 /* Numbers of an option that takes a list; empty: not given. */
@@ -47,7 +48,7 @@ typedef struct dxi_bench_row {
     dxi_bench_params_t params;
     char reason[48];    /* why it is not measured; "" when it is */
     uint32_t rounds;    /* measured so far */
-    uint32_t disturbed; /* rounds in which others used more than DXI_BENCH_OTHERS_PERCENT */
+    uint32_t disturbed; /* rounds */
     dxi_bench_result_t last;
     double rates[DXI_BENCH_ROUNDS_MAX];
     double average_batches[DXI_BENCH_ROUNDS_MAX];

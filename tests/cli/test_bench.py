@@ -100,7 +100,8 @@ class Ring(unittest.TestCase):
 
     def test_the_table_says_the_machine_and_the_method(self):
         text = self.ring("--scenario", "1p1c,pingpong,idle", *CALM, *TINY, "--seconds", "0.01")
-        for words in ("machine ", "method ", "rounds", "Throughput", "Latency", "Waiting for nothing",
+        for words in ("machine ", "method ", "rounds", "Throughput", "Latency",
+                      "Waiting for nothing",
                       "avg batch", "p99.99"):
             self.assertIn(words, text)
 
