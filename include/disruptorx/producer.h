@@ -87,6 +87,7 @@ DX_API void dxi_producer_cancel(dxi_producer_core_t *core);
 DX_API dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t count,
                                   int64_t timeout_ns);
 DX_API int dxi_publish_slow(dxi_producer_core_t *core, int64_t first, int64_t last);
+DX_API dxi_claim_t dxi_claim_overshot(dxi_producer_core_t *core, int64_t last, int64_t count);
 DX_API void dxi_mark_void(dxi_producer_core_t *core, int64_t first, int64_t last);
 DX_API bool dxi_claim_has_room(const dxi_producer_core_t *core, int64_t claimed, int64_t count);
 
@@ -132,15 +133,21 @@ DX_INLINE void dx_producer_cancel(const dx_producer_t *producer)
     dxi_producer_cancel(producer->core);
 }
 
-/* Claims by the slow path and takes over what it found out. */
-DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
+/* Takes over what a slow path found out. */
+DX_INLINE int64_t dxi_claim_take(dx_producer_t *producer, dxi_claim_t claim)
 {
-    const dxi_claim_t claim = dxi_claim_slow(producer->core, producer->claimed, count, timeout_ns);
     producer->limit = claim.limit;
     if (claim.last >= 0) {
         producer->claimed = claim.last;
     }
     return claim.last;
+}
+
+/* Claims by the slow path. */
+DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
+{
+    return dxi_claim_take(producer,
+                          dxi_claim_slow(producer->core, producer->claimed, count, timeout_ns));
 }
 
 /* Claims the next `count` sequences and returns the last of them: the first is that - count + 1.
@@ -158,15 +165,14 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
     dx_ring_block_t *block = producer->block;
 
     if (producer->stamps == NULL) {
-        const int64_t last = producer->claimed + count;
         /* RELAXED: the closed bit carries no data. dx_ring_close() orders its own look at the
          * sequences behind the bit with a fence, and dx_producer_publish() looks again. */
-        if (DX_UNLIKELY(last > producer->limit || count < 1 ||
+        if (DX_UNLIKELY(count > producer->limit - producer->claimed || count < 1 ||
                         dx_load_relaxed(&block->signal) < 0)) {
             return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
         }
-        producer->claimed = last;
-        return last;
+        producer->claimed += count;
+        return producer->claimed;
     }
 
     if (DX_UNLIKELY(count < 1 || count > producer->fetch_add_max ||
@@ -175,9 +181,7 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
     }
     /* Fetched for writing before it is read: the load and the fetch-add cost one transfer. */
     __builtin_prefetch(&block->claimed, 1, 3);
-    /* RELAXED: only the size of the number matters here. Each producer has at most one fetch-add
-     * that it decided by a load, so all of them together pass the load by less than the margin: no
-     * claim ever passes the slowest consumer (I3 in src/ring/producer.c). */
+    /* RELAXED: only the size of the number matters here, and it is a guess. */
     if (DX_UNLIKELY(dx_load_relaxed(&block->claimed) + producer->fetch_add_margin >
                     producer->limit)) {
         return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
@@ -186,6 +190,11 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
      * operation on one word is atomic in any order. RELAXED would be enough; on x86 it costs the
      * same. */
     const int64_t last = dx_fetch_add_relaxed(&block->claimed, count) + count;
+    if (DX_UNLIKELY(last > producer->limit)) {
+        /* Between our load and our fetch-add others took the room: see I3 in src/ring/producer.c.
+         * Rare: the margin stands between the two. */
+        return dxi_claim_take(producer, dxi_claim_overshot(producer->core, last, count));
+    }
     producer->claimed = last;
     return last;
 }
@@ -301,13 +310,18 @@ DX_INLINE int dx_producer_abort(dx_producer_t *producer, int64_t first, int64_t 
     return dx_producer_publish_range(producer, first, last);
 }
 
-/* Free slots, 0 to slot_count.
- * Threads: any. */
 DX_API int64_t dxi_block_remaining(dx_ring_block_t *block);
 
+/* Free slots, 0 to slot_count: what is claimed is not free, published or not.
+ * Threads: producer. */
 DX_INLINE int64_t dx_producer_remaining(const dx_producer_t *producer)
 {
-    return dxi_block_remaining(producer->block);
+    const int64_t remaining = dxi_block_remaining(producer->block);
+    if (producer->stamps != NULL) {
+        return remaining;
+    }
+    /* The claims of a single producer are known to its handle only. */
+    return remaining - (producer->claimed - dx_load_relaxed(&producer->block->cursor));
 }
 
 /* True when `count` sequences could be claimed without waiting. Moves nothing.

@@ -50,7 +50,8 @@ typedef struct dx_ring_options {
 
 /* Makes a ring and stores it in `*ring_out` (NULL on failure). All the memory it will ever use is
  * allocated here.
- * Returns DX_OK, DX_EINVAL, DX_ENOMEM, DX_EPERM (memory locking), DX_ENOTSUP.
+ * Returns DX_OK, DX_EINVAL, DX_ELIMIT (above DX_RING_BYTES_MAX, or memory locking), DX_ENOMEM,
+ * DX_EPERM (memory locking), DX_ENOTSUP.
  * Threads: any. */
 DX_API DX_NODISCARD int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out,
                                        dx_error_t *error);
@@ -93,7 +94,8 @@ DX_API int64_t dx_ring_published(const dx_ring_t *ring);
  * Threads: any. */
 DX_API int64_t dx_ring_consumed(const dx_ring_t *ring);
 
-/* Free slots, 0 to slot_count, whatever happens at the same moment.
+/* Free slots, 0 to slot_count, whatever happens at the same moment. A single producer's claims
+ * count when they are published; dx_producer_remaining() knows them before.
  * Threads: any. */
 DX_API int64_t dx_ring_remaining(const dx_ring_t *ring);
 

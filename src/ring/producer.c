@@ -8,31 +8,38 @@
  *
  * Several producers share block->claimed. Two ways to take from it:
  *
- *     fetch-add           one instruction, never fails, but can't be taken back. Only when at least
- *                         `margin` sequences are free.
+ *     fetch-add           one instruction that never fails, but it can't look before it takes. Only
+ *                         when a load just before says that at least `margin` sequences are free.
  *     compare-and-swap    checks and takes in one step. Near a full ring, and for large batches.
  *
  * LMAX's fetch-add overshoots: producers take sequences whose slots are not free and then have to
- * wait, whatever happens. Here the margin makes it impossible, and so every claim can be refused,
- * timed, cancelled or dropped.
+ * wait, whatever happens. Here too a fetch-add may come late: others fill the ring by
+ * compare-and-swap between its load and itself. It then sees that it landed beyond its limit, and
+ * takes itself back before anybody has used the sequences (dxi_claim_overshot()). So every claim
+ * can be refused, timed, cancelled or dropped.
  *
  * INVARIANTS
  *
  *   I1  cursor <= claimed
  *   I2  limit <= slowest gating sequence + slot_count, at any time after it was computed
- *   I3  claimed <= slowest gating sequence + slot_count
+ *   I3  a claim that is given out ends at most at slowest gating sequence + slot_count; the word
+ *       `claimed` may be beyond that by at most `margin`, while late fetch-adds are taken back
  *
- * Proof of I3 for the fetch-add. A producer adds n <= fetch_add_max after a load that said
- * claimed + margin <= limit. Let x be the first value of claimed above limit - margin. No load
- * after that passes the test, so each of the at most producers_max handles has at most one addition
- * left that an earlier load allowed: together they add at most producers_max * fetch_add_max =
- * margin. With different limits in different handles the argument holds for the largest of them.
+ * Proof of the bound. Compare-and-swap never passes its limit. Once claimed is above
+ * limit - margin, no load passes the test, so each of the at most producers_max handles has at most
+ * one addition left that an earlier load allowed: together they add at most producers_max *
+ * fetch_add_max = margin to whatever compare-and-swap reached. With different limits in different
+ * handles the argument holds for the largest of them.
+ *
+ * Late fetch-adds stack, and only the top one can be taken back. The one below looks again and
+ * again: either that above it goes away, or consumers make room for both.
  *
  * The margin is at most a quarter of the ring; rings too small for that always compare and swap.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -208,9 +215,36 @@ static int64_t claim_or_wait(claim_t *claim, int64_t timeout_ns)
 dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t count,
                            int64_t timeout_ns)
 {
-    claim_t claim = {.core = core, .claimed = claimed, .count = count, .limit = INT64_MIN};
+    /* Where it does not come to look at the consumers, no room is known. */
+    claim_t claim = {.core = core, .claimed = claimed, .count = count, .limit = claimed};
     const int64_t last = claim_or_wait(&claim, timeout_ns);
     return (dxi_claim_t){.last = last, .limit = claim.limit};
+}
+
+/* The fetch-add of `count` that ended at `last` passed the handle's limit. */
+dxi_claim_t dxi_claim_overshot(dxi_producer_core_t *core, int64_t last, int64_t count)
+{
+    dx_ring_block_t *block = core->block;
+    for (int64_t looks = 1;; looks++) {
+        dxi_point("claim:overshot");
+        const int64_t limit = limit_now(block);
+        if (last <= limit) {
+            return (dxi_claim_t){.last = last, .limit = limit};
+        }
+        int64_t top = last;
+        if (dx_compare_exchange_acq_rel(&block->claimed, &top, last - count)) {
+            break;
+        }
+        if (looks % CHECK_EVERY != 0) {
+            dx_cpu_relax();
+        } else {
+            (void)sched_yield(); /* who stands above us may have lost its core */
+        }
+    }
+    if (dx_load32_acquire(&block->space_waiters) != 0) {
+        dxi_wake_producers(block); /* a smaller claim than ours may fit */
+    }
+    return dxi_claim_slow(core, last - count, count, DXI_CLAIM_BY_POLICY);
 }
 
 void dxi_mark_void(dxi_producer_core_t *core, int64_t first, int64_t last)
@@ -223,7 +257,7 @@ void dxi_mark_void(dxi_producer_core_t *core, int64_t first, int64_t last)
 
 bool dxi_claim_has_room(const dxi_producer_core_t *core, int64_t claimed, int64_t count)
 {
-    return count <= (int64_t)core->block->slot_count &&
+    return count >= 1 && count <= (int64_t)core->block->slot_count &&
            claim_target(core, claimed, count) <= limit_now(core->block);
 }
 
