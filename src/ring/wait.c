@@ -41,7 +41,7 @@
  */
 #include <sched.h>
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include <x86intrin.h>
 #endif
 
 #include "base/fail.h"
