@@ -58,9 +58,8 @@ static int handle_in_pool(void *context, void *event, int64_t sequence, bool end
 
 static pool_scene_t *pool_scene_create(dx_ring_mode_t mode)
 {
-    pool_scene_t *scene = aligned_alloc(DX_FALSE_SHARING_BYTES, sizeof(*scene));
+    pool_scene_t *scene = calloc(1, sizeof(*scene));
     assert_non_null(scene);
-    memset(scene, 0, sizeof(*scene));
     const dx_disruptor_options_t options = {
         .ring = {.slot_count = SCENE_SLOTS, .event_bytes = sizeof(int64_t), .mode = mode}};
     assert_ok(dx_disruptor_create(&options, &scene->disruptor, NULL));
