@@ -160,6 +160,7 @@ static int kind_run(const kind_t *kind, int64_t increments, const dxi_bench_cpus
     dx_store_relaxed(&counter.word, 0);
     dx_store32_relaxed(&counter.ready, 0);
     const int64_t times = increments / kind->threads;
+    const int64_t all = times * kind->threads;
     int result = DX_OK;
     for (uint32_t i = 0; i < kind->threads && result == DX_OK; i++) {
         dx_thread_options_t options = {.name = "dx-counter"};
@@ -178,11 +179,11 @@ static int kind_run(const kind_t *kind, int64_t increments, const dxi_bench_cpus
         to_ns = workers[i].ended_ns > to_ns ? workers[i].ended_ns : to_ns;
     }
     const int64_t counted = dx_load_relaxed(&counter.word);
-    if (result == DX_OK && counted != times * kind->threads) {
+    if (result == DX_OK && counted != all) {
         result = dxi_fail(error, DX_ECORRUPT, "%s: the counter is %lld, not %lld", kind->name,
-                          (long long)counted, (long long)(times * kind->threads));
+                          (long long)counted, (long long)all);
     }
-    *ns_out = (double)(to_ns - from_ns) / (double)(times * kind->threads);
+    *ns_out = (double)(to_ns - from_ns) / (double)all;
     return result;
 }
 

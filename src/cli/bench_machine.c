@@ -5,6 +5,7 @@
 #include "cli/bench_machine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -18,7 +19,9 @@
 #define COMPILER "gcc " __VERSION__
 #endif
 
-#define STAT_COLUMNS 8 /* read of the line "cpu" in /proc/stat */
+/* Columns of the line "cpu" in /proc/stat: user, nice, system, idle, iowait, irq, softirq,
+ * steal. */
+enum { STAT_IDLE = 3, STAT_WAIT = 4, STAT_STEAL = 7, STAT_COUNT = 8 };
 
 /* The rest of the first line of a file that begins with `key` and has a colon, or the whole first
  * line for a NULL key. */
@@ -44,14 +47,25 @@ static void line_read(const char *path, const char *key, char *text_out, size_t 
     (void)fclose(file);
 }
 
+/* The first numbers of a text such as "cpu  123 4 56". Returns how many there were. */
+static size_t numbers_read(const char *text, unsigned long long *numbers_out, size_t max)
+{
+    size_t count = 0;
+    const char *at = text + strcspn(text, "0123456789");
+    while (count < max && *at != '\0') {
+        char *end = NULL;
+        numbers_out[count++] = strtoull(at, &end, 10);
+        at = end + strcspn(end, "0123456789");
+    }
+    return count;
+}
+
 void dxi_bench_load_read(dxi_bench_load_t *load_out)
 {
     char line[256] = "";
     line_read("/proc/stat", NULL, line, sizeof line);
-    unsigned long long user = 0, nice = 0, system = 0, idle = 0, wait = 0;
-    unsigned long long interrupts = 0, soft_interrupts = 0, steal = 0;
-    const int read = sscanf(line, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice,
-                            &system, &idle, &wait, &interrupts, &soft_interrupts, &steal);
+    unsigned long long ticks[STAT_COUNT] = {0};
+    const size_t count = numbers_read(line, ticks, STAT_COUNT);
     const int64_t ticks_per_second = sysconf(_SC_CLK_TCK);
     struct rusage usage;
     (void)getrusage(RUSAGE_SELF, &usage);
@@ -61,10 +75,13 @@ void dxi_bench_load_read(dxi_bench_load_t *load_out)
         .own_ms = ((int64_t)usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
                   ((int64_t)usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000,
     };
-    if (read == STAT_COLUMNS && ticks_per_second > 0) {
-        const unsigned long long busy = user + nice + system + interrupts + soft_interrupts;
+    if (count == STAT_COUNT && ticks_per_second > 0) {
+        unsigned long long busy = 0;
+        for (size_t i = 0; i < STAT_COUNT; i++) {
+            busy += i == STAT_IDLE || i == STAT_WAIT || i == STAT_STEAL ? 0 : ticks[i];
+        }
         load_out->busy_ms = (int64_t)busy * 1000 / ticks_per_second;
-        load_out->steal_ms = (int64_t)steal * 1000 / ticks_per_second;
+        load_out->steal_ms = (int64_t)ticks[STAT_STEAL] * 1000 / ticks_per_second;
     }
 }
 

@@ -69,13 +69,13 @@ typedef struct dxi_bench_scenario {
     bool any_size;
     bool any_wait;
     bool any_pace;
-    bool crowded; /* has more threads than cores on purpose: never pinned */
+    bool crowded;       /* has more threads than cores on purpose: never pinned */
+    bool own_consumers; /* consumers run `thread`, too */
 
     /* Builds what the run needs; what it made before a failure is taken down by the caller. */
     int (*open)(dxi_bench_run_t *run, dx_error_t *error);
     /* The body of thread `index`: producers first, then consumers that no disruptor runs. */
     int (*thread)(dxi_bench_run_t *run, uint32_t index);
-    bool own_consumers; /* consumers run `thread`, too */
 } dxi_bench_scenario_t;
 
 extern const dxi_bench_scenario_t dxi_bench_scenarios[];
