@@ -42,7 +42,7 @@ static void pace_until(int64_t deadline_ns)
     }
 }
 
-static int publish_value(dx_producer_t *producer, int64_t value)
+DX_INLINE int publish_value(dx_producer_t *producer, int64_t value)
 {
     const int64_t sequence = dx_producer_claim(producer);
     if (DX_UNLIKELY(sequence < 0)) {
@@ -53,7 +53,7 @@ static int publish_value(dx_producer_t *producer, int64_t value)
 }
 
 /* The value of the next event, or a negative code. */
-static int64_t take_value(dx_consumer_t *consumer)
+DX_INLINE int64_t take_value(dx_consumer_t *consumer)
 {
     const int64_t last = dx_consumer_wait(consumer);
     if (DX_UNLIKELY(last < 0)) {
@@ -83,17 +83,15 @@ static int ping(dxi_bench_run_t *run)
 {
     dxi_bench_tally_t *const tally = &run->tallies[0];
     const int64_t pace_ns = run->params->pace_ns;
-    for (int64_t i = 1; i <= (int64_t)run->events; i++) {
+    dx_producer_t producer = run->producers[0]; /* in registers, see bench_loops.c */
+    dx_producer_assume_single(&producer);
+    int64_t result = DX_OK;
+    for (int64_t i = 1; i <= (int64_t)run->events && result >= 0; i++) {
         const int64_t from_ns = dx_clock_ns();
-        const int result = publish_value(&run->producers[0], i);
-        if (DX_UNLIKELY(result != DX_OK)) {
-            return result;
-        }
-        const int64_t value = take_value(&run->consumers[1]);
+        result = publish_value(&producer, i);
+        const int64_t value = result == DX_OK ? take_value(&run->consumers[1]) : result;
         const int64_t to_ns = dx_clock_ns();
-        if (DX_UNLIKELY(value < 0)) {
-            return (int)value;
-        }
+        result = value < 0 ? value : DX_OK;
         tally->sum += (uint64_t)value;
         if (pace_ns == 0) {
             dx_histogram_record(run->latency, to_ns - from_ns);
@@ -102,20 +100,22 @@ static int ping(dxi_bench_run_t *run)
             pace_until(to_ns + pace_ns);
         }
     }
+    run->producers[0] = producer;
     tally->events = run->events;
-    return DX_OK;
+    return (int)result;
 }
 
 static int pong(dxi_bench_run_t *run)
 {
-    for (uint64_t i = 0; i < run->events; i++) {
+    dx_producer_t producer = run->producers[1];
+    dx_producer_assume_single(&producer);
+    int64_t result = DX_OK;
+    for (uint64_t i = 0; i < run->events && result == DX_OK; i++) {
         const int64_t value = take_value(&run->consumers[0]);
-        const int result = value < 0 ? (int)value : publish_value(&run->producers[1], value);
-        if (DX_UNLIKELY(result != DX_OK)) {
-            return result;
-        }
+        result = value < 0 ? value : publish_value(&producer, value);
     }
-    return DX_OK;
+    run->producers[1] = producer;
+    return (int)result;
 }
 
 int dxi_bench_pingpong_thread(dxi_bench_run_t *run, uint32_t index)

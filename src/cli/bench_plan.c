@@ -23,6 +23,7 @@
 #define CALIBRATION_EVENTS 20000
 #define CALIBRATION_LATENCY_EVENTS 100
 #define CALIBRATION_GROWTH 4
+#define CALIBRATION_PROBES 3
 #define WARMUP_SHARE 10
 
 #define ATTEMPTS_MORE 2 /* of a run that others disturbed */
@@ -203,7 +204,22 @@ void dxi_bench_plan_destroy(dxi_bench_plan_t *plan)
 
 /* Rounds --------------------------------------------------------------------------------------- */
 
-/* Sets the number of events so that a run takes about the time wanted. */
+/* Runs the probe, and raises `*rate` to its rate. */
+static int probe_run(const dxi_bench_row_t *row, const dxi_bench_params_t *probe,
+                     dx_histogram_t *scratch, double *seconds_out, double *rate, dx_error_t *error)
+{
+    dxi_bench_result_t result = {0};
+    const int code = dxi_bench_run(row->scenario, probe, scratch, &result, error);
+    if (code == DX_OK) {
+        const double now = (double)result.events / result.seconds;
+        *rate = now > *rate ? now : *rate;
+        *seconds_out = result.seconds;
+    }
+    return code;
+}
+
+/* Sets the number of events so that a run takes about the time wanted. The best of several probes
+ * counts here, and only here: a probe that others disturbed would make all runs too short. */
 static int row_calibrate(const dxi_bench_plan_t *plan, dxi_bench_row_t *row,
                          dx_histogram_t *scratch, dx_error_t *error)
 {
@@ -211,20 +227,21 @@ static int row_calibrate(const dxi_bench_plan_t *plan, dxi_bench_row_t *row,
     probe.warmup = 0;
     probe.events =
         row->scenario->kind == DXI_BENCH_LATENCY ? CALIBRATION_LATENCY_EVENTS : CALIBRATION_EVENTS;
-    dxi_bench_result_t result = {0};
-    for (;;) {
-        const int code = dxi_bench_run(row->scenario, &probe, scratch, &result, error);
+    double rate = 0;
+    for (uint32_t long_enough = 0; long_enough < CALIBRATION_PROBES;) {
+        double seconds = 0;
+        const int code = probe_run(row, &probe, scratch, &seconds, &rate, error);
         if (code != DX_OK) {
             return code;
         }
-        if (result.seconds >= CALIBRATION_SECONDS ||
+        if (seconds >= CALIBRATION_SECONDS ||
             probe.events > DXI_BENCH_EVENTS_MAX / CALIBRATION_GROWTH) {
-            break;
+            long_enough++;
+        } else {
+            probe.events *= CALIBRATION_GROWTH;
         }
-        probe.events *= CALIBRATION_GROWTH;
     }
-    const double wanted =
-        (double)result.events / result.seconds * (double)plan->run_ns / (double)DX_NS_PER_S;
+    const double wanted = rate * (double)plan->run_ns / (double)DX_NS_PER_S;
     row->params.events = wanted < 1                              ? 1
                          : wanted > (double)DXI_BENCH_EVENTS_MAX ? DXI_BENCH_EVENTS_MAX
                                                                  : (uint64_t)wanted;

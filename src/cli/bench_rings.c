@@ -63,19 +63,17 @@ int dxi_bench_poller_thread(dxi_bench_run_t *run, uint32_t index)
 
 static int raw_produce(dxi_bench_run_t *run)
 {
-    dx_producer_t *const producer = &run->producers[0];
+    dx_producer_t producer = run->producers[0]; /* in registers, see bench_loops.c */
     const int64_t batch = run->params->batch;
-    for (uint64_t sent = 0; sent < run->events; sent += (uint64_t)batch) {
-        const int64_t last = dx_producer_claim_n(producer, batch);
-        if (DX_UNLIKELY(last < 0)) {
-            return (int)last;
-        }
-        const int result = dx_producer_publish_range(producer, last - batch + 1, last);
-        if (DX_UNLIKELY(result != DX_OK)) {
-            return result;
-        }
+    int result = DX_OK;
+    dx_producer_assume_single(&producer);
+    for (uint64_t sent = 0; sent < run->events && result == DX_OK; sent += (uint64_t)batch) {
+        const int64_t last = dx_producer_claim_n(&producer, batch);
+        result =
+            last < 0 ? (int)last : dx_producer_publish_range(&producer, last - batch + 1, last);
     }
-    return DX_OK;
+    run->producers[0] = producer;
+    return result;
 }
 
 int dxi_bench_raw_thread(dxi_bench_run_t *run, uint32_t index)
