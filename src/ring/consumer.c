@@ -8,9 +8,10 @@
  *
  * ADDING while producers run is a pair of Dekker again, without a cost to the producers. The adder
  * enters the gating mask, passes the heavy fence, and only then reads where to start. A producer
- * computes its limit from the mask. If it did not see the new bit, then its whole computation lies
- * before the fence, so it was based on a publication no later than the start that the adder reads:
- * its limit can't reach beyond start + slot_count.
+ * computes its limit from the mask, and looks at the mask again when it is done. If it did not see
+ * the new bit even then, its whole computation lies before the fence, so it was based on a
+ * publication no later than the start that the adder reads: its limit can't reach beyond
+ * start + slot_count.
  *
  * INVARIANTS
  *
@@ -177,7 +178,9 @@ static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *
                        int64_t fence)
 {
     const char *name = options->name != NULL ? options->name : "consumer";
-    memset(entry, 0, sizeof(*entry));
+    /* All but the sequence: a producer that still has this entry of an earlier consumer in its mask
+     * must not read one that was never true. */
+    memset(&entry->waiters, 0, sizeof(*entry) - offsetof(dx_consumer_entry_t, waiters));
     memcpy(entry->name, name, strlen(name));
     entry->kind = DX_CONSUMER_POLLER;
     entry->wait_kind = (int32_t)options->wait.kind;
@@ -365,6 +368,8 @@ int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *
     int64_t handled = 0;
     int code = DX_OK;
     int64_t sequence = first;
+    dx_consumer_t *outer = current_consumer;
+    current_consumer = consumer; /* a claim by the handler must not wait for this consumer */
     for (; sequence <= last_visible && code == DX_OK; sequence++) {
         if (dx_consumer_is_hidden(consumer, sequence)) {
             continue;
@@ -373,6 +378,7 @@ int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *
                        sequence == last_visible);
         handled += code >= 0;
     }
+    current_consumer = outer;
     /* Stopped before the event that failed, or behind the last one handled. */
     const int64_t done = code < 0 ? sequence - 2 : (code > 0 ? sequence - 1 : last);
     dxi_count(&counters->events, handled);

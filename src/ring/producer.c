@@ -6,35 +6,19 @@
  * how far it may go (`limit`), so that it looks at the consumers only when that is used up: once
  * per lap when they keep up.
  *
- * Several producers share block->claimed. Two ways to take from it:
- *
- *     fetch-add           one instruction that never fails, but it can't look before it takes. Only
- *                         when a load just before says that at least `margin` sequences are free.
- *     compare-and-swap    checks and takes in one step. Near a full ring, and for large batches.
- *
- * LMAX's fetch-add overshoots: producers take sequences whose slots are not free and then have to
- * wait, whatever happens. Here too a fetch-add may come late: others fill the ring by
- * compare-and-swap between its load and itself. It then sees that it landed beyond its limit, and
- * takes itself back before anybody has used the sequences (dxi_claim_overshot()). So every claim
- * can be refused, timed, cancelled or dropped.
+ * Several producers share block->claimed and take from it by compare-and-swap: it checks for room and
+ * takes in one step, so every claim can be refused, timed, cancelled or dropped. LMAX 4 takes by
+ * fetch-add, which can't fail, and overshoots a full ring: the claimer then has to wait whatever
+ * happens. A fetch-add after a look at the room does not help: a thread that is preempted between
+ * the two adds to whatever stands there later. The reason for fetch-add was that the swap failed too
+ * often; it fails when the line is lost between load and swap, so the line is fetched for writing
+ * before the load (dx_producer_claim_n()), and only some 10 cycles lie between the two.
  *
  * INVARIANTS
  *
  *   I1  cursor <= claimed
  *   I2  limit <= slowest gating sequence + slot_count, at any time after it was computed
- *   I3  a claim that is given out ends at most at slowest gating sequence + slot_count; the word
- *       `claimed` may be beyond that by at most `margin`, while late fetch-adds are taken back
- *
- * Proof of the bound. Compare-and-swap never passes its limit. Once claimed is above
- * limit - margin, no load passes the test, so each of the at most producers_max handles has at most
- * one addition left that an earlier load allowed: together they add at most producers_max *
- * fetch_add_max = margin to whatever compare-and-swap reached. With different limits in different
- * handles the argument holds for the largest of them.
- *
- * Late fetch-adds stack, and only the top one can be taken back. The one below looks again and
- * again: either that above it goes away, or consumers make room for both.
- *
- * The margin is at most a quarter of the ring; rings too small for that always compare and swap.
+ *   I3  claimed <= slowest gating sequence + slot_count
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -49,6 +33,7 @@
 #include "ring/ring_internal.h"
 
 #define PREFETCH_BYTES 512
+#define SWAP_PAUSES_MAX 16
 #define CHECK_EVERY 16 /* steps of a wait between two looks at what could end it */
 #define SPIN_BUDGET_START_NS INT64_C(5000)
 
@@ -78,8 +63,9 @@ static int64_t claim_once(claim_t *claim)
         const int64_t last = claim->claimed + claim->count;
         return last <= claim->limit ? last : DX_EAGAIN;
     }
-    int64_t claimed = dx_load_relaxed(&block->claimed);
-    for (;;) {
+    for (int pauses = 1;; pauses = pauses < SWAP_PAUSES_MAX ? 2 * pauses : pauses) {
+        __builtin_prefetch(&block->claimed, 1, 3);
+        int64_t claimed = dx_load_relaxed(&block->claimed);
         const int64_t last = claimed + claim->count;
         if (last > claim->limit) {
             return DX_EAGAIN;
@@ -88,7 +74,10 @@ static int64_t claim_once(claim_t *claim)
         if (dx_compare_exchange_acq_rel(&block->claimed, &claimed, last)) {
             return last;
         }
-        dx_cpu_relax(); /* another producer was faster: so somebody made progress */
+        /* Another producer was faster, so somebody made progress. Get out of its way. */
+        for (int i = 0; i < pauses; i++) {
+            dx_cpu_relax();
+        }
     }
 }
 
@@ -110,6 +99,9 @@ static bool waits_for_itself(dx_ring_block_t *block, int64_t wrap)
     if (current == NULL || current->block != block) {
         return false;
     }
+    if (dx_load_acquire(&current->entry->sequence) >= wrap) {
+        return false; /* it has released that event: those behind it get there without it */
+    }
     /* A consumer that holds us back is the calling one or behind it. */
     const dx_consumer_entry_t *entries = dxi_block_consumers(block);
     const uint64_t self = UINT64_C(1) << current->index;
@@ -121,6 +113,15 @@ static bool waits_for_itself(dx_ring_block_t *block, int64_t wrap)
         }
     }
     return false;
+}
+
+/* True when a consumer that would have to move on for the claim has ended. */
+static bool needs_ended_consumer(const claim_t *claim)
+{
+    dx_ring_block_t *block = claim->core->block;
+    const int64_t wrap =
+        claim_target(claim->core, claim->claimed, claim->count) - (int64_t)block->slot_count;
+    return dxi_ended_before(block, (uint64_t)dx_load_acquire(&block->gating), wrap) != 0;
 }
 
 /* Why a claim that finds no room must not wait (any longer): DX_OK when it may. */
@@ -138,7 +139,7 @@ static int claim_hopeless(const claim_t *claim)
         dx_store32_relaxed(&entry->cancel, 0);
         return DX_ECANCELLED;
     }
-    if (dxi_ended_before(block, (uint64_t)dx_load_acquire(&block->gating), wrap) != 0) {
+    if (needs_ended_consumer(claim)) {
         return DX_ECONSUMER;
     }
     return waits_for_itself(block, wrap) ? DX_EDEADLOCK : DX_OK;
@@ -205,6 +206,9 @@ static int64_t claim_or_wait(claim_t *claim, int64_t timeout_ns)
         }
     } else if (last == DX_EAGAIN && timeout_ns > 0) {
         last = claim_wait(claim, timeout_ns);
+    }
+    if (last == DX_EAGAIN && needs_ended_consumer(claim)) {
+        last = DX_ECONSUMER; /* trying again would never help */
     }
     if (last < 0) {
         dxi_count(&core->entry->refusals, 1);
@@ -343,8 +347,6 @@ int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
         .stamps = block->mode == DX_RING_MULTI ? dxi_block_stamps(block) : NULL,
         .slot_bytes = block->slot_bytes,
         .slot_shift = block->slot_shift,
-        .fetch_add_max = block->fetch_add_max,
-        .fetch_add_margin = block->fetch_add_margin,
         .prefetch_slots =
             block->slot_bytes < PREFETCH_BYTES ? PREFETCH_BYTES / (int64_t)block->slot_bytes : 1,
         .entry = entry,

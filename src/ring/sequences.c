@@ -55,8 +55,19 @@ int64_t dxi_minimum(const dx_ring_block_t *block, uint64_t mask)
 
 int64_t dxi_gating_minimum(dx_ring_block_t *block)
 {
-    const uint64_t gating = (uint64_t)dx_load_acquire(&block->gating);
-    return gating != 0 ? dxi_minimum(block, gating) : dxi_published(block);
+    uint64_t gating = (uint64_t)dx_load_acquire(&block->gating);
+    for (;;) {
+        dxi_point("gating:mask-read");
+        const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : dxi_published(block);
+        /* A consumer may have joined since the first look, before what we have read since then.
+         * ACQUIRE keeps the three in order: if this look does not see it, then all we read was read
+         * before the joiner's fence, and it starts there or later. */
+        const uint64_t now = (uint64_t)dx_load_acquire(&block->gating);
+        if ((now & ~gating) == 0) {
+            return minimum;
+        }
+        gating = now;
+    }
 }
 
 uint64_t dxi_upstream_closure(const dx_ring_block_t *block, uint64_t mask)
