@@ -118,11 +118,13 @@ static void make_ready(dxi_processor_t *processor)
 
     if (sequence == DX_SEQUENCE_IDLE) {
         processor->pending_first = processor->pending_last + 1; /* nothing is pending */
+        consumer->available = -1; /* what it saw may be of a time before dx_ring_reset() */
     } else if (processor->role != DXI_ROLE_POLLER) {
         consumer->next = sequence + 1;
         consumer->available = sequence;
     }
-    processor->attempt_sequence = -1;
+    dxi_attempts_forget(&processor->event_attempts);
+    dxi_attempts_forget(&processor->batch_attempts);
     processor->failure = DX_OK;
     dx_store32_relaxed(&entry->failure, DX_OK);
     dx_store32_release(&entry->control, 0);
@@ -205,7 +207,7 @@ int dxi_threads_check_caller(const dx_disruptor_t *disruptor, uint64_t members, 
 {
     for (uint64_t rest = members; rest != 0; rest &= rest - 1) {
         const dxi_processor_t *processor = disruptor->processors[__builtin_ctzll(rest)];
-        if (processor->thread != NULL && dxi_current_consumer() == &processor->consumer) {
+        if (dxi_current_consumer() == &processor->consumer) {
             return dxi_fail(
                 error, DX_EDEADLOCK,
                 "called from the handler of consumer '%s', which would wait for itself; "
@@ -233,12 +235,15 @@ int dx_disruptor_start(dx_disruptor_t *disruptor, dx_error_t *error)
         return dxi_fail(error, DX_EINVAL, "the graph is empty, must have at least one consumer");
     }
     const bool closed = dx_load32_acquire(&disruptor->state) == DXI_DISRUPTOR_STOPPED;
+    if (closed) {
+        dx_ring_reopen(disruptor->ring); /* before a handler runs: it may publish */
+    }
     const int code = dxi_threads_start(disruptor, disruptor->members, error);
     if (code != DX_OK) {
+        if (closed) {
+            dx_ring_close(disruptor->ring);
+        }
         return code;
-    }
-    if (closed) {
-        dx_ring_reopen(disruptor->ring);
     }
     dx_store32_release(&disruptor->state, DXI_DISRUPTOR_RUNNING);
     return DX_OK;
@@ -246,11 +251,9 @@ int dx_disruptor_start(dx_disruptor_t *disruptor, dx_error_t *error)
 
 int dx_disruptor_halt(dx_disruptor_t *disruptor)
 {
-    if (!dx_disruptor_is_running(disruptor)) {
-        return DX_OK;
-    }
+    /* First of all: handlers run before start has returned. */
     const int code = dxi_threads_check_caller(disruptor, disruptor->members, NULL);
-    if (code != DX_OK) {
+    if (code != DX_OK || !dx_disruptor_is_running(disruptor)) {
         return code;
     }
     dx_ring_close(disruptor->ring);
@@ -335,12 +338,12 @@ static int drain(dx_disruptor_t *disruptor, int64_t target, int64_t timeout_ns, 
 
 int dx_disruptor_shutdown(dx_disruptor_t *disruptor, int64_t timeout_ns, dx_error_t *error)
 {
-    if (!dx_disruptor_is_running(disruptor)) {
-        return dxi_fail(error, DX_ESTATE, "the disruptor does not run");
-    }
     int code = dxi_threads_check_caller(disruptor, disruptor->members, error);
     if (code != DX_OK) {
         return code;
+    }
+    if (!dx_disruptor_is_running(disruptor)) {
+        return dxi_fail(error, DX_ESTATE, "the disruptor does not run");
     }
     dx_ring_close(disruptor->ring);
     dx_ring_stat_t stat;

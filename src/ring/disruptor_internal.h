@@ -18,6 +18,17 @@ typedef enum dxi_role {
     DXI_ROLE_POOL = 4     /* no thread: the word that says what the workers have claimed */
 } dxi_role_t;
 
+/* How often one event, or one batch, has been repeated. */
+typedef struct dxi_attempts {
+    int64_t sequence; /* the event, or the first of the batch; INT64_MIN: none */
+    int32_t count;
+} dxi_attempts_t;
+
+DX_INLINE void dxi_attempts_forget(dxi_attempts_t *attempts)
+{
+    *attempts = (dxi_attempts_t){.sequence = INT64_MIN};
+}
+
 /* One consumer of a disruptor. */
 typedef struct dxi_processor {
     dx_consumer_t consumer;
@@ -46,9 +57,10 @@ typedef struct dxi_processor {
     dx_error_handler_t on_error;
     void *on_error_context;
 
-    int64_t attempt_sequence; /* the event, or first event of a batch, that `attempts` counts */
-    int32_t attempts;
-    int32_t failure; /* why it ends FAILED */
+    dxi_attempts_t event_attempts; /* RETRY */
+    dxi_attempts_t batch_attempts; /* REWIND */
+    int64_t counted;               /* events up to this stand in the counters */
+    int32_t failure;               /* why it ends FAILED */
 } dxi_processor_t;
 
 typedef enum dxi_disruptor_state {

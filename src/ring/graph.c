@@ -559,18 +559,17 @@ static int running_group_validate(dx_group_t group, dx_error_t *error)
         (group.members & ~group.disruptor->members) != 0) {
         return dxi_fail(error, DX_ENOTFOUND, "the group has no consumer of this disruptor");
     }
-    if (!dx_disruptor_is_running(group.disruptor)) {
+    /* Before the state: handlers run before start has returned. */
+    const int code = dxi_threads_check_caller(group.disruptor, group.members, error);
+    if (code == DX_OK && !dx_disruptor_is_running(group.disruptor)) {
         return dxi_fail(error, DX_ESTATE, "the disruptor does not run");
     }
-    return DX_OK;
+    return code;
 }
 
 int dx_group_pause(dx_group_t group, dx_error_t *error)
 {
-    int code = running_group_validate(group, error);
-    if (code == DX_OK) {
-        code = dxi_threads_check_caller(group.disruptor, group.members, error);
-    }
+    const int code = running_group_validate(group, error);
     if (code == DX_OK) {
         dxi_threads_stop(group.disruptor, group.members);
     }

@@ -56,6 +56,8 @@ typedef enum step {
     STEP_FAIL         /* it is not */
 } step_t;
 
+static void count_given(dxi_processor_t *processor, int64_t last);
+
 /* ----------------------------------------------------------------------------- errors, retries */
 
 static bool is_halted(const dxi_processor_t *processor)
@@ -110,18 +112,22 @@ static step_t try_again(dxi_processor_t *processor, int64_t sequence, int code, 
     const int32_t attempts_max =
         retry->attempts_max != 0 ? retry->attempts_max : RETRY_ATTEMPTS_DEFAULT;
 
-    if (processor->attempt_sequence != sequence) {
-        processor->attempt_sequence = sequence;
-        processor->attempts = 0;
+    dxi_attempts_t *attempts =
+        again == STEP_REWIND ? &processor->batch_attempts : &processor->event_attempts;
+    if (attempts->sequence != sequence) {
+        *attempts = (dxi_attempts_t){.sequence = sequence};
     }
-    if (attempts_max > 0 && processor->attempts >= attempts_max) {
-        processor->attempt_sequence = -1;
+    if (attempts_max > 0 && attempts->count >= attempts_max) {
+        dxi_attempts_forget(attempts);
         return give_up(processor, code);
     }
-    processor->attempts++;
+    attempts->count++;
     dxi_count(&processor->consumer.entry->counters.retries, 1);
+    if (again == STEP_REWIND) {
+        dxi_attempts_forget(&processor->event_attempts); /* each pass has its own */
+    }
 
-    const int64_t until_ns = dx_clock_ns() + retry_pause_ns(retry, processor->attempts);
+    const int64_t until_ns = dx_clock_ns() + retry_pause_ns(retry, attempts->count);
     for (int64_t now_ns = dx_clock_ns(); now_ns < until_ns; now_ns = dx_clock_ns()) {
         if (is_halted(processor)) {
             return STEP_HALT;
@@ -180,6 +186,7 @@ static step_t on_result(dxi_processor_t *processor, int result, void *event, int
     case DX_HANDLER_STOP:
         return STEP_STOP_AFTER;
     case DX_HANDLER_RELEASE:
+        count_given(processor, sequence); /* while the slots are still ours to look at */
         dx_consumer_release(&processor->consumer, sequence);
         return STEP_NEXT;
     default:
@@ -396,12 +403,14 @@ static dxi_end_t begin_batch(dxi_processor_t *processor, int64_t first, int64_t 
     }
 }
 
-/* Counts the events first..last one by one: given, aborted, skipped upstream. */
-static void count_given(dxi_processor_t *processor, int64_t first, int64_t last)
+/* Counts the events up to `last` that are not counted yet, one by one: given, aborted, skipped
+ * upstream. */
+static void count_given(dxi_processor_t *processor, int64_t last)
 {
     const dx_consumer_t *consumer = &processor->consumer;
     dx_consumer_counters_t *counters = &consumer->entry->counters;
-    for (int64_t sequence = first; sequence <= last; sequence++) {
+    while (processor->counted < last) {
+        const int64_t sequence = ++processor->counted;
         if (is_visible(processor, sequence)) {
             dxi_count(&counters->events, 1);
         } else if (dx_consumer_is_hidden(consumer, sequence) &&
@@ -419,6 +428,7 @@ dxi_end_t dxi_deliver(dxi_processor_t *processor, int64_t first, int64_t last, i
     const visible_t visible = look_at(processor, first, last);
 
     *done_out = first - 1;
+    processor->counted = first - 1;
     if (handler->on_batch_start != NULL && visible.count > 0) {
         const int64_t depth = dx_consumer_poll(&processor->consumer) - first + 1;
         const dxi_end_t end = begin_batch(processor, first, visible.count,
@@ -432,11 +442,9 @@ dxi_end_t dxi_deliver(dxi_processor_t *processor, int64_t first, int64_t last, i
                               : deliver_events(processor, first, last, &visible, done_out);
 
     if (DX_LIKELY(end == DXI_END_NONE && visible.all)) {
-        dxi_count(&counters->events, visible.count);
-    } else {
-        /* What will be given again is not counted now. */
-        count_given(processor, first,
-                    end == DXI_END_REWIND ? processor->consumer.next - 1 : *done_out);
+        dxi_count(&counters->events, last - processor->counted);
+    } else if (end != DXI_END_REWIND) { /* what will be given again is not counted now */
+        count_given(processor, *done_out);
     }
     dxi_count(&counters->batches, visible.count > 0);
     if (visible.count > dx_load_relaxed(&counters->batch_max)) {
