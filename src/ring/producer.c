@@ -165,7 +165,7 @@ static int64_t claim_wait(claim_t *claim, int64_t timeout_ns)
     int64_t last = DX_EAGAIN;
     while (last == DX_EAGAIN) {
         const dxi_pause_action_t action = dxi_pause_step(&pause);
-        if (action != DXI_PAUSE_AGAIN || pause.steps % CHECK_EVERY == 1) {
+        if (action != DXI_PAUSE_AGAIN || pause.look || pause.steps == 1) {
             const int code = claim_hopeless(claim);
             if (code != DX_OK) {
                 last = code;

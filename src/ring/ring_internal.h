@@ -103,6 +103,7 @@ typedef struct dxi_pause {
     int64_t line_seen;       /* MONITOR: what stood there when the wait began */
     int64_t started_ns;      /* 0 until a clock was needed */
     int64_t steps;
+    bool look; /* after this step it is time to look at what else could end the wait */
 } dxi_pause_t;
 
 typedef enum dxi_pause_action {

@@ -278,6 +278,7 @@ static bool spin_then_yield(dxi_pause_t *pause, int64_t spin_ns, int64_t yield_n
     if (elapsed_ns < spin_ns + yield_ns) {
         (void)sched_yield();
         pause->steps--; /* read the clock again next time */
+        pause->look = true;
         return false;
     }
     pause->steps--;
@@ -288,6 +289,7 @@ dxi_pause_action_t dxi_pause_step(dxi_pause_t *pause)
 {
     const dx_wait_options_t *options = pause->options;
     const int64_t step = ++pause->steps;
+    pause->look = step % CHECK_CLOCK_EVERY == 0;
 
     switch (options->kind) {
     case DX_WAIT_BUSY_SPIN:
@@ -427,7 +429,7 @@ static int64_t wait_rest_ns(const dx_consumer_t *consumer, dxi_pause_t *pause)
 static int wait_pause(dx_consumer_t *consumer, dxi_pause_t *pause)
 {
     const dxi_pause_action_t action = dxi_pause_step(pause);
-    if (action == DXI_PAUSE_AGAIN && pause->steps % CHECK_CLOCK_EVERY != 0) {
+    if (action == DXI_PAUSE_AGAIN && !pause->look) {
         return DX_OK;
     }
     /* Now and then, and before each sleep: is it still worth waiting? */
