@@ -51,7 +51,7 @@ typedef struct waiter {
     const char *point;
     void (*action)(void *context);
     void *context;
-    int64_t cpu_ns; /* of the thread, when it is done */
+    int64_t wall_ns; /* how long it waited */
     dx_atomic64_t result;
     dx_atomic32_t fired;
     dx_atomic32_t done;
@@ -163,11 +163,10 @@ static inline void *waiter_main(void *context)
 {
     waiter_t *waiter = context;
     waiter_of_thread = waiter;
+    const int64_t from_ns = dx_clock_ns();
     const int64_t result = waiter->consumer != NULL ? dx_consumer_wait(waiter->consumer)
                                                     : dx_producer_claim(waiter->producer);
-    struct timespec cpu;
-    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
-    waiter->cpu_ns = (int64_t)cpu.tv_sec * DX_NS_PER_S + cpu.tv_nsec;
+    waiter->wall_ns = dx_clock_ns() - from_ns;
     dx_store_relaxed(&waiter->result, result);
     dx_store32_release(&waiter->done, 1);
     return NULL;
