@@ -51,10 +51,6 @@ DX_INLINE int64_t dx_fetch_add_relaxed(dx_atomic64_t *a, int64_t delta)
 {
     return __atomic_fetch_add(&a->word, delta, __ATOMIC_RELAXED);
 }
-DX_INLINE int64_t dx_fetch_add_acq_rel(dx_atomic64_t *a, int64_t delta)
-{
-    return __atomic_fetch_add(&a->word, delta, __ATOMIC_ACQ_REL);
-}
 /* Each returns the value that stood there before. */
 DX_INLINE int64_t dx_fetch_or_acq_rel(dx_atomic64_t *a, int64_t bits)
 {

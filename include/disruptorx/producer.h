@@ -61,8 +61,6 @@ typedef struct dx_producer {
     dx_atomic32_t *stamps; /* NULL: single-producer */
     uint32_t slot_bytes;
     uint32_t slot_shift;
-    int64_t fetch_add_max;
-    int64_t fetch_add_margin;
     int64_t prefetch_slots; /* how far ahead the next lines are fetched for writing */
     dx_producer_entry_t *entry;
     dxi_producer_core_t *core; /* NULL: not open */
@@ -87,7 +85,6 @@ DX_API void dxi_producer_cancel(dxi_producer_core_t *core);
 DX_API dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t count,
                                   int64_t timeout_ns);
 DX_API int dxi_publish_slow(dxi_producer_core_t *core, int64_t first, int64_t last);
-DX_API dxi_claim_t dxi_claim_overshot(dxi_producer_core_t *core, int64_t last, int64_t count);
 DX_API void dxi_mark_void(dxi_producer_core_t *core, int64_t first, int64_t last);
 DX_API bool dxi_claim_has_room(const dxi_producer_core_t *core, int64_t claimed, int64_t count);
 
@@ -133,21 +130,15 @@ DX_INLINE void dx_producer_cancel(const dx_producer_t *producer)
     dxi_producer_cancel(producer->core);
 }
 
-/* Takes over what a slow path found out. */
-DX_INLINE int64_t dxi_claim_take(dx_producer_t *producer, dxi_claim_t claim)
+/* Claims by the slow path and takes over what it found out. */
+DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
 {
+    const dxi_claim_t claim = dxi_claim_slow(producer->core, producer->claimed, count, timeout_ns);
     producer->limit = claim.limit;
     if (claim.last >= 0) {
         producer->claimed = claim.last;
     }
     return claim.last;
-}
-
-/* Claims by the slow path. */
-DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
-{
-    return dxi_claim_take(producer,
-                          dxi_claim_slow(producer->core, producer->claimed, count, timeout_ns));
 }
 
 /* Claims the next `count` sequences and returns the last of them: the first is that - count + 1.
@@ -158,7 +149,7 @@ DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, in
  * then.
  *
  * Single: wait-free while there is room, one load of a shared line that others rarely write. Multi:
- * one fetch-add; lock-free.
+ * one compare-and-swap; lock-free.
  * Threads: producer. */
 DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
 {
@@ -175,28 +166,21 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
         return producer->claimed;
     }
 
-    if (DX_UNLIKELY(count < 1 || count > producer->fetch_add_max ||
-                    dx_load_relaxed(&block->signal) < 0)) {
+    if (DX_UNLIKELY(count < 1 || dx_load_relaxed(&block->signal) < 0)) {
         return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
     }
-    /* Fetched for writing before it is read: the load and the fetch-add cost one transfer. */
+    /* Fetched for writing before it is read: the load and the exchange cost one transfer of the
+     * line, and few instructions lie between them, so the exchange rarely fails. */
     __builtin_prefetch(&block->claimed, 1, 3);
-    /* RELAXED: only the size of the number matters here, and it is a guess. */
-    if (DX_UNLIKELY(dx_load_relaxed(&block->claimed) + producer->fetch_add_margin >
-                    producer->limit)) {
+    int64_t claimed = dx_load_relaxed(&block->claimed);
+    /* ACQ_REL is more than the slots need, which are ordered by the acquire behind `limit`; on x86
+     * it costs the same as relaxed. */
+    if (DX_UNLIKELY(count > producer->limit - claimed ||
+                    !dx_compare_exchange_acq_rel(&block->claimed, &claimed, claimed + count))) {
         return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
     }
-    /* ACQ_REL is not needed for the slots: `limit` was read with acquire from the consumers. The
-     * operation on one word is atomic in any order. RELAXED would be enough; on x86 it costs the
-     * same. */
-    const int64_t last = dx_fetch_add_relaxed(&block->claimed, count) + count;
-    if (DX_UNLIKELY(last > producer->limit)) {
-        /* Between our load and our fetch-add others took the room: see I3 in src/ring/producer.c.
-         * Rare: the margin stands between the two. */
-        return dxi_claim_take(producer, dxi_claim_overshot(producer->core, last, count));
-    }
-    producer->claimed = last;
-    return last;
+    producer->claimed = claimed + count;
+    return producer->claimed;
 }
 
 /* Claims the next sequence. See dx_producer_claim_n().

@@ -44,10 +44,6 @@
 #define DX_RING_SKIPPERS_MAX 16u /* consumers of one ring that may return DX_HANDLER_SKIP */
 #define DX_RING_NAME_MAX 31u
 
-/* The largest batch that a multi-producer ring ever claims by one fetch-add; larger ones use a
- * compare-and-swap. Bounds how far concurrent claims can reach: see src/ring/producer.c. */
-#define DX_RING_FETCH_ADD_MAX 64u
-
 /* A word of an idle worker: it holds nobody back. */
 #define DX_SEQUENCE_IDLE INT64_MAX
 
@@ -154,9 +150,7 @@ typedef struct dx_ring_block {
     uint32_t slot_shift; /* log2 of slot_count: lap of a sequence = sequence >> slot_shift */
     uint32_t consumers_max;
     uint32_t producers_max;
-    uint32_t shared;           /* 1: futexes are shared between processes */
-    uint32_t fetch_add_max;    /* largest claim by fetch-add here; 0 = always compare-and-swap */
-    uint32_t fetch_add_margin; /* room that must be free before one */
+    uint32_t shared; /* 1: futexes are shared between processes */
     uint64_t consumers_offset;
     uint64_t producers_offset;
     uint64_t stamps_offset;

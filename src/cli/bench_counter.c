@@ -76,7 +76,7 @@ static void count_sequential(int64_t times)
 static void count_fetch_add(int64_t times)
 {
     for (int64_t i = 0; i < times; i++) {
-        (void)dx_fetch_add_acq_rel(&counter.word, 1);
+        (void)dx_fetch_add_relaxed(&counter.word, 1);
     }
 }
 

@@ -6,13 +6,13 @@
  * how far it may go (`limit`), so that it looks at the consumers only when that is used up: once
  * per lap when they keep up.
  *
- * Several producers share block->claimed and take from it by compare-and-swap: it checks for room and
- * takes in one step, so every claim can be refused, timed, cancelled or dropped. LMAX 4 takes by
- * fetch-add, which can't fail, and overshoots a full ring: the claimer then has to wait whatever
+ * Several producers share block->claimed and take from it by compare-and-swap: it checks for room
+ * and takes in one step, so every claim can be refused, timed, cancelled or dropped. LMAX 4 takes
+ * by fetch-add, which can't fail, and overshoots a full ring: the claimer then has to wait whatever
  * happens. A fetch-add after a look at the room does not help: a thread that is preempted between
- * the two adds to whatever stands there later. The reason for fetch-add was that the swap failed too
- * often; it fails when the line is lost between load and swap, so the line is fetched for writing
- * before the load (dx_producer_claim_n()), and only some 10 cycles lie between the two.
+ * the two adds to whatever stands there later. The reason for fetch-add was that the swap failed
+ * too often; it fails when the line is lost between load and swap, so the line is fetched for
+ * writing before the load (dx_producer_claim_n()), and only some 10 cycles lie between the two.
  *
  * INVARIANTS
  *
@@ -223,32 +223,6 @@ dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t c
     claim_t claim = {.core = core, .claimed = claimed, .count = count, .limit = claimed};
     const int64_t last = claim_or_wait(&claim, timeout_ns);
     return (dxi_claim_t){.last = last, .limit = claim.limit};
-}
-
-/* The fetch-add of `count` that ended at `last` passed the handle's limit. */
-dxi_claim_t dxi_claim_overshot(dxi_producer_core_t *core, int64_t last, int64_t count)
-{
-    dx_ring_block_t *block = core->block;
-    for (int64_t looks = 1;; looks++) {
-        dxi_point("claim:overshot");
-        const int64_t limit = limit_now(block);
-        if (last <= limit) {
-            return (dxi_claim_t){.last = last, .limit = limit};
-        }
-        int64_t top = last;
-        if (dx_compare_exchange_acq_rel(&block->claimed, &top, last - count)) {
-            break;
-        }
-        if (looks % CHECK_EVERY != 0) {
-            dx_cpu_relax();
-        } else {
-            (void)sched_yield(); /* who stands above us may have lost its core */
-        }
-    }
-    if (dx_load32_acquire(&block->space_waiters) != 0) {
-        dxi_wake_producers(block); /* a smaller claim than ours may fit */
-    }
-    return dxi_claim_slow(core, last - count, count, DXI_CLAIM_BY_POLICY);
 }
 
 void dxi_mark_void(dxi_producer_core_t *core, int64_t first, int64_t last)

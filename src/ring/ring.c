@@ -108,10 +108,6 @@ static dx_ring_block_t layout_of(const dx_ring_options_t *options)
         .producers_max = options->producers_max != 0 ? options->producers_max : PRODUCERS_DEFAULT,
     };
     block.producers_max = multi ? block.producers_max : 1;
-    uint32_t fetch_add_max = slot_count / 4 / block.producers_max;
-    fetch_add_max = fetch_add_max < DX_RING_FETCH_ADD_MAX ? fetch_add_max : DX_RING_FETCH_ADD_MAX;
-    block.fetch_add_max = multi ? fetch_add_max : 0;
-    block.fetch_add_margin = block.fetch_add_max * block.producers_max;
 
     uint64_t offset = round_up(sizeof(dx_ring_block_t), DX_FALSE_SHARING_BYTES);
     block.consumers_offset = offset;

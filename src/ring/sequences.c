@@ -23,11 +23,10 @@ int64_t dxi_published(dx_ring_block_t *block)
     if (block->mode == DX_RING_SINGLE) {
         return cursor;
     }
-    /* Nobody claims more than slot_count ahead of what is published, and late fetch-adds that are
-     * about to be taken back add at most the margin (I3 in producer.c), so older sequences need not
-     * be looked at. ACQUIRE: the claims that this one stands on happened before. */
+    /* Nobody claims more than slot_count ahead of what is published, so older sequences need not be
+     * looked at. ACQUIRE: the claims that this one stands on happened before. */
     const int64_t claimed = dx_load_acquire(&block->claimed);
-    int64_t published = claimed - (int64_t)block->slot_count - (int64_t)block->fetch_add_margin;
+    int64_t published = claimed - (int64_t)block->slot_count;
     published = published > cursor ? published : cursor;
     while (published < claimed && is_stamped(block, published + 1)) {
         published++;

@@ -266,7 +266,7 @@ int64_t dxi_pause_elapsed_ns(dxi_pause_t *pause)
  * spinning, and after each yield, which costs as much as the clock. */
 static bool spin_then_yield(dxi_pause_t *pause, int64_t spin_ns, int64_t yield_ns)
 {
-    if (pause->steps % CHECK_CLOCK_EVERY != 1) {
+    if (pause->steps % CHECK_CLOCK_EVERY != 0) {
         dx_cpu_relax();
         return false;
     }
