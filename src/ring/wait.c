@@ -471,6 +471,9 @@ static DX_NOINLINE int64_t wait_slow(dx_consumer_t *consumer)
             return last - consumer->next < consumer->follow_slots ? follow(consumer, last) : last;
         }
         if (code != DX_OK) {
+            if (code == DX_ETIMEDOUT) {
+                dxi_pause_end(&pause); /* a wait in vain teaches, too: not to spin */
+            }
             return code;
         }
     }
