@@ -1,10 +1,10 @@
 /* test_wait.c - every wait strategy ends for every reason, in each of its phases.
  *
  * METHOD. A table of ways to wait: each strategy, and for those with phases one row per phase, in
- * which that phase lasts an hour. A thread waits in the way of the row; the test goes on when it has
- * been seen in that phase (asleep, or burning processor time), never after a pause. Then one reason
- * to end it: an event, a cancel, a halt, a failure, room, a close, a timeout. What does not end it
- * fails at the deadline. Times are only ever compared with a lower bound.
+ * which that phase lasts an hour. A thread waits in the way of the row; the test goes on when it
+ * has been seen in that phase (asleep, or burning processor time), never after a pause. Then one
+ * reason to end it: an event, a cancel, a halt, a failure, room, a close, a timeout. What does not
+ * end it fails at the deadline. Times are only ever compared with a lower bound.
  *
  * Names and limits of the options are in test_wait_options.c; lost wake-ups in test_park.c.
  *
@@ -210,7 +210,7 @@ static void a_sleep_ends_in_time_for_an_event(void **state)
     scene_destroy(scene);
 }
 
-/* ------------------------------------------------------------------------ many waiters, in order */
+/* ----------------------------------------------------------------------- many waiters, in order */
 
 #define MANY_EVENTS 300
 
@@ -288,7 +288,7 @@ static void many_waiters_of_all_ways_see_every_event_in_order(void **state)
     }
 }
 
-/* --------------------------------------------------------------- what ends it: others than events */
+/* ------------------------------------------------------------- what ends it: others than events */
 
 static void a_cancel_ends_one_wait(void **state)
 {
@@ -350,7 +350,7 @@ static void a_failure_upstream_ends_the_wait(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------- what ends it: time */
+/* --------------------------------------------------------------------------- what ends it: time */
 
 #define SHORT_NS (3 * DX_NS_PER_MS)
 
