@@ -67,7 +67,8 @@ SCENARIOS = [
     throughput("1p1c/10", "1p1c", 10, 2, "One producer, one consumer, batches of 10"),
     throughput("1p1c/64", "1p1c", 64, 2, "One producer, one consumer, batches of 64"),
     latency("pingpong", 2, None, "Round trip over two rings"),
-    throughput("2p1c", "2p1c", 1, 3, "Two producers, one consumer"),
+    # With two cores the three threads share them, in all peers alike.
+    throughput("2p1c", "2p1c", 1, 2, "Two producers, one consumer"),
     throughput("3p1c", "3p1c", 1, 4, "Three producers, one consumer"),
     throughput("multicast", "multicast", 1, 4, "One producer, three consumers, each sees all"),
     throughput("pipeline3", "pipeline3", 1, 4, "One producer, three stages"),
@@ -146,6 +147,11 @@ SPINNING = SINGLE | GRAPHS | MULTI
 
 ENTRANTS = [
     entrant("DisruptorX, busy spin", "ours", "ours", "--wait busy-spin", SPINNING, ALL_BATCHES),
+    entrant("DisruptorX, one event a call", "ours", "ours", "--wait busy-spin --variant event",
+            {"1p1c"}, ALL_BATCHES),
+    entrant("DisruptorX, yielding", "ours", "ours", "--wait yielding", MULTI),
+    entrant("DisruptorX, adaptive", "ours", "ours", "--wait adaptive",
+            {"2p1c", "oversubscribed", "pingpong"}),
     entrant("DisruptorX, blocking", "ours", "ours", "--wait blocking", SLEEPING, guess=1e6),
     entrant("LMAX 4.0, busy spin", "lmax", "java", "--peer lmax --wait busy-spin", SPINNING,
             ALL_BATCHES, jit=True),
