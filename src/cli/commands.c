@@ -1,0 +1,168 @@
+/* commands.c - the table of commands, and `dx` itself.
+ *
+ * A new command is a row in COMMANDS and a function declared in commands.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cli/commands.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/nearest.h"
+#include "cli/options.h"
+#include "cli/output.h"
+
+static int help_run(int argc, char **argv);
+
+static const dxi_command_t COMMANDS[] = {
+    {"bench", "measure the ring on this machine", dxi_cli_bench},
+    {"bench", "measure the ring on this machine", dxi_cli_bench},
+    {"demo", "run a demonstration: an order pipeline on one ring", dxi_cli_demo},
+    {"errors", "list the error codes, or explain one", dxi_cli_errors},
+    {"help", "explain a command: dx help demo orders", help_run},
+    {"version", "print the version and what the program was built with", dxi_cli_version},
+    {NULL, NULL, NULL},
+};
+
+static const char DESCRIPTION[] =
+    "DisruptorX on the command line. `dx help COMMAND` explains a command, with\n"
+    "examples. Results are printed to standard output, everything else to standard\n"
+    "error.\n"
+    "\n"
+    "Exit codes: 0 it worked, 1 it failed, 2 the command line is wrong, 3 nobody\n"
+    "answered.\n";
+
+static const char EXAMPLES[] =
+    "  dx demo orders                  run the order pipeline on the sample orders\n"
+    "  dx demo orders -o json | jq .   the same for programs\n"
+    "  dx errors EAGAIN                what an error code means, and what to do\n";
+
+typedef struct settings {
+    bool version;
+} settings_t;
+
+static const dxi_option_t OPTIONS[] = {
+    {.name = "version",
+     .kind = DXI_OPTION_FLAG,
+     .offset = offsetof(settings_t, version),
+     .help = "the same as dx version"},
+};
+
+static const dxi_usage_t USAGE = {
+    .command = "dx",
+    .operands = "COMMAND ...",
+    .description = DESCRIPTION,
+    .options = OPTIONS,
+    .option_count = 1,
+    .examples = EXAMPLES,
+    .stops_at_operands = 1,
+};
+
+const dxi_command_t *dxi_command_find(const dxi_command_t *table, const char *speaker,
+                                      const char *name)
+{
+    dxi_nearest_t nearest = {.word = name};
+    for (const dxi_command_t *row = table; row->name != NULL; row++) {
+        if (strcmp(row->name, name) == 0) {
+            return row;
+        }
+        dxi_nearest_offer(&nearest, row->name);
+    }
+    if (nearest.best != NULL) {
+        dxi_complain(speaker, "there is no \"%.60s\"; did you mean \"%s %s\"?", name, speaker,
+                     nearest.best);
+    } else {
+        dxi_complain(speaker, "there is no \"%.60s\"", name);
+    }
+    fprintf(stderr, "Help: %s --help\n", speaker);
+    return NULL;
+}
+
+void dxi_command_list(const dxi_command_t *table)
+{
+    for (; table->name != NULL; table++) {
+        printf("  %-9s %s\n", table->name, table->summary);
+    }
+}
+
+static void overview_print(void)
+{
+    dxi_usage_print(&USAGE, stdout);
+    printf("\n%sCommands%s\n", dxi_style(stdout, DXI_STYLE_HEADING),
+           dxi_style(stdout, DXI_STYLE_PLAIN));
+    dxi_command_list(COMMANDS);
+}
+
+/* Runs the command that argv[0] names. */
+static int command_run(int argc, char **argv)
+{
+    const dxi_command_t *const command = dxi_command_find(COMMANDS, "dx", argv[0]);
+    return command == NULL ? DXI_EXIT_USAGE : command->run(argc, argv);
+}
+
+#define HELP_WORDS_MAX 4
+
+/* `dx help demo orders` is `dx demo orders --help`. */
+static int help_run(int argc, char **argv)
+{
+    static const dxi_usage_t usage = {
+        .command = "dx help",
+        .operands = "[COMMAND ...]",
+        .description = "Explains a command. Without one, lists them all.\n",
+        .examples = "  dx help demo\n  dx help demo orders\n",
+        .operands_max = HELP_WORDS_MAX,
+    };
+    dxi_operands_t operands;
+    const int begun = dxi_arguments_begin(&usage, argc, argv, NULL, &operands);
+    if (begun != DXI_GO_ON) {
+        return begun;
+    }
+    if (operands.count == 0) {
+        overview_print();
+        return DXI_EXIT_OK;
+    }
+    static char help_option[] = "--help";
+    char *words[HELP_WORDS_MAX + 2] = {0};
+    memcpy(words, operands.texts, (size_t)operands.count * sizeof *words);
+    words[operands.count] = help_option;
+    return command_run(operands.count + 1, words);
+}
+
+static int dispatch(int argc, char **argv)
+{
+    settings_t settings = {0};
+    dxi_operands_t operands;
+    dx_error_t error = {0};
+    const int parsed = dxi_arguments_parse(&USAGE, argc, argv, &settings, &operands, &error);
+    if (parsed == DXI_PARSED_HELP) {
+        overview_print();
+        return DXI_EXIT_OK;
+    }
+    if (parsed != DX_OK) {
+        return dxi_usage_error(&USAGE, &error);
+    }
+    if (settings.version) {
+        static char version[] = "version";
+        char *words[] = {version, NULL};
+        return dxi_cli_version(1, words);
+    }
+    if (operands.count == 0) {
+        dxi_complain("dx", "no command given");
+        fputs("Help: dx --help\n", stderr);
+        return DXI_EXIT_USAGE;
+    }
+    return command_run(operands.count, operands.texts);
+}
+
+int dxi_cli_main(int argc, char **argv)
+{
+    const int result = dispatch(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        dxi_complain("dx", "the output could not be written: %s", strerror(errno));
+        return result == DXI_EXIT_OK ? DXI_EXIT_FAILED : result;
+    }
+    return result;
+}

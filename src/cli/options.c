@@ -1,0 +1,322 @@
+/* options.c - the option parser and the help it prints.
+ *
+ * DESIGN
+ *
+ * The parser walks argv once. Options are looked up in the command's table, then among the global
+ * ones. Operands are collected at the end of argv, in their order, so nothing is allocated.
+ *
+ * INVARIANTS
+ *
+ *   I1  a member of `target` is written only by the option that names it, and only with a value
+ *       that keeps the rule of its row
+ *   I2  the texts in argv stay the same, only their order changes
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "cli/options.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "cli/commands.h"
+#include "cli/format.h"
+#include "cli/nearest.h"
+#include "cli/output.h"
+
+static const char *const FORMATS[] = {"table", "json", NULL};
+
+static const dxi_option_t GLOBALS[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = DXI_OPTION_CHOICE,
+     .value_name = "FORMAT",
+     .choices = FORMATS,
+     .offset = offsetof(dxi_output_t, format),
+     .help = "how results are printed: table (default) or json"},
+    {.name = "no-color",
+     .kind = DXI_OPTION_FLAG,
+     .offset = offsetof(dxi_output_t, no_color),
+     .help = "no colours, as with NO_COLOR=1 in the environment"},
+    {.name = "help", .letter = 'h', .kind = DXI_OPTION_FLAG, .help = "print this help"},
+};
+
+#define GLOBAL_COUNT (sizeof GLOBALS / sizeof GLOBALS[0])
+
+/* One option as it stands on the command line. */
+typedef struct found {
+    const dxi_option_t *row;
+    void *member;
+    const char *attached; /* the value behind "=" or behind the letter; NULL: none */
+    char label[80];       /* "--capacity" or "-c", for sentences */
+} found_t;
+
+static bool is_global(const dxi_option_t *row)
+{
+    return row >= GLOBALS && row < GLOBALS + GLOBAL_COUNT;
+}
+
+/* True for the row that `argument` (the text behind the minus signs) means. */
+static bool row_matches(const dxi_option_t *row, const char *argument, bool is_long)
+{
+    if (!is_long) {
+        return row->letter != '\0' && row->letter == argument[0];
+    }
+    const size_t bytes = strcspn(argument, "=");
+    return strlen(row->name) == bytes && memcmp(row->name, argument, bytes) == 0;
+}
+
+static const dxi_option_t *row_find(const dxi_usage_t *usage, const char *argument, bool is_long)
+{
+    for (size_t i = 0; i < usage->option_count; i++) {
+        if (row_matches(&usage->options[i], argument, is_long)) {
+            return &usage->options[i];
+        }
+    }
+    for (size_t i = 0; i < GLOBAL_COUNT; i++) {
+        if (row_matches(&GLOBALS[i], argument, is_long)) {
+            return &GLOBALS[i];
+        }
+    }
+    return NULL;
+}
+
+static int unknown_option(const dxi_usage_t *usage, const char *argument, dx_error_t *error)
+{
+    char word[DXI_NEAREST_BYTES_MAX + 1];
+    const char *const name = argument + strspn(argument, "-");
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(name, "="), name);
+    dxi_nearest_t nearest = {.word = word};
+    for (size_t i = 0; i < usage->option_count; i++) {
+        dxi_nearest_offer(&nearest, usage->options[i].name);
+    }
+    for (size_t i = 0; i < GLOBAL_COUNT; i++) {
+        dxi_nearest_offer(&nearest, GLOBALS[i].name);
+    }
+    if (nearest.best == NULL || word[0] == '\0') {
+        return dxi_fail(error, DX_EINVAL, "%.60s is no option", argument);
+    }
+    return dxi_fail(error, DX_EINVAL, "%.60s is no option; did you mean --%s?", argument,
+                    nearest.best);
+}
+
+static int option_find(const dxi_usage_t *usage, const char *argument, void *target,
+                       found_t *found_out, dx_error_t *error)
+{
+    const bool is_long = argument[1] == '-';
+    const char *const text = argument + 1 + is_long;
+    const dxi_option_t *const row = row_find(usage, text, is_long);
+    if (row == NULL) {
+        return unknown_option(usage, argument, error);
+    }
+    char *const base = is_global(row) ? (char *)dxi_output() : (char *)target;
+    *found_out = (found_t){.row = row, .member = base == NULL ? NULL : base + row->offset};
+    if (is_long) {
+        const char *const equals = strchr(text, '=');
+        found_out->attached = equals == NULL ? NULL : equals + 1;
+        snprintf(found_out->label, sizeof found_out->label, "--%s", row->name);
+    } else {
+        found_out->attached = text[1] == '\0' ? NULL : text + 1;
+        snprintf(found_out->label, sizeof found_out->label, "-%c", row->letter);
+    }
+    return DX_OK;
+}
+
+static int choice_parse(const found_t *found, const char *text, dx_error_t *error)
+{
+    char names[160] = "";
+    dxi_nearest_t nearest = {.word = text};
+    size_t used = 0;
+    for (int32_t i = 0; found->row->choices[i] != NULL; i++) {
+        const char *const name = found->row->choices[i];
+        if (strcmp(name, text) == 0) {
+            *(int32_t *)found->member = i;
+            return DX_OK;
+        }
+        dxi_nearest_offer(&nearest, name);
+        used +=
+            (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", name);
+        used = used < sizeof names ? used : sizeof names - 1;
+    }
+    return dxi_fail(error, DX_EINVAL, "%s is %.40s, must be one of %s%s%s%s", found->label, text,
+                    names, nearest.best != NULL ? "; did you mean " : "",
+                    nearest.best != NULL ? nearest.best : "", nearest.best != NULL ? "?" : "");
+}
+
+static int value_store(const found_t *found, const char *text, dx_error_t *error)
+{
+    const dxi_option_t *const row = found->row;
+    switch (row->kind) {
+    case DXI_OPTION_TEXT:
+        if (text[0] == '\0') {
+            return dxi_fail(error, DX_EINVAL, "%s is empty, must be a %s", found->label,
+                            row->value_name);
+        }
+        *(const char **)found->member = text;
+        return DX_OK;
+    case DXI_OPTION_INTEGER:
+        return dxi_integer_parse(found->label, text, row->low, row->high, found->member, error);
+    case DXI_OPTION_POWER:
+        return dxi_power_parse(found->label, text, row->low, row->high, found->member, error);
+    case DXI_OPTION_DURATION:
+        return dxi_duration_parse(found->label, text, row->low, row->high, found->member, error);
+    case DXI_OPTION_CHOICE:
+        return choice_parse(found, text, error);
+    case DXI_OPTION_CUSTOM: {
+        const int result = row->parse(text, found->member, error);
+        if (result != DX_OK) {
+            dxi_fail_context(error, "%s", found->label);
+            return DX_EINVAL;
+        }
+        return DX_OK;
+    }
+    case DXI_OPTION_FLAG:
+    default:
+        *(bool *)found->member = true;
+        return DX_OK;
+    }
+}
+
+/* Handles the option in argv[*index] and steps over its value. */
+static int option_take(const dxi_usage_t *usage, int argc, char **argv, int *index, void *target,
+                       dx_error_t *error)
+{
+    found_t found;
+    const int result = option_find(usage, argv[*index], target, &found, error);
+    if (result != DX_OK) {
+        return result;
+    }
+    if (found.row->kind == DXI_OPTION_FLAG) {
+        if (found.attached != NULL) {
+            return dxi_fail(error, DX_EINVAL, "%.60s: %s takes no value", argv[*index],
+                            found.label);
+        }
+        if (is_global(found.row) && found.row->letter == 'h') {
+            return DXI_PARSED_HELP;
+        }
+        return value_store(&found, NULL, error);
+    }
+    const char *text = found.attached;
+    if (text == NULL) {
+        if (*index + 1 >= argc) {
+            return dxi_fail(error, DX_EINVAL, "%s needs a value: %s %s", found.label, found.label,
+                            found.row->value_name);
+        }
+        text = argv[++*index];
+    }
+    return value_store(&found, text, error);
+}
+
+static bool is_option(const char *argument)
+{
+    return argument[0] == '-' && argument[1] != '\0' && !(argument[1] >= '0' && argument[1] <= '9');
+}
+
+/* Moves argv[index] behind every other argument. */
+static void move_to_end(int argc, char **argv, int index)
+{
+    char *const moved = argv[index];
+    memmove(&argv[index], &argv[index + 1], (size_t)(argc - index - 1) * sizeof *argv);
+    argv[argc - 1] = moved;
+}
+
+int dxi_arguments_parse(const dxi_usage_t *usage, int argc, char **argv, void *target,
+                        dxi_operands_t *operands_out, dx_error_t *error)
+{
+    int index = 1;
+    int operands = 0; /* they stand in argv[argc - operands] .. */
+    bool options_over = false;
+
+    while (index < argc - operands) {
+        if (!options_over && strcmp(argv[index], "--") == 0) {
+            memmove(&argv[index], &argv[index + 1], (size_t)(argc - index - 1) * sizeof *argv);
+            argc--;
+            options_over = true;
+        } else if (!options_over && is_option(argv[index])) {
+            const int result = option_take(usage, argc - operands, argv, &index, target, error);
+            if (result != DX_OK) {
+                return result;
+            }
+            index++;
+        } else if (usage->stops_at_operands) {
+            operands = argc - index;
+        } else {
+            move_to_end(argc, argv, index);
+            operands++;
+        }
+    }
+    *operands_out = (dxi_operands_t){.count = operands, .texts = argv + argc - operands};
+    if (!usage->stops_at_operands && operands > usage->operands_max) {
+        return dxi_fail(error, DX_EINVAL, "\"%.60s\" is one argument too many",
+                        operands_out->texts[usage->operands_max]);
+    }
+    return DX_OK;
+}
+
+int dxi_usage_error(const dxi_usage_t *usage, const dx_error_t *error)
+{
+    dxi_complain(usage->command, "%s", error->message);
+    fprintf(stderr, "Help: %s --help\n", usage->command);
+    return DXI_EXIT_USAGE;
+}
+
+int dxi_arguments_begin(const dxi_usage_t *usage, int argc, char **argv, void *target,
+                        dxi_operands_t *operands_out)
+{
+    dx_error_t error = {0};
+    const int result = dxi_arguments_parse(usage, argc, argv, target, operands_out, &error);
+    if (result == DXI_PARSED_HELP) {
+        dxi_usage_print(usage, stdout);
+        return DXI_EXIT_OK;
+    }
+    return result == DX_OK ? DXI_GO_ON : dxi_usage_error(usage, &error);
+}
+
+#define HELP_COLUMN 20
+#define HELP_WIDTH 80
+
+static void option_print(const dxi_option_t *row, FILE *stream)
+{
+    char left[64];
+    char letter[8] = "";
+    if (row->letter != '\0') {
+        snprintf(letter, sizeof letter, "-%c, ", row->letter);
+    }
+    const int bytes = snprintf(left, sizeof left, "  %s--%s%s%s", letter, row->name,
+                               row->value_name != NULL ? " " : "",
+                               row->value_name != NULL ? row->value_name : "");
+    fputs(left, stream);
+    if (bytes > HELP_COLUMN - 2) {
+        fprintf(stream, "\n%*s", HELP_COLUMN, "");
+    } else {
+        fprintf(stream, "%*s", HELP_COLUMN - bytes, "");
+    }
+    dxi_print_wrapped(stream, row->help, HELP_COLUMN, HELP_COLUMN, HELP_WIDTH);
+}
+
+static void heading_print(const char *text, FILE *stream)
+{
+    fprintf(stream, "\n%s%s%s\n", dxi_style(stream, DXI_STYLE_HEADING), text,
+            dxi_style(stream, DXI_STYLE_PLAIN));
+}
+
+void dxi_usage_print(const dxi_usage_t *usage, FILE *stream)
+{
+    fprintf(stream, "Usage: %s [OPTION]...%s%s\n\n%s", usage->command,
+            usage->operands != NULL ? " " : "", usage->operands != NULL ? usage->operands : "",
+            usage->description);
+    if (usage->option_count > 0) {
+        heading_print("Options", stream);
+        for (size_t i = 0; i < usage->option_count; i++) {
+            option_print(&usage->options[i], stream);
+        }
+    }
+    heading_print("Options of every command", stream);
+    for (size_t i = 0; i < GLOBAL_COUNT; i++) {
+        option_print(&GLOBALS[i], stream);
+    }
+    if (usage->examples != NULL) {
+        heading_print("Examples", stream);
+        fputs(usage->examples, stream);
+    }
+}

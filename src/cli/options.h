@@ -1,0 +1,106 @@
+/* cli/options.h - command lines from tables: one row per option, one struct per command.
+ *
+ *     typedef struct settings { int64_t capacity; bool strict; const char *file; } settings_t;
+ *
+ *     static const dxi_option_t OPTIONS[] = {
+ *         {.name = "capacity", .kind = DXI_OPTION_POWER, .value_name = "N", .low = 2, .high = 1024,
+ *          .offset = offsetof(settings_t, capacity), .help = "events the ring holds"},
+ *         ...
+ *     };
+ *
+ * Written as `--capacity 1024`, `--capacity=1024`, and `-c 1024`, `-c1024` for a row with a letter.
+ * `--` ends the options; a minus sign before a digit is a value. Every command also knows --help,
+ * --output and --no-color. What is wrong is said with the option, the value and the whole rule:
+ *
+ *     --capacity is 1000, must be a power of two from 2 to 1,024
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DXI_CLI_OPTIONS_H
+#define DXI_CLI_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "disruptorx/error.h"
+#include "disruptorx/platform.h"
+
+typedef enum dxi_option_kind {
+    DXI_OPTION_FLAG,     /* bool; takes no value */
+    DXI_OPTION_TEXT,     /* const char *, the argument itself; not empty */
+    DXI_OPTION_INTEGER,  /* int64_t, low to high: 50000, 50k; k M G are 10^3, Ki Mi Gi 2^10 ... */
+    DXI_OPTION_POWER,    /* the same, and a power of two */
+    DXI_OPTION_DURATION, /* int64_t nanoseconds, low to high: 250us; ns us ms s m h */
+    DXI_OPTION_CHOICE,   /* int32_t, the index in `choices` */
+    DXI_OPTION_CUSTOM    /* whatever `parse` stores */
+} dxi_option_kind_t;
+
+typedef struct dxi_option {
+    const char *name; /* without the "--" */
+    char letter;      /* 0: none */
+    dxi_option_kind_t kind;
+    const char *value_name; /* in the help: "N", "FILE" */
+    size_t offset;          /* of the member in the command's struct */
+    int64_t low;
+    int64_t high;
+    const char *const *choices; /* ends with NULL */
+    /* CUSTOM: reads `text` into the member. The sentence says what is wrong, without the option. */
+    int (*parse)(const char *text, void *member_out, dx_error_t *error);
+    const char *help;
+} dxi_option_t;
+
+/* What --help prints, and what the parser goes by. */
+typedef struct dxi_usage {
+    const char *command;     /* "dx demo orders" */
+    const char *operands;    /* "[CODE|NAME]"; NULL: none */
+    const char *description; /* lines of at most 80 columns, ends in a newline */
+    const dxi_option_t *options;
+    size_t option_count;
+    const char *examples;  /* lines, each indented by two, ends in a newline; NULL: none */
+    int operands_max;      /* more is an error */
+    int stops_at_operands; /* 1: what follows the first operand is for somebody else */
+} dxi_usage_t;
+
+/* The arguments that are no options; they point into argv. */
+typedef struct dxi_operands {
+    int count;
+    char **texts;
+} dxi_operands_t;
+
+#define DXI_PARSED_HELP 1 /* --help was there */
+
+/* Reads argv[1] .. into `target`, whose members keep their value where no option names them, and
+ * into dxi_output(). Operands are moved to the end of argv.
+ * Returns DX_OK, DXI_PARSED_HELP, DX_EINVAL.
+ * Threads: main. */
+DX_NODISCARD int dxi_arguments_parse(const dxi_usage_t *usage, int argc, char **argv, void *target,
+                                     dxi_operands_t *operands_out, dx_error_t *error);
+
+#define DXI_GO_ON (-1)
+
+/* The beginning of every command: parses, and prints the help or the complaint.
+ * Returns DXI_GO_ON, or the exit code with which the command is over.
+ * Threads: main. */
+DX_NODISCARD int dxi_arguments_begin(const dxi_usage_t *usage, int argc, char **argv, void *target,
+                                     dxi_operands_t *operands_out);
+
+/* Says what is wrong with the command line and where the help is. Returns DXI_EXIT_USAGE.
+ * Threads: main. */
+int dxi_usage_error(const dxi_usage_t *usage, const dx_error_t *error);
+
+/* Prints the help.
+ * Threads: main. */
+void dxi_usage_print(const dxi_usage_t *usage, FILE *stream);
+
+/* Values on their own; `name` ("--rate") begins the sentence.
+ * Returns DX_OK, DX_EINVAL.
+ * Threads: any. */
+DX_NODISCARD int dxi_integer_parse(const char *name, const char *text, int64_t low, int64_t high,
+                                   int64_t *value_out, dx_error_t *error);
+DX_NODISCARD int dxi_power_parse(const char *name, const char *text, int64_t low, int64_t high,
+                                 int64_t *value_out, dx_error_t *error);
+DX_NODISCARD int dxi_duration_parse(const char *name, const char *text, int64_t low, int64_t high,
+                                    int64_t *ns_out, dx_error_t *error);
+
+#endif
