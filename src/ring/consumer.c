@@ -129,13 +129,14 @@ static int entry_find(const dx_ring_block_t *block)
     return free_mask != 0 ? __builtin_ctzll(free_mask) : -1;
 }
 
-/* A bit of marks that no active consumer uses, or 0. */
+/* A bit of marks that no active consumer sets or heeds, or 0. */
 static int64_t skip_bit_find(const dx_ring_block_t *block)
 {
     const dx_consumer_entry_t *entries = dxi_block_consumers(block);
     int64_t used = 0;
     for (uint64_t rest = (uint64_t)dx_load_relaxed(&block->active); rest != 0; rest &= rest - 1) {
-        used |= entries[__builtin_ctzll(rest)].skip_bit;
+        const dx_consumer_entry_t *entry = &entries[__builtin_ctzll(rest)];
+        used |= entry->skip_bit | dx_load_relaxed(&entry->skip_watch);
     }
     const int64_t free_bits = DXI_MARK_SKIPS & ~used;
     return free_bits & -free_bits;
@@ -208,8 +209,13 @@ void dxi_consumer_bind(dx_consumer_t *consumer)
     } else if ((upstream & (upstream - 1)) == 0) {
         consumer->source = &entries[__builtin_ctzll(upstream)].sequence;
     }
-    consumer->skip_watch = skip_watch_of(block, upstream);
-    dx_store_relaxed(&consumer->entry->skip_watch, consumer->skip_watch);
+    /* Who has left may have hidden events that we have yet to pass: its bit counts until then. */
+    dx_consumer_entry_t *entry = consumer->entry;
+    const bool marks_ahead =
+        dx_load_relaxed(&block->marks_last) > dx_load_relaxed(&entry->sequence);
+    consumer->skip_watch =
+        skip_watch_of(block, upstream) | (marks_ahead ? dx_load_relaxed(&entry->skip_watch) : 0);
+    dx_store_relaxed(&entry->skip_watch, consumer->skip_watch);
 }
 
 static void handle_init(dx_consumer_t *consumer, dx_ring_t *ring, int32_t index,
@@ -278,6 +284,7 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
     dx_store_release(&entry->sequence, sequence);
     (void)dx_fetch_and_acq_rel(&block->gating, ~(int64_t)options->upstream); /* C1 */
     handle_init(consumer, ring, index, options, sequence);
+    ring->handles[index] = consumer;
     return DX_OK;
 }
 
@@ -305,6 +312,7 @@ void dx_consumer_close(dx_consumer_t *consumer)
     pthread_mutex_lock(&ring->lock);
     /* Those behind us follow what we followed. */
     uint64_t followed = 0;
+    uint64_t behind = 0; /* at any distance, as far as it matters to them */
     for (uint64_t rest = (uint64_t)dx_load_relaxed(&block->active) & ~self; rest != 0;
          rest &= rest - 1) {
         dx_consumer_entry_t *entry = &entries[__builtin_ctzll(rest)];
@@ -312,6 +320,10 @@ void dx_consumer_close(dx_consumer_t *consumer)
         if ((upstream & self) != 0) {
             upstream = (upstream & ~self) | consumer->upstream;
             dx_store_release(&entry->upstream, (int64_t)upstream);
+            behind |= rest & -rest;
+        }
+        if ((dx_load_relaxed(&entry->skip_watch) & consumer->entry->skip_bit) != 0) {
+            behind |= rest & -rest;
         }
         followed |= upstream;
     }
@@ -319,6 +331,10 @@ void dx_consumer_close(dx_consumer_t *consumer)
     (void)dx_fetch_and_acq_rel(&block->gating, (int64_t)~self);
     (void)dx_fetch_and_acq_rel(&block->active, (int64_t)~self);
     dx_store32_release(&consumer->entry->state, DX_CONSUMER_FREE);
+    ring->handles[consumer->index] = NULL;
+    for (; behind != 0; behind &= behind - 1) {
+        dxi_consumer_bind(ring->handles[__builtin_ctzll(behind)]);
+    }
     dxi_heavy_fence();
     dxi_wake_followers(block, consumer->index);
     pthread_mutex_unlock(&ring->lock);
@@ -349,6 +365,27 @@ void dx_consumer_cancel(dx_consumer_t *consumer)
 
 /* ------------------------------------------------------------------------------------ draining */
 
+/* Counts why an event was not given to the handler. */
+static void count_hidden(const dx_consumer_t *consumer, int64_t sequence)
+{
+    if (sequence <= dx_load_relaxed(&consumer->entry->start_sequence)) {
+        return; /* it was never ours */
+    }
+    const int64_t bits = dxi_mark_bits(consumer->block, sequence);
+    dx_consumer_counters_t *counters = &consumer->entry->counters;
+    dxi_count((bits & DXI_MARK_VOID) != 0 ? &counters->voids : &counters->skips, 1);
+}
+
+static void count_batch(const dx_consumer_t *consumer, int64_t events)
+{
+    dx_consumer_counters_t *counters = &consumer->entry->counters;
+    dxi_count(&counters->events, events);
+    dxi_count(&counters->batches, events > 0);
+    if (events > dx_load_relaxed(&counters->batch_max)) {
+        dx_store_relaxed(&counters->batch_max, events);
+    }
+}
+
 int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *context,
                       int64_t limit)
 {
@@ -359,19 +396,18 @@ int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *
     if (limit > 0 && last - consumer->next >= limit) {
         last = consumer->next + limit - 1;
     }
-    dx_consumer_counters_t *counters = &consumer->entry->counters;
     int64_t last_visible = last;
     while (last_visible >= consumer->next && dx_consumer_is_hidden(consumer, last_visible)) {
         last_visible--;
     }
-    const int64_t first = consumer->next;
     int64_t handled = 0;
     int code = DX_OK;
-    int64_t sequence = first;
+    int64_t sequence = consumer->next;
     dx_consumer_t *outer = current_consumer;
     current_consumer = consumer; /* a claim by the handler must not wait for this consumer */
     for (; sequence <= last_visible && code == DX_OK; sequence++) {
         if (dx_consumer_is_hidden(consumer, sequence)) {
+            count_hidden(consumer, sequence);
             continue;
         }
         code = handler(context, dx_consumer_event(consumer, sequence), sequence,
@@ -379,11 +415,13 @@ int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *
         handled += code >= 0;
     }
     current_consumer = outer;
+    if (code == DX_OK) {
+        for (; sequence <= last; sequence++) {
+            count_hidden(consumer, sequence);
+        }
+    }
+    count_batch(consumer, handled);
     /* Stopped before the event that failed, or behind the last one handled. */
-    const int64_t done = code < 0 ? sequence - 2 : (code > 0 ? sequence - 1 : last);
-    dxi_count(&counters->events, handled);
-    dxi_count(&counters->batches, 1);
-    dxi_count(&counters->voids, done - first + 1 - handled);
-    dx_consumer_release(consumer, done);
+    dx_consumer_release(consumer, code < 0 ? sequence - 2 : sequence - 1);
     return code < 0 ? code : DX_POLL_PROCESSING;
 }

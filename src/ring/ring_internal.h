@@ -22,8 +22,9 @@ struct dxi_producer_core {
 struct dx_ring {
     dx_ring_block_t *block;
     dx_memory_t memory;
-    dxi_producer_core_t *producers; /* producers_max of them */
-    pthread_mutex_t lock;           /* changes of the consumer and producer tables */
+    dxi_producer_core_t *producers;                /* producers_max of them */
+    pthread_mutex_t lock;                          /* changes of the consumer and producer tables */
+    dx_consumer_t *handles[DX_RING_CONSUMERS_MAX]; /* of the open entries, to bind again */
 };
 
 /* ------------------------------------------------------------------------------ marks (mark.c) */
