@@ -291,10 +291,14 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
 int dx_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring, const dx_consumer_options_t *options,
                      dx_error_t *error)
 {
-    static const dx_consumer_options_t defaults;
+    dx_consumer_options_t whole = {0};
+    if (options != NULL) {
+        whole = *options;
+    }
     memset(consumer, 0, sizeof(*consumer));
     pthread_mutex_lock(&ring->lock);
-    const int code = open_locked(consumer, ring, options != NULL ? options : &defaults, error);
+    whole.upstream = dxi_whole_pools(ring->block, whole.upstream);
+    const int code = open_locked(consumer, ring, &whole, error);
     pthread_mutex_unlock(&ring->lock);
     return code;
 }

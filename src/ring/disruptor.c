@@ -277,7 +277,8 @@ int dx_disruptor_failure(const dx_disruptor_t *disruptor, dx_error_t *error)
     for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
         const int index = __builtin_ctzll(rest);
         if (dx_load32_acquire(&entries[index].state) == DX_CONSUMER_FAILED &&
-            (found < 0 || dx_load32_relaxed(&entries[found].failure) == DX_ECONSUMER)) {
+            (found < 0 || (dx_load32_relaxed(&entries[found].failure) == DX_ECONSUMER &&
+                           dx_load32_relaxed(&entries[index].failure) != DX_ECONSUMER))) {
             found = index;
         }
     }
@@ -285,9 +286,30 @@ int dx_disruptor_failure(const dx_disruptor_t *disruptor, dx_error_t *error)
         return DX_OK;
     }
     const int code = dx_load32_relaxed(&entries[found].failure);
+    if (dx_load_acquire(&entries[found].sequence) == DX_SEQUENCE_IDLE) {
+        return dxi_fail(error, code, "consumer '%s' failed while idle: %s", entries[found].name,
+                        dx_error_text(code));
+    }
     return dxi_fail(error, code, "consumer '%s' failed at sequence %" PRId64 ": %s",
                     entries[found].name, dx_load_acquire(&entries[found].sequence) + 1,
                     dx_error_text(code));
+}
+
+/* True when no thread moves the consumer on: it is paused, or it is a pool of which no worker runs.
+ */
+static bool is_paused(const dx_disruptor_t *disruptor, const dxi_processor_t *processor)
+{
+    if (processor->role != DXI_ROLE_POOL) {
+        return has_thread(processor) && processor->thread == NULL;
+    }
+    for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
+        const dxi_processor_t *worker = disruptor->processors[__builtin_ctzll(rest)];
+        if (worker->pool == processor && worker->thread != NULL &&
+            dx_load32_acquire(&worker->consumer.entry->state) == DX_CONSUMER_RUNNING) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* The name of a member that has ended or is paused before `target`; NULL when all can reach it. */
@@ -298,8 +320,8 @@ static const char *ended_member(const dx_disruptor_t *disruptor, int64_t target)
     for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
         const int index = __builtin_ctzll(rest);
         const dxi_processor_t *processor = disruptor->processors[index];
-        const bool paused = has_thread(processor) && processor->thread == NULL;
-        if (paused && dx_load_acquire(&processor->consumer.entry->sequence) < target) {
+        if (is_paused(disruptor, processor) &&
+            dx_load_acquire(&processor->consumer.entry->sequence) < target) {
             ended |= UINT64_C(1) << index;
         }
     }

@@ -510,6 +510,8 @@ static int connect_validate(dx_disruptor_t *disruptor, dx_group_t ahead, dx_grou
 int dx_disruptor_connect(dx_disruptor_t *disruptor, dx_group_t ahead, dx_group_t behind,
                          dx_error_t *error)
 {
+    ahead.members = dxi_whole_pools(disruptor->ring->block, ahead.members);
+    behind.members = dxi_whole_pools(disruptor->ring->block, behind.members);
     const int code = connect_validate(disruptor, ahead, behind, error);
     if (code != DX_OK) {
         return code;
@@ -587,9 +589,13 @@ int dx_group_resume(dx_group_t group, dx_error_t *error)
     uint64_t idle = 0;
     for (uint64_t rest = group.members; rest != 0; rest &= rest - 1) {
         const int index = __builtin_ctzll(rest);
-        const dx_consumer_entry_t *entry = group.disruptor->processors[index]->consumer.entry;
-        if (dx_load32_acquire(&entry->state) != DX_CONSUMER_RUNNING) {
-            idle |= UINT64_C(1) << index;
+        const dxi_processor_t *processor = group.disruptor->processors[index];
+        if (dx_load32_acquire(&processor->consumer.entry->state) == DX_CONSUMER_RUNNING) {
+            continue;
+        }
+        idle |= UINT64_C(1) << index;
+        if (processor->pool != NULL) { /* with a worker its pool lives, too */
+            idle |= UINT64_C(1) << processor->pool->consumer.index;
         }
     }
     dxi_threads_stop(group.disruptor, idle);

@@ -53,6 +53,10 @@ int64_t dxi_gating_minimum(dx_ring_block_t *block);
 /* Every consumer from which `mask` can be reached by following, `mask` included. */
 uint64_t dxi_upstream_closure(const dx_ring_block_t *block, uint64_t mask);
 
+/* `mask` and, for each pool or worker in it, the pool with all its workers: their words only have a
+ * meaning together (src/ring/worker.c). */
+uint64_t dxi_whole_pools(const dx_ring_block_t *block, uint64_t mask);
+
 /* Consumers in `mask` that have ended (STOPPED or FAILED) before `sequence`, and so will never
  * reach it: a mask. */
 uint64_t dxi_ended_before(const dx_ring_block_t *block, uint64_t mask, int64_t sequence);

@@ -84,6 +84,29 @@ uint64_t dxi_upstream_closure(const dx_ring_block_t *block, uint64_t mask)
     return closure;
 }
 
+uint64_t dxi_whole_pools(const dx_ring_block_t *block, uint64_t mask)
+{
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    const uint64_t active = (uint64_t)dx_load_acquire(&block->active);
+    uint64_t pools = 0;
+    for (uint64_t rest = mask & active; rest != 0; rest &= rest - 1) {
+        const int index = __builtin_ctzll(rest);
+        if (entries[index].kind == DX_CONSUMER_POOL) {
+            pools |= UINT64_C(1) << index;
+        } else if (entries[index].kind == DX_CONSUMER_WORKER) {
+            pools |= UINT64_C(1) << entries[index].pool;
+        }
+    }
+    uint64_t whole = mask | pools;
+    for (uint64_t rest = pools != 0 ? active : 0; rest != 0; rest &= rest - 1) {
+        const int index = __builtin_ctzll(rest);
+        if (entries[index].kind == DX_CONSUMER_WORKER && (pools >> entries[index].pool & 1) != 0) {
+            whole |= UINT64_C(1) << index;
+        }
+    }
+    return whole;
+}
+
 uint64_t dxi_ended_before(const dx_ring_block_t *block, uint64_t mask, int64_t sequence)
 {
     const dx_consumer_entry_t *entries = dxi_block_consumers(block);

@@ -107,15 +107,25 @@ static dxi_end_t worker_handle(dxi_processor_t *worker)
 {
     dx_consumer_t *consumer = &worker->consumer;
     while (worker->pending_first <= worker->pending_last) {
+        const int64_t batch_max = worker->handler.batch_max;
+        int64_t last = worker->pending_last;
+        if (batch_max > 0 && last - worker->pending_first >= batch_max) {
+            last = worker->pending_first + batch_max - 1;
+        }
         int64_t done = 0;
         consumer->next = worker->pending_first;
-        const dxi_end_t end =
-            dxi_deliver(worker, worker->pending_first, worker->pending_last, &done);
+        dxi_end_t end = dxi_deliver(worker, worker->pending_first, last, &done);
         if (end == DXI_END_REWIND) {
             worker->pending_first = consumer->next; /* it may have released some */
             continue;
         }
         worker->pending_first = done + 1;
+        if (end == DXI_END_NONE && last < worker->pending_last) { /* between two batches */
+            dx_consumer_release(consumer, done);
+            if ((dx_load32_acquire(&consumer->entry->control) & DXI_CONTROL_HALT) != 0) {
+                end = DXI_END_HALT;
+            }
+        }
         if (end != DXI_END_NONE) {
             if (worker->pending_first > worker->pending_last) {
                 become_idle(consumer);
