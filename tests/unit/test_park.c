@@ -213,6 +213,9 @@ static const scenario_t producer_scenarios[] = {
 
 static void run_scenario(const scenario_t *scenario, const char *point)
 {
+    if (!points_exist() && strcmp(point, ASLEEP) != 0) {
+        return;
+    }
     char what[128];
     (void)snprintf(what, sizeof(what), "%s at %s%s", scenario->name, point,
                    dxi_heavy_fence_works() ? "" : " without membarrier");
@@ -316,6 +319,9 @@ static void stepper_run(scene_t *scene, void (*step)(void *), const char *point,
 static void a_consumer_that_goes_to_sleep_behind_a_publication_does_not_sleep(void **state)
 {
     (void)state;
+    if (!points_exist()) {
+        skip();
+    }
     for (int mode = DX_RING_SINGLE; mode <= DX_RING_MULTI; mode++) {
         scene_t *scene = scene_create((dx_ring_mode_t)mode, SCENE_SLOTS);
         set_up_follower(scene);
@@ -344,6 +350,9 @@ static void wake_and_wait_for_the_end(void *context)
 static void a_sleeper_that_leaves_before_the_waker_clears_its_bit_costs_no_wake(void **state)
 {
     (void)state;
+    if (!points_exist()) {
+        skip();
+    }
     scene_t *scene = scene_create(DX_RING_SINGLE, SCENE_SLOTS);
     set_up_follower(scene);
     waiter_t *waiter = &scene->waiters[0];
@@ -377,6 +386,9 @@ static void wake_and_sleep_again(void *context)
 static void a_consumer_that_sleeps_again_before_the_waker_clears_its_bit_is_not_lost(void **state)
 {
     (void)state;
+    if (!points_exist()) {
+        skip();
+    }
     scene_t *scene = scene_create(DX_RING_MULTI, SCENE_SLOTS);
     set_up_hole(scene);
     waiter_t *first = &scene->waiters[0];
@@ -407,6 +419,9 @@ static void wake_as_second(void *context)
 static void of_two_wakers_only_one_wakes(void **state)
 {
     (void)state;
+    if (!points_exist()) {
+        skip();
+    }
     scene_t *scene = scene_create(DX_RING_SINGLE, SCENE_SLOTS);
     set_up_stage(scene);
     waiter_start(&scene->waiters[0]);
@@ -536,17 +551,16 @@ static void a_cancelled_producer_leaves_the_others_asleep_or_satisfied(void **st
 static int with_membarrier(void **state)
 {
     (void)state;
-    dxi_heavy_fence_disable(false);
-    dxi_point_set(waiter_hook, NULL);
+    points_set(waiter_hook, NULL);
     return 0;
 }
 
 static int without_membarrier(void **state)
 {
-    (void)state;
+#if DX_TEST_HOOKS
     dxi_heavy_fence_disable(true);
-    dxi_point_set(waiter_hook, NULL);
-    return 0;
+#endif
+    return with_membarrier(state);
 }
 
 static void rings_know_whether_there_is_a_membarrier(void **state)

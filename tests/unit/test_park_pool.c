@@ -128,6 +128,9 @@ static void open_gate_and_wait(void *context)
 static void run_pool_scenario(dx_ring_mode_t mode, const char *point, void (*before)(void *),
                               void (*action)(void *), void (*after)(void *))
 {
+    if (!points_exist() && strcmp(point, ASLEEP) != 0) {
+        return;
+    }
     pool_scene_t *scene = pool_scene_create(mode);
     assert_ok(dx_disruptor_start(scene->disruptor, NULL));
     before(scene);
@@ -197,9 +200,12 @@ static bool all_are_handled(const void *context)
 static void a_worker_that_slept_through_whole_laps_finds_work_again(void **state)
 {
     (void)state;
+    if (!points_exist()) {
+        skip();
+    }
     for (int mode = DX_RING_SINGLE; mode <= DX_RING_MULTI; mode++) {
         pool_scene_t *scene = pool_scene_create((dx_ring_mode_t)mode);
-        dxi_point_set(stop_one_worker, scene);
+        points_set(stop_one_worker, scene);
         dx_store32_release(&scene->gate, 3 * SCENE_SLOTS + 2);
         assert_ok(dx_disruptor_start(scene->disruptor, NULL));
         assert_true(comes_true(one_stands_still, scene));
@@ -217,7 +223,7 @@ static void a_worker_that_slept_through_whole_laps_finds_work_again(void **state
             fail_msg("mode %d: one of the workers is lost", mode);
         }
         assert_true(comes_true(all_are_handled, scene));
-        dxi_point_set(waiter_hook, NULL);
+        points_set(waiter_hook, NULL);
         pool_scene_destroy(scene);
     }
 }
@@ -298,17 +304,16 @@ static void no_wake_up_is_lost_when_a_publisher_aims_at_the_sleeper(void **state
 static int with_membarrier(void **state)
 {
     (void)state;
-    dxi_heavy_fence_disable(false);
-    dxi_point_set(waiter_hook, NULL);
+    points_set(waiter_hook, NULL);
     return 0;
 }
 
 static int without_membarrier(void **state)
 {
-    (void)state;
+#if DX_TEST_HOOKS
     dxi_heavy_fence_disable(true);
-    dxi_point_set(waiter_hook, NULL);
-    return 0;
+#endif
+    return with_membarrier(state);
 }
 
 int main(void)

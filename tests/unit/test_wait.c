@@ -412,7 +412,10 @@ static void an_event_wins_over_a_timeout_that_has_passed(void **state)
     (void)state;
     static const char *const points[] = {"park:before-bit", "park:before-look",
                                          "park:before-sleep"};
-    dxi_point_set(waiter_hook, NULL);
+    if (!points_exist()) {
+        skip();
+    }
+    points_set(waiter_hook, NULL);
     for (size_t i = 0; i < COUNT_OF(points); i++) {
         const way_t way = {
             points[i], {.kind = DX_WAIT_BLOCKING, .timeout_ns = SHORT_NS}, IN_KERNEL, 0, false};
@@ -426,7 +429,7 @@ static void an_event_wins_over_a_timeout_that_has_passed(void **state)
         assert_true(waiter->wall_ns >= 2 * SHORT_NS);
         scene_destroy(scene);
     }
-    dxi_point_set(NULL, NULL);
+    points_set(NULL, NULL);
 }
 
 /* -------------------------------------------------------------------------- producers that wait */
