@@ -331,13 +331,18 @@ static int line_take(reader_t *reader, dxi_csv_orders_t *orders, dx_error_t *err
     return result;
 }
 
+static bool is_stopped(const reader_t *reader)
+{
+    return reader->options->stop != NULL && dx_load32_relaxed(reader->options->stop) != 0;
+}
+
 static int input_end(const reader_t *reader, const dxi_csv_orders_t *orders, dx_error_t *error)
 {
+    const int os_errno = errno;
+    if (is_stopped(reader)) {
+        return dxi_fail(error, DX_ECANCELLED, "interrupted while reading %s", reader->name);
+    }
     if (ferror(reader->stream)) {
-        const int os_errno = errno;
-        if (os_errno == EINTR && reader->options->stop != NULL) {
-            return dxi_fail(error, DX_ECANCELLED, "interrupted while reading %s", reader->name);
-        }
         return dxi_fail_os(error, DX_EIO, os_errno, "%s cannot be read", reader->name);
     }
     if (orders->lines == 0) {
@@ -357,8 +362,8 @@ static int input_read(reader_t *reader, dxi_csv_orders_t *orders, dx_error_t *er
         if (result != DX_OK) {
             return result;
         }
-        if (reader->options->stop != NULL && dx_load32_relaxed(reader->options->stop) != 0) {
-            return dxi_fail(error, DX_ECANCELLED, "interrupted while reading %s", reader->name);
+        if (is_stopped(reader)) {
+            break;
         }
     }
     return input_end(reader, orders, error);

@@ -39,7 +39,7 @@ typedef struct dxi_csv_options {
     const char *path;          /* "-": standard input */
     bool strict;               /* fail at the first bad line */
     int64_t lines_max;         /* 0: DXI_CSV_LINES_MAX */
-    const dx_atomic32_t *stop; /* NULL, or: give up when it becomes 1 and a signal came */
+    const dx_atomic32_t *stop; /* NULL, or: reading ends when it becomes 1 */
 } dxi_csv_options_t;
 
 /* A line that was passed over. */
