@@ -304,7 +304,9 @@ DX_API bool dx_disruptor_is_running(const dx_disruptor_t *disruptor);
 DX_API int dx_disruptor_failure(const dx_disruptor_t *disruptor, dx_error_t *error);
 
 /* Several handlers as one: each event goes to all of them in order. The result is that of the first
- * that does not return CONTINUE; start, batch start, timeout and shutdown go to all. */
+ * that does not return CONTINUE; but RETRY, REWIND and errors count before the others, and end the
+ * round: the handlers after that one do not see the event this time, and those before it see it
+ * again. Start, batch start, timeout and shutdown go to all. */
 typedef struct dx_aggregate {
     const dx_handler_t *handlers;
     uint32_t count;

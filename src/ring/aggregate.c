@@ -5,17 +5,26 @@
 #include "base/fail.h"
 #include "disruptorx/disruptor.h"
 
+/* Whether a handler is done with its event. */
+static bool is_done(int result)
+{
+    return result == DX_HANDLER_CONTINUE || result == DX_HANDLER_SKIP ||
+           result == DX_HANDLER_STOP || result == DX_HANDLER_RELEASE;
+}
+
 static int aggregate_event(void *context, void *event, int64_t sequence, bool end_of_batch)
 {
     const dx_aggregate_t *aggregate = context;
+    int first = DX_HANDLER_CONTINUE;
     for (uint32_t i = 0; i < aggregate->count; i++) {
         const dx_handler_t *handler = &aggregate->handlers[i];
         const int result = handler->on_event(handler->context, event, sequence, end_of_batch);
-        if (result != DX_HANDLER_CONTINUE) {
-            return result;
+        if (!is_done(result)) {
+            return result; /* it comes again, or goes to the error policy */
         }
+        first = first != DX_HANDLER_CONTINUE ? first : result;
     }
-    return DX_HANDLER_CONTINUE;
+    return first;
 }
 
 static void aggregate_start(void *context)
@@ -46,7 +55,7 @@ static int aggregate_batch_start(void *context, int64_t batch_events, int64_t de
         const dx_handler_t *handler = &aggregate->handlers[i];
         if (handler->on_batch_start != NULL) {
             const int code = handler->on_batch_start(handler->context, batch_events, depth_events);
-            first_error = first_error != DX_OK ? first_error : code;
+            first_error = first_error == DX_OK && code < 0 ? code : first_error;
         }
     }
     return first_error;
@@ -60,7 +69,7 @@ static int aggregate_timeout(void *context, int64_t sequence)
         const dx_handler_t *handler = &aggregate->handlers[i];
         if (handler->on_timeout != NULL) {
             const int code = handler->on_timeout(handler->context, sequence);
-            first_error = first_error != DX_OK ? first_error : code;
+            first_error = first_error == DX_OK && code < 0 ? code : first_error;
         }
     }
     return first_error;
