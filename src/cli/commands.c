@@ -19,7 +19,6 @@ static int help_run(int argc, char **argv);
 
 static const dxi_command_t COMMANDS[] = {
     {"bench", "measure the ring on this machine", dxi_cli_bench},
-    {"bench", "measure the ring on this machine", dxi_cli_bench},
     {"demo", "run a demonstration: an order pipeline on one ring", dxi_cli_demo},
     {"errors", "list the error codes, or explain one", dxi_cli_errors},
     {"help", "explain a command: dx help demo orders", help_run},
