@@ -625,6 +625,133 @@ static void a_handler_added_late_starts_behind_what_was_published(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------ memory runs out */
+
+static dx_atomic64_t sweep_calls; /* of any callback while start() has not succeeded */
+
+static void sweep_start(void *context)
+{
+    (void)context;
+    count_up(&sweep_calls);
+}
+
+static int sweep_custom(void *context, dx_consumer_t *consumer)
+{
+    (void)context;
+    count_up(&sweep_calls);
+    return (int)dx_consumer_wait(consumer);
+}
+
+static int32_t consumers_of(const dx_disruptor_t *disruptor)
+{
+    dx_ring_stat_t stat;
+    dx_ring_stat(dx_disruptor_ring(disruptor), &stat);
+    return stat.consumers;
+}
+
+/* Adds two handlers, two workers, a custom processor and a poller. What fails adds nothing. */
+static int sweep_add(dx_disruptor_t *disruptor)
+{
+    const dx_handler_t two[] = {{.on_event = accept_event, .on_start = sweep_start},
+                                {.on_event = accept_event, .on_start = sweep_start}};
+    const dx_pool_t pool = {.workers = two, .worker_count = 2};
+    const dx_custom_processor_t custom = {.run = sweep_custom};
+    dx_consumer_t *poller;
+    dx_group_t group = {.disruptor = disruptor};
+    int32_t before = consumers_of(disruptor);
+    int code = dx_disruptor_handle_events_with(disruptor, two, 2, &group, NULL);
+    if (code == DX_OK) {
+        before = consumers_of(disruptor);
+        code = dx_group_then_pool(group, &pool, &group, NULL);
+    }
+    if (code == DX_OK) {
+        before = consumers_of(disruptor);
+        code = dx_group_then_custom(group, &custom, NULL, NULL);
+    }
+    if (code == DX_OK) {
+        before = consumers_of(disruptor);
+        code = dx_group_then_poller(group, NULL, &poller, NULL, NULL);
+    }
+    if (code != DX_OK) {
+        assert_int_equal(consumers_of(disruptor), before);
+    }
+    return code;
+}
+
+static int sweep_attempt(void)
+{
+    dx_store_relaxed(&sweep_calls, 0);
+    dx_disruptor_t *disruptor = NULL;
+    int code = dx_disruptor_create(
+        &(dx_disruptor_options_t){.ring = {.slot_count = 4, .event_bytes = sizeof(event_t)},
+                                  .wait = {.kind = DX_WAIT_BLOCKING}},
+        &disruptor, NULL);
+    if (code != DX_OK) {
+        assert_null(disruptor);
+        return code;
+    }
+    code = sweep_add(disruptor);
+    if (code == DX_OK) {
+        code = dx_disruptor_start(disruptor, NULL);
+        assert_int_equal(dx_disruptor_is_running(disruptor), code == DX_OK);
+        if (code != DX_OK) { /* nothing ran, and the ring is not torn: start again */
+            assert_int_equal(dx_load_acquire(&sweep_calls), 0);
+            for (int i = 0; i < consumers_of(disruptor); i++) {
+                assert_int_equal(stat_of(disruptor, i).state == DX_CONSUMER_RUNNING, 0);
+            }
+            assert_ok(dx_disruptor_start(disruptor, NULL));
+        }
+        assert_int_equal(dx_load_acquire(&sweep_calls) >= 4, 1);
+        assert_ok(dx_disruptor_halt(disruptor));
+    }
+    dx_disruptor_destroy(disruptor);
+    return code;
+}
+
+static void when_memory_or_threads_run_out_nothing_is_left_and_nothing_runs(void **state)
+{
+    (void)state;
+    /* A disruptor, a ring and its mapping, seven processors, five threads: at least. */
+    assert_true(fault_sweep(sweep_attempt) >= 3 + 7 + 5);
+}
+
+static void a_resume_that_fails_leaves_the_group_paused(void **state)
+{
+    (void)state;
+#if DX_TEST_HOOKS
+    dx_atomic64_t events = {0};
+    dx_error_t error = {0};
+    dx_disruptor_t *disruptor = make_disruptor(DX_RING_SINGLE, 8);
+    const dx_handler_t handlers[] = {
+        {.name = "a", .context = &events, .on_event = accept_event},
+        {.name = "b", .context = &events, .on_event = accept_event},
+    };
+    dx_group_t group;
+    add_handlers_ok(disruptor, handlers, 2, &group);
+    assert_ok(dx_disruptor_start(disruptor, NULL));
+    assert_ok(dx_group_pause(group, NULL));
+    publish(disruptor, 2);
+    for (int64_t n = 0;; n++) {
+        dxi_fault_arm(n);
+        const int code = dx_group_resume(group, &error);
+        dxi_fault_disarm();
+        if (code == DX_OK) {
+            assert_true(n >= 2);
+            break;
+        }
+        assert_code(code, DX_ENOMEM);
+        assert_contains(error.message, "thread of consumer '");
+        assert_int_equal(dx_load_acquire(&events), 0);
+        assert_int_equal(stat_of(disruptor, 0).state, DX_CONSUMER_ADDED);
+    }
+    shutdown_ok(disruptor);
+    assert_int_equal(dx_load_acquire(&events), 4);
+    dx_disruptor_destroy(disruptor);
+#else
+    skip();
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -640,6 +767,8 @@ int main(void)
         cmocka_unit_test(a_custom_processor_that_leaves_has_stopped_or_failed),
         cmocka_unit_test(a_poller_stands_anywhere_in_the_graph_and_shutdown_waits_for_it),
         cmocka_unit_test(a_handler_added_late_starts_behind_what_was_published),
+        cmocka_unit_test(when_memory_or_threads_run_out_nothing_is_left_and_nothing_runs),
+        cmocka_unit_test(a_resume_that_fails_leaves_the_group_paused),
     };
     return cmocka_run_group_tests_name("graph", tests, NULL, NULL);
 }

@@ -531,6 +531,105 @@ static void a_released_event_is_not_looked_at_again(void **state)
     dx_disruptor_destroy(disruptor);
 }
 
+/* --------------------------------------------------------------------------------------- threads */
+
+typedef struct whereabouts {
+    char name[32];
+    dx_cpu_set_t cpus;
+    bool ran;
+} whereabouts_t;
+
+static void note_whereabouts(void *context)
+{
+    whereabouts_t *here = context;
+    (void)pthread_getname_np(pthread_self(), here->name, sizeof(here->name));
+    here->ran = dx_cpu_allowed(&here->cpus, NULL) == DX_OK;
+}
+
+static void threads_get_their_names_and_cpus(void **state)
+{
+    (void)state;
+    dx_cpu_set_t allowed;
+    dx_cpu_set_t one = {0};
+    assert_ok(dx_cpu_allowed(&allowed, NULL));
+    dx_cpu_set_add(&one, (uint32_t)dx_cpu_set_next(&allowed, 0));
+    whereabouts_t here[3] = {0};
+    const dx_handler_t handlers[] = {
+        {.name = "short", .thread = {.cpus = one}},
+        {.name = "a-name-longer-than-the-kernels"},
+        {.name = "consumer", .thread = {.name = "thread"}},
+    };
+    static const char *const names[] = {"short", "a-name-longer-t", "thread"};
+    dx_disruptor_t *disruptor = make_disruptor(DX_RING_SINGLE, 8);
+    for (size_t i = 0; i < COUNT_OF(handlers); i++) {
+        dx_handler_t handler = handlers[i];
+        handler.context = &here[i];
+        handler.on_event = probe_event; /* never called: nothing is published */
+        handler.on_start = note_whereabouts;
+        add_handlers_ok(disruptor, &handler, 1, NULL);
+    }
+    assert_ok(dx_disruptor_start(disruptor, NULL));
+    assert_ok(dx_disruptor_halt(disruptor));
+    for (size_t i = 0; i < COUNT_OF(handlers); i++) {
+        assert_true(here[i].ran);
+        assert_string_equal(here[i].name, names[i]);
+        assert_true(dx_cpu_set_equal(&here[i].cpus, i == 0 ? &one : &allowed));
+        assert_string_equal(stat_of(disruptor, (int32_t)i).name, handlers[i].name);
+    }
+    dx_disruptor_destroy(disruptor);
+}
+
+static void a_start_on_a_cpu_that_is_not_there_fails_and_runs_nothing(void **state)
+{
+    (void)state;
+    probe_t probe = {0};
+    dx_error_t error = {0};
+    dx_disruptor_t *disruptor = make_disruptor(DX_RING_SINGLE, 8);
+    dx_handler_t handlers[] = {probe_handler(&probe, "good"), probe_handler(&probe, "lost")};
+    dx_cpu_set_add(&handlers[1].thread.cpus, DX_CPU_MAX - 1);
+    add_handlers_ok(disruptor, handlers, 2, NULL);
+    assert_fails(dx_disruptor_start(disruptor, &error), DX_ENOTFOUND, error,
+                 "thread of consumer 'lost'");
+    assert_false(dx_disruptor_is_running(disruptor));
+    assert_trace(&probe, "");
+    dx_disruptor_destroy(disruptor);
+}
+
+static void the_failure_that_is_reported_is_the_first_that_is_not_a_consequence(void **state)
+{
+    (void)state;
+    probe_t probes[4] = {
+        [1] = {.rules = {{0, 1, DX_HANDLER_STOP}}}, [3] = {.rules = {{1, 1, DX_ECORRUPT}}}};
+    dx_error_t error = {0};
+    dx_disruptor_t *disruptor = make_disruptor(DX_RING_SINGLE, 8);
+    dx_handler_t handlers[4];
+    for (int i = 0; i < 4; i++) {
+        handlers[i] = probe_handler(&probes[i], NULL);
+    }
+    add_handlers_ok(disruptor, handlers, 4, NULL);
+    /* 0 and 2 follow 1, which stops; 3 fails by itself. */
+    const dx_group_t stopping = {disruptor, 1u << 1};
+    const dx_group_t following = {disruptor, 1u << 0 | 1u << 2};
+    assert_ok(dx_disruptor_connect(disruptor, stopping, following, NULL));
+    assert_code(dx_disruptor_failure(disruptor, NULL), DX_OK);
+    publish(disruptor, 1);
+    assert_ok(dx_disruptor_start(disruptor, NULL));
+    wait_until(stat_of(disruptor, 0).state == DX_CONSUMER_FAILED);
+    wait_until(stat_of(disruptor, 2).state == DX_CONSUMER_FAILED);
+    assert_fails(dx_disruptor_failure(disruptor, &error), DX_ECONSUMER, error,
+                 "consumer 'handler-0' failed at sequence 1: a gating consumer failed");
+    publish(disruptor, 1);
+    wait_until(stat_of(disruptor, 3).state == DX_CONSUMER_FAILED);
+    assert_fails(dx_disruptor_failure(disruptor, &error), DX_ECORRUPT, error,
+                 "consumer 'handler-3' failed at sequence 1: data corrupt");
+    assert_ok(dx_disruptor_halt(disruptor));
+    assert_ok(dx_disruptor_start(disruptor, NULL));
+    assert_code(dx_disruptor_failure(disruptor, NULL), DX_OK);
+    shutdown_ok(disruptor);
+    assert_code(dx_disruptor_failure(disruptor, NULL), DX_OK);
+    dx_disruptor_destroy(disruptor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +643,9 @@ int main(void)
         cmocka_unit_test(producers_are_released_when_a_consumer_has_failed),
         cmocka_unit_test(those_behind_a_consumer_that_ended_end_and_a_restart_delivers_the_rest),
         cmocka_unit_test(a_released_event_is_not_looked_at_again),
+        cmocka_unit_test(threads_get_their_names_and_cpus),
+        cmocka_unit_test(a_start_on_a_cpu_that_is_not_there_fails_and_runs_nothing),
+        cmocka_unit_test(the_failure_that_is_reported_is_the_first_that_is_not_a_consequence),
     };
     return cmocka_run_group_tests_name("processor", tests, NULL, NULL);
 }
