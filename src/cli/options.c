@@ -166,6 +166,9 @@ static int value_store(const found_t *found, const char *text, dx_error_t *error
         const int result = row->parse(text, found->member, error);
         if (result != DX_OK) {
             dxi_fail_context(error, "%s", found->label);
+            if (error != NULL) {
+                error->code = DX_EINVAL; /* whatever it was to the reader of the value */
+            }
             return DX_EINVAL;
         }
         return DX_OK;
