@@ -283,6 +283,7 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
     dx_store_relaxed(&entry->start_sequence, start);
     dx_store_release(&entry->sequence, sequence);
     (void)dx_fetch_and_acq_rel(&block->gating, ~(int64_t)options->upstream); /* C1 */
+    dxi_wake_producers(block); /* one may have gone to sleep because we stood further back */
     handle_init(consumer, ring, index, options, sequence);
     ring->handles[index] = consumer;
     return DX_OK;
