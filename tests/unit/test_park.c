@@ -548,6 +548,38 @@ static void a_cancelled_producer_leaves_the_others_asleep_or_satisfied(void **st
     scene_destroy(scene);
 }
 
+static void use_up_room_and_claim(void *context)
+{
+    scene_t *scene = context;
+    dx_consumer_release(&scene->consumers[0], SCENE_SLOTS - 1);
+    waiter_start(&scene->waiters[0]);
+    (void)comes_true(sleeps_or_is_done, &scene->waiters[0]);
+}
+
+static void open_second(void *context)
+{
+    scene_t *scene = context;
+    if (dx_consumer_open(&scene->consumers[1], scene->ring, NULL, NULL) != DX_OK) {
+        dx_ring_close(scene->ring); /* and so the producer's claim shows it */
+    }
+}
+
+/* A consumer joins as slow as the slowest, and then moves to its place: that is progress, too. */
+static void a_producer_that_a_joining_consumer_held_up_wakes_when_it_has_its_place(void **state)
+{
+    (void)state;
+    if (!points_exist()) {
+        skip();
+    }
+    for (int mode = DX_RING_SINGLE; mode <= DX_RING_MULTI; mode++) {
+        scene_t *scene = scene_create((dx_ring_mode_t)mode, SCENE_SLOTS);
+        set_up_full(scene);
+        stepper_run(scene, open_second, "open:before-start", use_up_room_and_claim, scene);
+        assert_int_equal(waiter_join(&scene->waiters[0], "producer"), SCENE_SLOTS);
+        scene_destroy(scene);
+    }
+}
+
 static int with_membarrier(void **state)
 {
     (void)state;
@@ -589,6 +621,7 @@ int main(void)
         cmocka_unit_test(who_does_not_sleep_costs_no_wake),
         cmocka_unit_test(a_late_token_only_makes_the_sleeper_look_again),
         cmocka_unit_test(a_cancelled_producer_leaves_the_others_asleep_or_satisfied),
+        cmocka_unit_test(a_producer_that_a_joining_consumer_held_up_wakes_when_it_has_its_place),
     };
     const int failed = cmocka_run_group_tests_name("park", tests, with_membarrier, NULL);
     return failed +
