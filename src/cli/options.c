@@ -15,6 +15,7 @@
  */
 #include "cli/options.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -81,7 +82,7 @@ static const dxi_option_t *row_find(const dxi_usage_t *usage, const char *argume
     return NULL;
 }
 
-static int unknown_option(const dxi_usage_t *usage, const char *argument, dx_error_t *error)
+static void unknown_option(const dxi_usage_t *usage, const char *argument, dx_error_t *error)
 {
     char word[DXI_NEAREST_BYTES_MAX + 1];
     const char *const name = argument + strspn(argument, "-");
@@ -94,10 +95,11 @@ static int unknown_option(const dxi_usage_t *usage, const char *argument, dx_err
         dxi_nearest_offer(&nearest, GLOBALS[i].name);
     }
     if (nearest.best == NULL || word[0] == '\0') {
-        return dxi_fail(error, DX_EINVAL, "%.60s is no option", argument);
+        dxi_fail(error, DX_EINVAL, "%.60s is no option", argument);
+    } else {
+        dxi_fail(error, DX_EINVAL, "%.60s is no option; did you mean --%s?", argument,
+                 nearest.best);
     }
-    return dxi_fail(error, DX_EINVAL, "%.60s is no option; did you mean --%s?", argument,
-                    nearest.best);
 }
 
 static int option_find(const dxi_usage_t *usage, const char *argument, void *target,
@@ -107,7 +109,8 @@ static int option_find(const dxi_usage_t *usage, const char *argument, void *tar
     const char *const text = argument + 1 + is_long;
     const dxi_option_t *const row = row_find(usage, text, is_long);
     if (row == NULL) {
-        return unknown_option(usage, argument, error);
+        unknown_option(usage, argument, error);
+        return DX_EINVAL;
     }
     char *const base = is_global(row) ? (char *)dxi_output() : (char *)target;
     *found_out = (found_t){.row = row, .member = base == NULL ? NULL : base + row->offset};
@@ -230,6 +233,7 @@ int dxi_arguments_parse(const dxi_usage_t *usage, int argc, char **argv, void *t
     int operands = 0; /* they stand in argv[argc - operands] .. */
     bool options_over = false;
 
+    assert(usage->option_count == 0 || usage->options != NULL);
     while (index < argc - operands) {
         if (!options_over && strcmp(argv[index], "--") == 0) {
             memmove(&argv[index], &argv[index + 1], (size_t)(argc - index - 1) * sizeof *argv);

@@ -21,49 +21,33 @@
 #include <stdbool.h>
 
 static_assert(INT64_MAX / DXI_ORDER_PRICE_MAX > DXI_ORDER_SIZE_MAX, "I3");
-static_assert(sizeof(dxi_order_t) == 4 * 64 && sizeof(dxi_step_result_t) == 64,
+static_assert(sizeof(dxi_order_t) == 256 && sizeof(dxi_step_result_t) == 64,
               "each branch has 64 bytes of its own");
+
+/* The columns of DXI_REFUSAL_LIST. */
+static const struct refusal_row {
+    const char *name;
+    const char *by;
+    const char *text;
+} REFUSALS[DXI_REFUSAL_COUNT] = {
+#define ROW(name, by, text) {#name, by, text},
+    DXI_REFUSAL_LIST(ROW)
+#undef ROW
+};
 
 const char *dxi_refusal_name(dxi_refusal_t refusal)
 {
-    switch (refusal) {
-#define CASE(name, by, text)                                                                       \
-    case DXI_REFUSAL_##name:                                                                       \
-        return #name;
-        DXI_REFUSAL_LIST(CASE)
-#undef CASE
-    case DXI_REFUSAL_COUNT:
-    default:
-        return "unknown";
-    }
+    return (unsigned)refusal < DXI_REFUSAL_COUNT ? REFUSALS[refusal].name : "unknown";
 }
 
 const char *dxi_refusal_by(dxi_refusal_t refusal)
 {
-    switch (refusal) {
-#define CASE(name, by, text)                                                                       \
-    case DXI_REFUSAL_##name:                                                                       \
-        return by;
-        DXI_REFUSAL_LIST(CASE)
-#undef CASE
-    case DXI_REFUSAL_COUNT:
-    default:
-        return "unknown";
-    }
+    return (unsigned)refusal < DXI_REFUSAL_COUNT ? REFUSALS[refusal].by : "unknown";
 }
 
 const char *dxi_refusal_text(dxi_refusal_t refusal)
 {
-    switch (refusal) {
-#define CASE(name, by, text)                                                                       \
-    case DXI_REFUSAL_##name:                                                                       \
-        return text;
-        DXI_REFUSAL_LIST(CASE)
-#undef CASE
-    case DXI_REFUSAL_COUNT:
-    default:
-        return "unknown";
-    }
+    return (unsigned)refusal < DXI_REFUSAL_COUNT ? REFUSALS[refusal].text : "unknown";
 }
 
 static int64_t smaller(int64_t a, int64_t b)

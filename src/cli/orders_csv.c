@@ -52,7 +52,7 @@ static shown_t show(field_t field)
         shown.text[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
     }
     if (field.bytes > SHOWN_BYTES) {
-        strcpy(shown.text + bytes, "...");
+        memcpy(shown.text + bytes, "...", sizeof "...");
     }
     return shown;
 }
@@ -315,7 +315,7 @@ static int line_take(reader_t *reader, dxi_csv_orders_t *orders, dx_error_t *err
     }
     line_trim(reader, orders->lines);
     dx_error_t why = {0};
-    dxi_order_message_t message;
+    dxi_order_message_t message = {0};
     if (dxi_csv_line_parse(reader->line, reader->bytes, &message, &why) != DX_OK) {
         return line_refuse(reader, orders, &why, error);
     }

@@ -11,6 +11,7 @@
  */
 #include "cli/table.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -101,6 +102,7 @@ static size_t text_prefix(const char *text, int32_t width)
 
 static size_t row_count(const dxi_table_t *table)
 {
+    assert(table->column_count > 0);
     const size_t rows = (table->cell_count + table->column_count - 1) / table->column_count;
     return rows < DXI_TABLE_ROWS_MAX ? rows : DXI_TABLE_ROWS_MAX;
 }
