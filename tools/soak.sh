@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Repeats the unit tests in the race checker's build and in the release, in random order, for
-# DX_SOAK_MINUTES (default 30): rare interleavings need many tries. Stops at the first failure.
+# Repeats the unit tests and the stress test in the race checker's build and in the release, in
+# random order, for DX_SOAK_MINUTES (default 30): rare interleavings need many tries. Each stress
+# test takes DX_STRESS_SECONDS (default 60) with seeds of its own. Stops at the first failure.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
@@ -9,6 +10,7 @@ cd "$(dirname "$0")/.."
 minutes=${DX_SOAK_MINUTES:-30}
 jobs=${DX_JOBS:-2}
 end=$((SECONDS + minutes * 60))
+export DX_STRESS_SECONDS=${DX_STRESS_SECONDS:-60}
 for preset in tsan release; do
     cmake --preset "$preset" >/dev/null
     cmake --build --preset "$preset" -j "$jobs" >/dev/null
@@ -16,8 +18,9 @@ done
 rounds=0
 while [ "$SECONDS" -lt "$end" ]; do
     for preset in tsan release; do
-        ctest --test-dir "build/$preset" -L unit -j "$jobs" --schedule-random --no-tests=error \
-            --output-on-failure -Q || {
+        export DX_STRESS_SEED=$((RANDOM * 32768 + RANDOM))
+        ctest --test-dir "build/$preset" -L 'unit|stress' -j "$jobs" --schedule-random \
+            --no-tests=error --output-on-failure -Q || {
             ctest --test-dir "build/$preset" --rerun-failed --output-on-failure || true
             echo "Round $((rounds + 1)) of $preset failed; its output is in build/$preset/Testing."
             exit 1
