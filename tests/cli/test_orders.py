@@ -306,8 +306,8 @@ class Input(DxTest):
             self.refuses(USAGE, sentence, "demo", "orders", option, value)
         self.refuses(USAGE, "--rate needs a value: --rate N", "demo", "orders", "--rate")
         self.refuses(USAGE, "--check takes no value", "demo", "orders", "--check=yes")
-        self.refuses(USAGE, "--repeat is 1000000, must be at most 99980 for 1000200 orders",
-                     "demo", "orders", "--repeat", "1M", "--orders", "-", stdin=GOOD * 1_000_200)
+        self.refuses(USAGE, "--repeat is 1000000, must be at most 999990 for 100001 orders",
+                     "demo", "orders", "--repeat", "1M", "--orders", "-", stdin=GOOD * 100_001)
 
     def test_a_cpu_that_does_not_exist_is_refused(self):
         self.fails("1023", "--cpus", "1023", "--repeat", 1)
