@@ -222,6 +222,7 @@ void dxi_park_producer(dxi_producer_core_t *core, int64_t sequence, int64_t time
     if (!room && dx_load_relaxed(&block->signal) >= 0 &&
         dx_load32_acquire(&core->entry->cancel) == 0 &&
         dxi_ended_before(block, (uint64_t)dx_load_acquire(&block->gating), wrap) == 0) {
+        dxi_point("park-producer:before-sleep");
         dxi_count(&core->entry->sleeps, 1);
         futex_wait(&block->space_epoch, epoch, timeout_ns, block->shared != 0);
     }
