@@ -2,13 +2,14 @@
  *
  * The method is that of test_park.c: steps of the waker at each point of the sleeper. A pool has
  * two kinds of progress, the claim and the end of the work, and workers that wait while others go
- * on.
- * The last test aims with real threads at the moment in which a consumer goes to sleep: it is the
- * one that fails without the fences (tools/orderings.py).
+ * on. The last tests aim with real threads at the moment in which the other side goes to sleep:
+ * they fail without the fences (tools/orderings.py). DX_TEST_HAMMER=n aims n times as often.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "wait_test.h"
+
+#include <sched.h>
 
 static const dx_wait_options_t blocking = {.kind = DX_WAIT_BLOCKING, .follow_slots = -1};
 
@@ -230,75 +231,160 @@ static void a_worker_that_slept_through_whole_laps_finds_work_again(void **state
 
 /* ------------------------------------------------------------------------------------ hammering */
 
-#define HAMMER_ROUNDS 30000
+#define HAMMER_ROUNDS 8000
+#define HAMMER_SLOTS 2
 
-/* A publisher that aims at the moment in which the consumer goes to sleep. */
+/* One side makes progress and aims at the moment in which the other goes to sleep for it. */
 typedef struct hammer {
     scene_t *scene;
     int64_t rounds;
-    dx_atomic32_t done;
+    uint64_t random;
+    dx_atomic32_t left; /* threads that have not ended */
 } hammer_t;
 
+static void hammer_pause(hammer_t *hammer)
+{
+    for (uint64_t spins = random_next(&hammer->random) % 512; spins > 0; spins--) {
+        __asm__ __volatile__("" ::: "memory");
+    }
+}
+
+/* Watches closely, but lets the other side run where there is one core. */
+static void hammer_look_again(int64_t looks)
+{
+    if (looks % 1024 != 0) {
+        dx_cpu_relax();
+    } else {
+        (void)sched_yield();
+    }
+}
+
+static void hammer_wait_for(const dx_atomic64_t *sequence, int64_t value)
+{
+    for (int64_t looks = 1; dx_load_acquire(sequence) < value; looks++) {
+        hammer_look_again(looks);
+    }
+}
+
+static void *hammer_end(hammer_t *hammer)
+{
+    (void)dx_fetch_add32_acq_rel(&hammer->left, -1);
+    return NULL;
+}
+
+/* Publishes each event when the last consumer has finished the one before. */
 static void *hammer_publish(void *context)
 {
     hammer_t *hammer = context;
     scene_t *scene = hammer->scene;
-    const dx_consumer_entry_t *entry = scene->consumers[0].entry;
-    uint64_t random = 88172645463325252;
+    const dx_consumer_entry_t *last = scene->consumers[scene->opened - 1].entry;
     for (int64_t i = 0; i < hammer->rounds; i++) {
-        while (dx_load_acquire(&entry->sequence) < i - 1) {
-            dx_cpu_relax();
-        }
-        for (uint64_t spins = random_next(&random) % 512; spins > 0; spins--) {
-            __asm__ __volatile__("" ::: "memory");
-        }
+        hammer_wait_for(&last->sequence, i - 1);
+        hammer_pause(hammer);
         (void)scene_publish(&scene->producers[0]);
     }
-    return NULL;
+    return hammer_end(hammer);
 }
 
+/* Consumer 0 releases each event when consumer 1, behind it, has finished the one before. */
+static void *hammer_release(void *context)
+{
+    hammer_t *hammer = context;
+    scene_t *scene = hammer->scene;
+    for (int64_t i = 0; i < hammer->rounds; i++) {
+        (void)scene_publish(&scene->producers[0]);
+        hammer_wait_for(&scene->consumers[1].entry->sequence, i - 1);
+        hammer_pause(hammer);
+        dx_consumer_release(&scene->consumers[0], i);
+    }
+    return hammer_end(hammer);
+}
+
+/* The consumer releases an event when the ring is full again. */
+static void *hammer_make_room(void *context)
+{
+    hammer_t *hammer = context;
+    scene_t *scene = hammer->scene;
+    for (int64_t i = 0; i < hammer->rounds - HAMMER_SLOTS; i++) {
+        for (int64_t looks = 1; dx_ring_published(scene->ring) < i + HAMMER_SLOTS - 1; looks++) {
+            hammer_look_again(looks);
+        }
+        hammer_pause(hammer);
+        dx_consumer_release(&scene->consumers[0], i);
+    }
+    return hammer_end(hammer);
+}
+
+/* The last consumer: sleeps for each event. */
 static void *hammer_consume(void *context)
 {
     hammer_t *hammer = context;
-    dx_consumer_t *consumer = &hammer->scene->consumers[0];
-    for (int64_t i = 0; i < hammer->rounds; i++) {
-        const int64_t last = dx_consumer_wait(consumer);
-        if (last < i) {
-            break;
-        }
+    dx_consumer_t *consumer = &hammer->scene->consumers[hammer->scene->opened - 1];
+    for (int64_t i = 0; i < hammer->rounds && dx_consumer_wait(consumer) >= i; i++) {
         dx_consumer_release(consumer, i);
     }
-    dx_store32_release(&hammer->done, 1);
-    return NULL;
+    return hammer_end(hammer);
+}
+
+/* The producer: sleeps for room. */
+static void *hammer_fill(void *context)
+{
+    hammer_t *hammer = context;
+    for (int64_t i = 0; i < hammer->rounds; i++) {
+        (void)scene_publish(&hammer->scene->producers[0]);
+    }
+    return hammer_end(hammer);
 }
 
 static bool hammer_is_done(const void *context)
 {
-    return dx_load32_acquire(&((const hammer_t *)context)->done) != 0;
+    return dx_load32_acquire(&((const hammer_t *)context)->left) == 0;
 }
 
-static void no_wake_up_is_lost_when_a_publisher_aims_at_the_sleeper(void **state)
+static void run_hammer(dx_ring_mode_t mode, int consumers, void *(*waker)(void *),
+                       void *(*sleeper)(void *))
+{
+    static hammer_t hammer; /* outlives a test that fails */
+    const char *factor = getenv("DX_TEST_HAMMER");
+    hammer = (hammer_t){.scene = scene_create(mode, HAMMER_SLOTS),
+                        .rounds = HAMMER_ROUNDS,
+                        .random = UINT64_C(88172645463325252),
+                        .left = {2}};
+    hammer.rounds *= factor != NULL ? strtoll(factor, NULL, 10) : 1;
+    (void)scene_producer(hammer.scene, 0, blocking);
+    for (int i = 0; i < consumers; i++) {
+        (void)scene_consumer(hammer.scene, (uint64_t)i, blocking); /* 1 is behind 0 */
+    }
+    pthread_t threads[2];
+    assert_int_equal(pthread_create(&threads[0], NULL, sleeper, &hammer), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, waker, &hammer), 0);
+    if (!comes_true(hammer_is_done, &hammer)) {
+        fail_msg("mode %d: after %lld events one sleeps for ever", (int)mode,
+                 (long long)dx_ring_published(hammer.scene->ring) + 1);
+    }
+    assert_int_equal(pthread_join(threads[0], NULL), 0);
+    assert_int_equal(pthread_join(threads[1], NULL), 0);
+    scene_destroy(hammer.scene);
+}
+
+static void no_wake_up_is_lost_between_a_publisher_and_a_consumer(void **state)
 {
     (void)state;
-    const char *factor = getenv("DX_TEST_HAMMER");
-    for (int mode = DX_RING_SINGLE; mode <= DX_RING_MULTI; mode++) {
-        static hammer_t hammer; /* outlives a test that fails */
-        memset(&hammer, 0, sizeof(hammer));
-        hammer.scene = scene_create((dx_ring_mode_t)mode, SCENE_SLOTS);
-        hammer.rounds = HAMMER_ROUNDS * (factor != NULL ? strtoll(factor, NULL, 10) : 1);
-        (void)scene_producer(hammer.scene, 0, blocking);
-        (void)scene_consumer(hammer.scene, 0, blocking);
-        pthread_t threads[2];
-        assert_int_equal(pthread_create(&threads[0], NULL, hammer_consume, &hammer), 0);
-        assert_int_equal(pthread_create(&threads[1], NULL, hammer_publish, &hammer), 0);
-        if (!comes_true(hammer_is_done, &hammer)) {
-            fail_msg("mode %d: after %lld events the consumer sleeps for ever", mode,
-                     (long long)dx_load_relaxed(&hammer.scene->consumers[0].entry->sequence) + 1);
-        }
-        assert_int_equal(pthread_join(threads[0], NULL), 0);
-        assert_int_equal(pthread_join(threads[1], NULL), 0);
-        scene_destroy(hammer.scene);
-    }
+    run_hammer(DX_RING_SINGLE, 1, hammer_publish, hammer_consume);
+    run_hammer(DX_RING_MULTI, 1, hammer_publish, hammer_consume);
+}
+
+static void no_wake_up_is_lost_between_a_consumer_and_the_one_behind_it(void **state)
+{
+    (void)state;
+    run_hammer(DX_RING_SINGLE, 2, hammer_release, hammer_consume);
+}
+
+static void no_wake_up_is_lost_between_a_consumer_and_a_producer(void **state)
+{
+    (void)state;
+    run_hammer(DX_RING_SINGLE, 1, hammer_make_room, hammer_fill);
+    run_hammer(DX_RING_MULTI, 1, hammer_make_room, hammer_fill);
 }
 
 static int with_membarrier(void **state)
@@ -321,7 +407,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step_of_a_pool_at_every_point_of_who_sleeps_behind_it),
         cmocka_unit_test(a_worker_that_slept_through_whole_laps_finds_work_again),
-        cmocka_unit_test(no_wake_up_is_lost_when_a_publisher_aims_at_the_sleeper),
+        cmocka_unit_test(no_wake_up_is_lost_between_a_publisher_and_a_consumer),
+        cmocka_unit_test(no_wake_up_is_lost_between_a_consumer_and_the_one_behind_it),
+        cmocka_unit_test(no_wake_up_is_lost_between_a_consumer_and_a_producer),
     };
     const int failed = cmocka_run_group_tests_name("park pool", tests, with_membarrier, NULL);
     return failed + cmocka_run_group_tests_name("park pool without membarrier", tests,
