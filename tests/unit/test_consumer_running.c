@@ -57,8 +57,9 @@ static void *be_the_anchor(void *context)
             }
         }
         /* Half of what is there: those behind it stand behind the publication. */
-        const int64_t half = (load->anchor.next + last) / 2;
-        dx_consumer_release(&load->anchor, half >= load->anchor.next ? half : last);
+        if (last >= load->anchor.next) {
+            dx_consumer_release(&load->anchor, load->anchor.next + (last - load->anchor.next) / 2);
+        }
         (void)sched_yield();
     }
     return NULL;
