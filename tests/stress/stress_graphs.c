@@ -30,7 +30,8 @@ typedef struct graph {
     int64_t slot_count;
     int64_t events_each;
     int producer_count;
-    int consumer_count;
+    int consumer_count; /* 0: producers only lap each other */
+    bool reopens;       /* producers close their handles and open others meanwhile */
     uint64_t random;
     graph_producer_t producers[STRESS_PRODUCERS_MAX];
     graph_consumer_t consumers[STRESS_CONSUMERS_MAX];
@@ -83,6 +84,17 @@ static void graph_publish(graph_producer_t *producer, int64_t first, int64_t las
     }
 }
 
+/* Another entry of the table, which another thread may have left. */
+static void graph_reopen(graph_producer_t *producer)
+{
+    dx_producer_close(&producer->handle);
+    const dx_producer_options_t waits = {.wait = stress_wait(&producer->random)};
+    const int code = dx_producer_open(&producer->handle, producer->graph->ring, &waits, NULL);
+    if (code != DX_OK) {
+        stress_break(producer->graph->run, "a producer's reopening gives %s", dx_error_name(code));
+    }
+}
+
 static void *graph_produce(void *context)
 {
     graph_producer_t *producer = context;
@@ -111,6 +123,10 @@ static void *graph_produce(void *context)
             }
         } else {
             graph_publish(producer, first, last);
+        }
+        (void)dx_fetch_add_relaxed(&graph->run->progress, count);
+        if (graph->reopens && stress_random(&producer->random, 8) == 0) {
+            graph_reopen(producer);
         }
     }
     return stress_end(graph->run);
@@ -154,7 +170,9 @@ static void graph_disturb(void *context)
     const int64_t who =
         stress_random(&graph->random, graph->producer_count + graph->consumer_count);
     if (who < graph->producer_count) {
-        dx_producer_cancel(&graph->producers[who].handle);
+        if (!graph->reopens) { /* else the handle may just be closed */
+            dx_producer_cancel(&graph->producers[who].handle);
+        }
     } else {
         dx_consumer_cancel(&graph->consumers[who - graph->producer_count].handle);
     }
@@ -172,13 +190,17 @@ static void graph_arrange(graph_t *graph, stress_run_t *run)
     graph->producer_count = (int)producers;
     const int consumers = run->threads - graph->producer_count;
     graph->consumer_count = consumers < STRESS_CONSUMERS_MAX ? consumers : STRESS_CONSUMERS_MAX;
+    if (multi && stress_random(random, 8) == 0) {
+        graph->consumer_count = 0;
+    }
+    graph->reopens = stress_random(random, 4) == 0;
     graph->slot_count = slot_counts[stress_random(random, COUNT_OF(slot_counts))];
     graph->events_each = (100 + 10 * graph->slot_count) / graph->producer_count + 1;
 
     const dx_ring_options_t options = {.slot_count = (uint32_t)graph->slot_count,
                                        .event_bytes = sizeof(stress_event_t),
                                        .mode = multi ? DX_RING_MULTI : DX_RING_SINGLE,
-                                       .producers_max = STRESS_PRODUCERS_MAX,
+                                       .producers_max = multi ? (uint32_t)graph->producer_count : 0,
                                        .consumers_max = STRESS_CONSUMERS_MAX};
     assert_ok(dx_ring_create(&options, &graph->ring, NULL));
     for (int i = 0; i < graph->consumer_count; i++) {
