@@ -61,7 +61,8 @@ typedef struct dx_producer {
     dx_atomic32_t *stamps; /* NULL: single-producer */
     uint32_t slot_bytes;
     uint32_t slot_shift;
-    int64_t prefetch_slots; /* how far ahead the next lines are fetched for writing */
+    int64_t prefetch_slots;  /* how far ahead the next lines are fetched for writing */
+    uint32_t prefetch_bytes; /* how much of the slot there */
     dx_producer_entry_t *entry;
     dxi_producer_core_t *core; /* NULL: not open */
 } dx_producer_t;
@@ -315,15 +316,20 @@ DX_INLINE bool dx_producer_has_available(const dx_producer_t *producer, int64_t 
     return dxi_claim_has_room(producer->core, producer->claimed, count);
 }
 
-/* Fetches the line that will be written soon for writing. Call it once for each claimed event when
- * events are published one at a time at full speed: the transfer of the line from the consumer's
- * core then overlaps with the work. Costs one instruction; never changes what is read.
+/* Fetches the lines that will be written soon for writing. Call it once for each claimed event in a
+ * loop that publishes at full speed: the transfer of the lines from the consumer's core then
+ * overlaps with the work. Costs a few instructions; never changes what is read.
  * Threads: producer. */
 DX_INLINE void dx_producer_prefetch(const dx_producer_t *producer, int64_t sequence)
 {
     const int64_t ahead = sequence + producer->prefetch_slots;
     if (ahead <= producer->limit) {
-        __builtin_prefetch(dx_producer_event(producer, ahead), 1, 3);
+        const char *slot = (const char *)dx_producer_event(producer, ahead);
+        __builtin_prefetch(slot, 1, 3);
+        for (uint32_t line = DX_CACHE_LINE_BYTES; line < producer->prefetch_bytes;
+             line += DX_CACHE_LINE_BYTES) {
+            __builtin_prefetch(slot + line, 1, 3);
+        }
     }
 }
 

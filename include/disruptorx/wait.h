@@ -54,12 +54,13 @@ typedef enum dx_wait_kind {
 /* Zero is a sane default in each field. */
 typedef struct dx_wait_options {
     dx_wait_kind_t kind;
-    int32_t follow_slots; /* consumers: distance kept behind a busy producer; 0 = 512, -1 = none */
-    int64_t timeout_ns;   /* report DX_ETIMEDOUT after this long without progress; 0 = never, but
+    int32_t follow_slots;    /* consumers: distance kept behind a busy producer; -1 = none,
+                           * 0 = 512, but at most 32 KiB */
+    int64_t timeout_ns;      /* report DX_ETIMEDOUT after this long without progress; 0 = never, but
                            * 1 ms for the TIMEOUT kinds */
-    int64_t spin_ns;      /* PHASED_BACKOFF: length of the spin phase; 0 = 10 us */
-    int64_t yield_ns;     /* PHASED_BACKOFF: length of the yield phase; 0 = 100 us */
-    int64_t sleep_ns;     /* SLEEPING: length of one sleep; 0 = 50 us */
+    int64_t spin_ns;         /* PHASED_BACKOFF: length of the spin phase; 0 = 10 us */
+    int64_t yield_ns;        /* PHASED_BACKOFF: length of the yield phase; 0 = 100 us */
+    int64_t sleep_ns;        /* SLEEPING: length of one sleep; 0 = 50 us */
     dx_wait_kind_t fallback; /* PHASED_BACKOFF: SLEEPING or BLOCKING (0 counts as BLOCKING) */
     uint32_t reserved_0;     /* must be zero */
 } dx_wait_options_t;

@@ -52,17 +52,14 @@ DX_INLINE int publish_value(dx_producer_t *producer, int64_t value)
     return dx_producer_publish(producer, sequence);
 }
 
-/* The value of the next event, or a negative code. */
+/* Waits for the next event: its value, or a negative code. The caller releases it. */
 DX_INLINE int64_t take_value(dx_consumer_t *consumer)
 {
     const int64_t last = dx_consumer_wait(consumer);
     if (DX_UNLIKELY(last < 0)) {
         return last;
     }
-    const int64_t sequence = consumer->next;
-    const int64_t value = DX_CONSUMER_EVENT(consumer, sequence, stamp_t)->value;
-    dx_consumer_release(consumer, sequence);
-    return value;
+    return DX_CONSUMER_EVENT(consumer, consumer->next, stamp_t)->value;
 }
 
 /* Ping-pong ----------------------------------------------------------------------------------- */
@@ -92,6 +89,7 @@ static int ping(dxi_bench_run_t *run)
         const int64_t value = result == DX_OK ? take_value(&run->consumers[1]) : result;
         const int64_t to_ns = dx_clock_ns();
         result = value < 0 ? value : DX_OK;
+        dx_consumer_release(&run->consumers[1], run->consumers[1].next);
         tally->sum += (uint64_t)value;
         if (pace_ns == 0) {
             dx_histogram_record(run->latency, to_ns - from_ns);
@@ -111,8 +109,10 @@ static int pong(dxi_bench_run_t *run)
     dx_producer_assume_single(&producer);
     int64_t result = DX_OK;
     for (uint64_t i = 0; i < run->events && result == DX_OK; i++) {
-        const int64_t value = take_value(&run->consumers[0]);
+        dx_consumer_t *const consumer = &run->consumers[0];
+        const int64_t value = take_value(consumer);
         result = value < 0 ? value : publish_value(&producer, value);
+        dx_consumer_release(consumer, consumer->next); /* after the answer, which is waited for */
     }
     run->producers[1] = producer;
     return (int)result;

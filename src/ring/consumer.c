@@ -35,6 +35,9 @@
 #define OBSERVE_MAX 1024
 #define SPIN_BUDGET_START_NS INT64_C(5000)
 
+#define FOLLOW_SLOTS 512
+#define FOLLOW_BYTES 32768u
+
 static _Thread_local dx_consumer_t *current_consumer;
 
 dx_consumer_t *dxi_current_consumer(void)
@@ -218,6 +221,17 @@ void dxi_consumer_bind(dx_consumer_t *consumer)
     dx_store_relaxed(&entry->skip_watch, consumer->skip_watch);
 }
 
+/* How far behind a busy producer to stay, in slots: a wish, or 512 but no more than 32 KiB, which a
+ * first-level cache holds; and never more than half of the ring, which the producer needs. */
+static int32_t follow_distance(const dx_ring_block_t *block, int32_t wish)
+{
+    const int32_t half = (int32_t)(block->slot_count / 2);
+    const int32_t cached = (int32_t)(FOLLOW_BYTES / block->slot_bytes);
+    const int32_t usual = cached < FOLLOW_SLOTS ? cached : FOLLOW_SLOTS;
+    const int32_t distance = wish != 0 ? wish : usual;
+    return distance < half ? distance : half;
+}
+
 static void handle_init(dx_consumer_t *consumer, dx_ring_t *ring, int32_t index,
                         const dx_consumer_options_t *options, int64_t start)
 {
@@ -237,10 +251,7 @@ static void handle_init(dx_consumer_t *consumer, dx_ring_t *ring, int32_t index,
     consumer->wait = options->wait;
     dxi_wait_options_resolve(&consumer->wait);
     consumer->spin_budget_ns = SPIN_BUDGET_START_NS;
-    consumer->follow_slots = consumer->wait.follow_slots;
-    /* Following leaves at least half of the ring to the producer. */
-    const int32_t half = (int32_t)(block->slot_count / 2);
-    consumer->follow_slots = consumer->follow_slots < half ? consumer->follow_slots : half;
+    consumer->follow_slots = follow_distance(block, consumer->wait.follow_slots);
     dxi_consumer_bind(consumer);
 }
 

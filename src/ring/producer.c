@@ -33,6 +33,7 @@
 #include "ring/ring_internal.h"
 
 #define PREFETCH_BYTES 512
+#define PREFETCH_SLOT_BYTES 256u
 #define SWAP_PAUSES_MAX 16
 #define CHECK_EVERY 16 /* steps of a wait between two looks at what could end it */
 #define SPIN_BUDGET_START_NS INT64_C(5000)
@@ -323,6 +324,8 @@ int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
         .slot_shift = block->slot_shift,
         .prefetch_slots =
             block->slot_bytes < PREFETCH_BYTES ? PREFETCH_BYTES / (int64_t)block->slot_bytes : 1,
+        .prefetch_bytes =
+            block->slot_bytes < PREFETCH_SLOT_BYTES ? block->slot_bytes : PREFETCH_SLOT_BYTES,
         .entry = entry,
         .core = core,
     };

@@ -50,6 +50,7 @@
 #include "disruptorx/thread.h"
 #include "ring/ring_internal.h"
 
+#define SPINS_BRIEF 32
 #define SPINS_YIELDING 100
 #define SPINS_SLEEPING 100
 #define YIELDS_SLEEPING 100
@@ -67,7 +68,6 @@
 
 #define MONITOR_SLICE_NS INT64_C(20000)
 
-#define FOLLOW_SLOTS_DEFAULT 512
 #define FOLLOW_STREAK 4
 #define FOLLOW_BURST 8
 #define FOLLOW_GAPS 4
@@ -152,8 +152,6 @@ void dxi_wait_options_resolve(dx_wait_options_t *options)
     options->spin_ns = options->spin_ns != 0 ? options->spin_ns : SPIN_NS_DEFAULT;
     options->yield_ns = options->yield_ns != 0 ? options->yield_ns : YIELD_NS_DEFAULT;
     options->sleep_ns = options->sleep_ns != 0 ? options->sleep_ns : SLEEP_NS_DEFAULT;
-    options->follow_slots =
-        options->follow_slots != 0 ? options->follow_slots : FOLLOW_SLOTS_DEFAULT;
     options->fallback = options->fallback != 0 ? options->fallback : DX_WAIT_BLOCKING;
     if (options->timeout_ns == 0 && (options->kind == DX_WAIT_TIMEOUT_BLOCKING ||
                                      options->kind == DX_WAIT_LITE_TIMEOUT_BLOCKING)) {
@@ -450,10 +448,18 @@ static int wait_pause(dx_consumer_t *consumer, dxi_pause_t *pause)
     return DX_OK;
 }
 
+/* What came after a wait: a lone event is given at once, a burst counts as a busy producer. */
+static int64_t after_wait(dx_consumer_t *consumer, int64_t last)
+{
+    if (last - consumer->next < FOLLOW_BURST) {
+        consumer->follow_streak = 0;
+        return last;
+    }
+    return last - consumer->next < consumer->follow_slots ? follow(consumer, last) : last;
+}
+
 static DX_NOINLINE int64_t wait_slow(dx_consumer_t *consumer)
 {
-    dxi_count(&consumer->entry->counters.waits, 1);
-
     dxi_pause_t pause;
     dxi_pause_begin(&pause, &consumer->wait, &consumer->spin_budget_ns, consumer->source);
     for (;;) {
@@ -464,11 +470,7 @@ static DX_NOINLINE int64_t wait_slow(dx_consumer_t *consumer)
         const int64_t last = dx_consumer_poll(consumer);
         if (last >= consumer->next && code != DX_EALERTED && code != DX_ECANCELLED) {
             dxi_pause_end(&pause);
-            if (last - consumer->next < FOLLOW_BURST) {
-                consumer->follow_streak = 0; /* a lone event, or nearly */
-                return last;
-            }
-            return last - consumer->next < consumer->follow_slots ? follow(consumer, last) : last;
+            return after_wait(consumer, last);
         }
         if (code != DX_OK) {
             if (code == DX_ETIMEDOUT) {
@@ -479,14 +481,38 @@ static DX_NOINLINE int64_t wait_slow(dx_consumer_t *consumer)
     }
 }
 
+/* The first moments of a wait, for strategies that spin at all: nothing but the one word is looked
+ * at, so that an event that is about to come is seen as soon as it can be. Returns as
+ * dx_consumer_poll(). */
+static int64_t spin_briefly(const dx_consumer_t *consumer)
+{
+    const dx_atomic64_t *source = consumer->source;
+    const dx_wait_kind_t kind = consumer->wait.kind;
+    if (source == NULL || kind == DX_WAIT_BLOCKING || kind == DX_WAIT_TIMEOUT_BLOCKING ||
+        kind == DX_WAIT_MONITOR ||
+        (kind == DX_WAIT_ADAPTIVE && consumer->spin_budget_ns <= ADAPTIVE_SPIN_MIN_NS)) {
+        return consumer->next - 1;
+    }
+    const int64_t next = consumer->next;
+    for (int i = 0; i < SPINS_BRIEF; i++) {
+        dx_cpu_relax();
+        /* ACQUIRE, as in dx_consumer_poll(). */
+        const int64_t last = dx_load_acquire(source);
+        if (last >= next) {
+            return last;
+        }
+    }
+    return next - 1;
+}
+
 int64_t dx_consumer_wait(dx_consumer_t *consumer)
 {
-    const int64_t last = dx_consumer_poll(consumer);
-    if (last < consumer->next || dx_load32_relaxed(&consumer->entry->control) != 0) {
-        return wait_slow(consumer);
+    const bool controlled = dx_load32_relaxed(&consumer->entry->control) != 0;
+    int64_t last = dx_consumer_poll(consumer);
+    if (DX_LIKELY(last >= consumer->next && !controlled)) {
+        return last - consumer->next < consumer->follow_slots ? follow(consumer, last) : last;
     }
-    if (last - consumer->next < consumer->follow_slots) {
-        return follow(consumer, last);
-    }
-    return last;
+    dxi_count(&consumer->entry->counters.waits, 1);
+    last = controlled ? last : spin_briefly(consumer);
+    return last >= consumer->next && !controlled ? after_wait(consumer, last) : wait_slow(consumer);
 }
