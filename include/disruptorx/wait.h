@@ -42,7 +42,7 @@ DX_EXTERN_C_BEGIN
     X(MONITOR, 9, "monitor", "let the processor watch the line (umwait, mwaitx, wfe), else spin")
 
 typedef enum dx_wait_kind {
-#define DXI_WAIT_ENUM(name, number, text, help) DX_WAIT_##name = number,
+#define DXI_WAIT_ENUM(name, number, text, help) DX_WAIT_##name = (number),
     DX_WAIT_KIND_LIST(DXI_WAIT_ENUM)
 #undef DXI_WAIT_ENUM
         DX_WAIT_KIND_COUNT
