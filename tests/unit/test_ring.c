@@ -289,6 +289,11 @@ static void a_fresh_ring_has_published_nothing(void **state)
             for (int64_t sequence = first; sequence < first + 20; sequence++) {
                 assert_false(dx_ring_is_available(ring, sequence));
             }
+            /* As if everything before had been published. */
+            for (int64_t sequence = first - 8; sequence < first; sequence++) {
+                assert_int_equal(dx_ring_is_available(ring, sequence), sequence >= 0);
+            }
+            assert_false(dx_ring_is_available(ring, first - 9));
             assert_false(dx_ring_is_available(ring, -1));
             assert_false(dx_ring_is_available(ring, INT64_MIN));
             dx_ring_stat_t stat;
