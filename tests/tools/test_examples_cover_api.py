@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lists the public functions that no example uses. Each must be used, or excused below with a reason.
+"""Lists the public functions that no example uses. Each must be used or excused with a reason.
 
 SPDX-License-Identifier: Apache-2.0
 """
