@@ -4,7 +4,7 @@
  */
 #include "ring_test.h"
 
-/* --------------------------------------------------------------------------------------- options */
+/* ------------------------------------------------------------------------------------ options */
 
 static void each_bad_option_is_refused_with_its_sentence(void **state)
 {
@@ -122,7 +122,7 @@ static void as_many_consumers_may_skip_as_there_are_bits(void **state)
     dx_ring_destroy(ring);
 }
 
-/* --------------------------------------------------------------------------------- where to start */
+/* ----------------------------------------------------------------------------- where to start */
 
 static void a_new_consumer_starts_behind_what_is_published(void **state)
 {
@@ -307,7 +307,7 @@ static void a_consumer_that_joins_behind_a_slow_one_sees_only_new_events(void **
     }
 }
 
-/* -------------------------------------------------------------------------------------- following */
+/* ---------------------------------------------------------------------------------- following */
 
 static void only_the_ends_of_the_graph_hold_producers_back(void **state)
 {
@@ -409,7 +409,7 @@ static void a_cancel_ends_one_wait(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- leaving */
+/* ------------------------------------------------------------------------------------ leaving */
 
 static void when_the_last_one_leaves_producers_run_freely(void **state)
 {
@@ -531,7 +531,7 @@ static void what_one_skipped_stays_hidden_after_it_has_left(void **state)
     dx_ring_destroy(ring);
 }
 
-/* ----------------------------------------------------------------------------------------- polling */
+/* ------------------------------------------------------------------------------------ polling */
 
 typedef struct seen {
     int64_t first;
@@ -713,6 +713,31 @@ static void a_poller_counts_what_it_did(void **state)
     dx_ring_destroy(ring);
 }
 
+static void events_from_before_it_came_are_in_no_counter(void **state)
+{
+    (void)state;
+    dx_ring_t *ring = ring_of(DX_RING_SINGLE, 8);
+    dx_producer_t producer;
+    open_producer(&producer, ring, DX_FULL_FAIL);
+    dx_consumer_t slow;
+    open_consumer(&slow, ring, 0);
+    publish_many(&producer, 5);
+    dx_consumer_t late;
+    open_consumer(&late, ring, bit_of(&slow));
+    publish_many(&producer, 2);
+    assert_number(consume_all(&slow), 7);
+    seen_t seen = {.stop_at = -1};
+    assert_int_equal(dx_consumer_drain(&late, see, &seen, 0), DX_POLL_PROCESSING);
+    assert_number(seen.first, 5);
+    assert_number(seen.count, 2);
+    dx_consumer_stat_t stat;
+    assert_ok(dx_ring_consumer_stat(ring, late.index, &stat));
+    assert_number(stat.events, 2);
+    assert_number(stat.voids, 0);
+    assert_number(stat.skips, 0);
+    dx_ring_destroy(ring);
+}
+
 /* Of a batch that is all hidden, or that failed at once, no event was handled. */
 static void a_batch_without_an_event_is_not_counted(void **state)
 {
@@ -761,6 +786,7 @@ int main(void)
         cmocka_unit_test(a_poller_of_hidden_events_moves_on_without_its_handler),
         cmocka_unit_test(a_poll_looks_at_a_long_run_in_pieces),
         cmocka_unit_test(a_poller_counts_what_it_did),
+        cmocka_unit_test(events_from_before_it_came_are_in_no_counter),
         cmocka_unit_test(a_batch_without_an_event_is_not_counted),
     };
     return cmocka_run_group_tests_name("consumer", tests, NULL, NULL);

@@ -149,8 +149,8 @@ static void consumers_join_and_leave_while_producers_run(void **state)
     }
 }
 
-/* Fails when: start_place() takes the place of what it follows for the start (old events are shown),
- * or the publication (events are read before what it follows has finished them). */
+/* Fails when: start_place() takes the place of what it follows for the start: old events are shown.
+ * Or the publication: events are read before what it follows has finished them. */
 static void consumers_join_and_leave_behind_a_running_one(void **state)
 {
     (void)state;
@@ -165,7 +165,7 @@ static void consumers_join_and_leave_behind_a_running_one(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------- what producers see */
+/* ------------------------------------------------------------------------- what producers see */
 
 static void *watch(void *context)
 {
@@ -198,7 +198,7 @@ static void the_numbers_stay_within_their_bounds_while_all_run(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------- several stages */
+/* ----------------------------------------------------------------------------- several stages */
 
 typedef struct parts {
     int64_t value;

@@ -127,7 +127,7 @@ static void two_consumers_may_skip_the_same_event_at_once(void **state)
     dx_ring_destroy(ring);
 }
 
-/* ------------------------------------------------------------------------------------ consumers */
+/* ---------------------------------------------------------------------------------- consumers */
 
 #define BATCH 8
 
@@ -238,7 +238,7 @@ static void a_void_is_hidden_from_every_consumer(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------- skipped events */
+/* ----------------------------------------------------------------------------- skipped events */
 
 static void open_skipper(dx_consumer_t *consumer, dx_ring_t *ring, uint64_t upstream)
 {

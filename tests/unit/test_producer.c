@@ -6,7 +6,7 @@
  */
 #include "ring_test.h"
 
-/* --------------------------------------------------------------------------------------- claims */
+/* ------------------------------------------------------------------------------------- claims */
 
 static void a_claim_returns_the_last_of_its_sequences(void **state)
 {
@@ -225,7 +225,7 @@ static void without_consumers_producers_run_freely(void **state)
     }
 }
 
-/* --------------------------------------------------------------------------------------- events */
+/* ------------------------------------------------------------------------------------- events */
 
 static void the_slot_of_a_sequence_comes_again_each_lap(void **state)
 {
@@ -278,7 +278,7 @@ static void typed_access_gives_the_same_slot_to_both_sides(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------- publishing */
+/* --------------------------------------------------------------------------------- publishing */
 
 static void a_published_batch_is_readable_up_to_its_end(void **state)
 {
@@ -354,7 +354,7 @@ static void publishing_one_of_several_claims_publishes_no_other(void **state)
     dx_ring_destroy(ring);
 }
 
-/* ------------------------------------------------------------------------------ translator calls */
+/* --------------------------------------------------------------------------- translator calls */
 
 typedef struct script {
     int64_t fail_at; /* the sequence on which the translator fails */
@@ -453,7 +453,7 @@ static void publish_copy_takes_what_fits(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------- aborting */
+/* ----------------------------------------------------------------------------------- aborting */
 
 static void a_single_producer_takes_its_newest_claims_back(void **state)
 {
@@ -527,7 +527,7 @@ static void several_producers_give_claims_up_in_any_order(void **state)
     dx_ring_destroy(ring);
 }
 
-/* --------------------------------------------------------------------------------------- handles */
+/* ------------------------------------------------------------------------------------ handles */
 
 static void each_bad_option_is_refused_with_its_sentence(void **state)
 {

@@ -4,7 +4,7 @@
  */
 #include "ring_test.h"
 
-/* ----------------------------------------------------------------------------- claims that race */
+/* --------------------------------------------------------------------------- claims that race */
 
 typedef struct joining {
     dx_ring_t *ring;
@@ -243,7 +243,7 @@ static void racing_claims_never_take_a_slot_that_is_not_free(void **state)
     dx_ring_destroy(race.ring);
 }
 
-/* ------------------------------------------------------------------------- policies of a full ring */
+/* -------------------------------------------------------------------- policies of a full ring */
 
 static void the_policy_says_what_a_full_ring_means(void **state)
 {
@@ -307,7 +307,7 @@ static void a_timed_claim_waits_at_least_its_time(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------- blocked claims */
+/* ----------------------------------------------------------------------------- blocked claims */
 
 typedef struct blocked {
     dx_ring_t *ring;
@@ -419,7 +419,7 @@ static void a_cancel_ends_one_claim_that_would_wait(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------- consumers that have ended */
+/* ------------------------------------------------------------------ consumers that have ended */
 
 /* Fails when: claims ask only whether there is room; a loop of tries would go on for ever. */
 static void a_failed_consumer_fails_the_claims_that_need_it(void **state)
@@ -494,7 +494,7 @@ static void a_dropping_producer_drops_behind_a_failed_consumer_too(void **state)
     dx_ring_destroy(ring);
 }
 
-/* ---------------------------------------------------------------------------- waiting for oneself */
+/* ------------------------------------------------------------------------ waiting for oneself */
 
 static void a_single_producer_does_not_wait_for_its_own_claims(void **state)
 {
@@ -560,7 +560,29 @@ static void a_handler_does_not_wait_for_its_own_consumer(void **state)
     }
 }
 
-/* ---------------------------------------------------------------------------------- closed rings */
+/* Fails when: every claim by a handler counts as waiting for itself, whoever holds the ring. */
+static void a_handler_waits_for_a_consumer_that_is_not_behind_it(void **state)
+{
+    (void)state;
+    static blocked_t blocked;
+    FOR_EACH_MODE(mode)
+    {
+        memset(&blocked, 0, sizeof(blocked));
+        blocked.ring = ring_of(mode, 4);
+        open_producer(&blocked.producer, blocked.ring, DX_FULL_WAIT);
+        open_consumer(&blocked.consumer, blocked.ring, 0);
+        dx_consumer_t beside;
+        open_consumer(&beside, blocked.ring, 0);
+        publish_many(&blocked.producer, 4);
+        dx_consumer_release(&blocked.consumer, 1);
+        assert_int_equal(dx_consumer_drain(&blocked.consumer, publish_from_handler, &blocked, 0),
+                         DX_POLL_PROCESSING);
+        assert_code(blocked.result, DX_ETIMEDOUT);
+        dx_ring_destroy(blocked.ring);
+    }
+}
+
+/* ------------------------------------------------------------------------------- closed rings */
 
 static void a_closed_ring_refuses_every_claim(void **state)
 {
@@ -625,6 +647,7 @@ int main(void)
         cmocka_unit_test(a_dropping_producer_drops_behind_a_failed_consumer_too),
         cmocka_unit_test(a_single_producer_does_not_wait_for_its_own_claims),
         cmocka_unit_test(a_handler_does_not_wait_for_its_own_consumer),
+        cmocka_unit_test(a_handler_waits_for_a_consumer_that_is_not_behind_it),
         cmocka_unit_test(a_closed_ring_refuses_every_claim),
         cmocka_unit_test(a_closed_ring_opens_no_producer),
     };

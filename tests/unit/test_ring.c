@@ -4,7 +4,7 @@
  */
 #include "ring_test.h"
 
-/* --------------------------------------------------------------------------------------- options */
+/* ------------------------------------------------------------------------------------ options */
 
 #define GOOD .slot_count = 8, .event_bytes = sizeof(event_t)
 
@@ -150,7 +150,7 @@ static void destroying_nothing_is_allowed(void **state)
     dx_ring_destroy(NULL);
 }
 
-/* ---------------------------------------------------------------------------------------- layout */
+/* ------------------------------------------------------------------------------------- layout */
 
 static void what_different_threads_write_is_128_bytes_apart(void **state)
 {
@@ -259,7 +259,7 @@ static void events_start_as_the_initialiser_leaves_them(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------ laps */
+/* --------------------------------------------------------------------------------------- laps */
 
 /* First sequences at the edges of the ring, of 32-bit laps, and of what is allowed. */
 static const int64_t first_sequences[] = {0,
@@ -375,7 +375,7 @@ static void a_ring_of_two_slots_is_a_ring(void **state)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- reset */
+/* -------------------------------------------------------------------------------------- reset */
 
 static void a_reset_ring_starts_anew_anywhere(void **state)
 {
@@ -446,7 +446,7 @@ static void a_ring_in_use_is_not_reset(void **state)
     dx_ring_destroy(ring);
 }
 
-/* --------------------------------------------------------------------------------- from outside */
+/* ------------------------------------------------------------------------------- from outside */
 
 static void the_numbers_of_a_ring_agree(void **state)
 {
