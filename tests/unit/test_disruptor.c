@@ -32,6 +32,8 @@ static void calls_in_the_wrong_state_are_refused(void **state)
     assert_fails(dx_group_pause(group, &error), DX_ESTATE, error, "does not run");
     assert_fails(dx_group_resume(group, &error), DX_ESTATE, error, "does not run");
     assert_false(dx_disruptor_is_running(disruptor));
+    const dx_group_t strangers = {.disruptor = disruptor, .members = 1u << 5};
+    assert_fails(dx_group_pause(strangers, &error), DX_ENOTFOUND, error, "no consumer");
 
     assert_ok(dx_disruptor_start(disruptor, NULL));
     assert_true(dx_disruptor_is_running(disruptor));
@@ -484,6 +486,40 @@ static void a_handler_may_wait_for_a_slow_stage_behind_it(void **state)
     dx_disruptor_destroy(disruptor);
 }
 
+static int forward(void *context, void *event, int64_t sequence, bool end_of_batch)
+{
+    caller_t *caller = context;
+    const int64_t copy = publish_one(&caller->producer);
+    (void)event;
+    (void)end_of_batch;
+    return copy == sequence ? DX_HANDLER_CONTINUE : DX_EFATAL;
+}
+
+static void a_handler_publishes_into_another_ring_and_waits_when_that_is_full(void **state)
+{
+    (void)state;
+    caller_t caller = {0};
+    probe_t probe = {0};
+    probe_hold(&probe, 0);
+    dx_disruptor_t *first = make_disruptor(DX_RING_SINGLE, 16);
+    dx_disruptor_t *second = with_probe(&probe, DX_RING_SINGLE, 4, NULL);
+    const dx_handler_t handler = {.context = &caller, .on_event = forward};
+    add_handlers_ok(first, &handler, 1, NULL);
+    assert_ok(dx_producer_open(&caller.producer, dx_disruptor_ring(second), NULL, NULL));
+    assert_ok(dx_disruptor_start(second, NULL));
+    assert_ok(dx_disruptor_start(first, NULL));
+    publish(first, 12);
+    wait_until(dx_ring_published(dx_disruptor_ring(second)) == 3);
+    probe_let_go(&probe);
+    shutdown_ok(first);
+    dx_producer_close(&caller.producer);
+    shutdown_ok(second);
+    assert_int_equal(dx_load_relaxed(&probe.events), 12);
+    assert_int_equal(dx_load_relaxed(&probe.wrong), 0);
+    dx_disruptor_destroy(first);
+    dx_disruptor_destroy(second);
+}
+
 /* ----------------------------------------------------------------------------------- runs again */
 
 static void start_publishes(void *context)
@@ -552,7 +588,7 @@ static void sequences_go_on_after_a_restart_and_begin_anew_after_a_reset(void **
     }
 }
 
-/* ------------------------------------------------------------------------------ pause and resume */
+/* ----------------------------------------------------------------------------- pause and resume */
 
 static void a_paused_group_holds_its_place_while_its_siblings_go_on(void **state)
 {
@@ -676,6 +712,7 @@ int main(void)
         cmocka_unit_test(a_handler_that_would_stop_itself_is_told_so),
         cmocka_unit_test(a_handler_publishes_into_its_own_ring_while_there_is_room),
         cmocka_unit_test(a_handler_may_wait_for_a_slow_stage_behind_it),
+        cmocka_unit_test(a_handler_publishes_into_another_ring_and_waits_when_that_is_full),
         cmocka_unit_test(a_restarted_disruptor_is_open_before_its_handlers_run),
         cmocka_unit_test(sequences_go_on_after_a_restart_and_begin_anew_after_a_reset),
         cmocka_unit_test(a_paused_group_holds_its_place_while_its_siblings_go_on),

@@ -4,7 +4,7 @@
  */
 #include "disruptor_test.h"
 
-/* ---------------------------------------------------------------------------- graphs of any shape */
+/* -------------------------------------------------------------------------- graphs of any shape */
 
 #define NODES_MAX 10
 
@@ -170,7 +170,7 @@ static void any_directed_graph_without_cycles_can_be_said(void **state)
     }
 }
 
-/* -------------------------------------------------------------------------------------- refusals */
+/* ------------------------------------------------------------------------------------- refusals */
 
 static int accept_event(void *context, void *event, int64_t sequence, bool end_of_batch)
 {
@@ -356,7 +356,7 @@ static void a_consumer_is_not_put_behind_one_that_has_seen_less(void **state)
     dx_disruptor_destroy(disruptor);
 }
 
-/* ---------------------------------------------------------------------------------------- limits */
+/* --------------------------------------------------------------------------------------- limits */
 
 static int add_many(dx_disruptor_t *disruptor, uint32_t count, dx_handler_t handler,
                     dx_error_t *error)
@@ -464,7 +464,7 @@ static void pools_are_checked_at_each_limit(void **state)
     }
 }
 
-/* ------------------------------------------------------------------- custom processors and pollers */
+/* ---------------------------------------------------------------- custom processors and pollers */
 
 typedef struct custom {
     dx_atomic64_t events;
@@ -746,6 +746,12 @@ static void a_resume_that_fails_leaves_the_group_paused(void **state)
     }
     shutdown_ok(disruptor);
     assert_int_equal(dx_load_acquire(&events), 4);
+    dxi_fault_arm(0); /* a restart that fails leaves the ring closed */
+    assert_code(dx_disruptor_start(disruptor, NULL), DX_ENOMEM);
+    dxi_fault_disarm();
+    dx_ring_stat_t stat;
+    dx_ring_stat(dx_disruptor_ring(disruptor), &stat);
+    assert_true(stat.closed);
     dx_disruptor_destroy(disruptor);
 #else
     skip();

@@ -472,7 +472,7 @@ static void retries_within_a_rewound_batch_do_not_reset_its_attempts(void **stat
     dx_disruptor_destroy(disruptor);
 }
 
-/* -------------------------------------------------------------------------------------- pauses */
+/* --------------------------------------------------------------------------------------- pauses */
 
 static void the_pauses_of_retries_last_at_least_what_was_asked(void **state)
 {
@@ -609,7 +609,7 @@ static void errors_of_on_timeout_go_to_the_policy_and_lose_no_event(void **state
     }
 }
 
-/* ------------------------------------------------------------------------ where a policy is from */
+/* ----------------------------------------------------------------------- where a policy is from */
 
 static void the_disruptors_policy_is_for_handlers_without_their_own(void **state)
 {
@@ -669,7 +669,7 @@ static void a_policy_set_while_the_handler_runs_is_used_for_its_next_error(void 
     dx_disruptor_destroy(disruptor);
 }
 
-/* -------------------------------------------------------------------------------- batch handlers */
+/* ------------------------------------------------------------------------------- batch handlers */
 
 typedef struct batch_case {
     int64_t done_offset; /* done = first + this */

@@ -5,7 +5,7 @@
  */
 #include "disruptor_test.h"
 
-/* --------------------------------------------------------------------------------------- batches */
+/* -------------------------------------------------------------------------------------- batches */
 
 typedef struct batch_row {
     int64_t count;
@@ -132,7 +132,7 @@ static void skipped_events_are_hidden_from_those_behind_and_not_from_those_besid
     dx_disruptor_destroy(disruptor);
 }
 
-/* ------------------------------------------------------------------------------------ visibility */
+/* ----------------------------------------------------------------------------------- visibility */
 
 /* A stage in front and a stage behind it; the front one stands still at event 2. */
 typedef struct two_stages {
@@ -216,7 +216,7 @@ static void a_producer_goes_on_after_each_limited_batch(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------ waits and signals */
+/* ---------------------------------------------------------------------------- waits and signals */
 
 static void timeouts_report_the_last_event_handled(void **state)
 {
@@ -361,7 +361,7 @@ static void a_halt_ends_a_wait_in_every_strategy_and_phase(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- ends */
+/* ----------------------------------------------------------------------------------------- ends */
 
 typedef struct publisher {
     dx_disruptor_t *disruptor;
@@ -542,7 +542,7 @@ static void a_released_event_is_not_looked_at_again(void **state)
     dx_disruptor_destroy(disruptor);
 }
 
-/* --------------------------------------------------------------------------------------- threads */
+/* -------------------------------------------------------------------------------------- threads */
 
 typedef struct whereabouts {
     char name[32];

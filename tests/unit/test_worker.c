@@ -37,6 +37,7 @@ typedef struct scene {
     int stop_result;       /* ... a worker returns this, once */
     int every_result;      /* when set: the result of every event */
     dx_atomic64_t ended[WORKERS_MAX];
+    int64_t front_fails_at; /* sequence + 1, once */
 } scene_t;
 
 static scene_t *scene_make(void)
@@ -58,6 +59,10 @@ static int front_event(void *context, void *event, int64_t sequence, bool end_of
     scene_t *scene = context;
     event_t *e = event;
     (void)end_of_batch;
+    if (sequence + 1 == scene->front_fails_at) {
+        scene->front_fails_at = 0;
+        return DX_EIO;
+    }
     expect(scene, e->value == value_of(sequence) && e->stages == 0);
     e->stages = STAGE_FRONT;
     return DX_HANDLER_CONTINUE;
@@ -197,7 +202,7 @@ static void scene_end(scene_t *scene)
     free(scene);
 }
 
-/* -------------------------------------------------------------------------------- exactly once */
+/* --------------------------------------------------------------------------------- exactly once */
 
 static void each_event_goes_to_exactly_one_worker_after_its_publication(void **state)
 {
@@ -309,7 +314,7 @@ static void pausing_and_resuming_a_pool_under_load_loses_nothing(void **state)
     }
 }
 
-/* ------------------------------------------------------------------------ results within a claim */
+/* ----------------------------------------------------------------------- results within a claim */
 
 static void a_worker_does_what_its_handler_says_and_keeps_the_rest_of_its_claim(void **state)
 {
@@ -468,6 +473,52 @@ static void producers_and_followers_are_told_when_all_workers_have_ended(void **
     }
 }
 
+static void a_pool_behind_a_consumer_that_failed_ends_and_goes_on_after_a_restart(void **state)
+{
+    (void)state;
+    scene_t *scene = scene_make();
+    dx_error_t error = {0};
+    scene->has_front = true;
+    scene->front_fails_at = 3 + 1;
+    const dx_pool_t shape = {.worker_count = 2, .claim_max = 1};
+    scene_build(scene, DX_RING_MULTI, &shape, NULL);
+    scene_publish(scene, 10);
+    assert_ok(dx_disruptor_start(scene->disruptor, NULL));
+    for (int index = 2; index <= 4; index++) { /* the workers, and the stage behind them */
+        wait_until(stat_of(scene->disruptor, index).state == DX_CONSUMER_FAILED);
+        assert_code(stat_of(scene->disruptor, index).failure, DX_ECONSUMER);
+    }
+    assert_int_equal(stat_of(scene->disruptor, 1).state, DX_CONSUMER_STOPPED);
+    assert_fails(dx_disruptor_shutdown(scene->disruptor, DX_FOREVER, &error), DX_ECONSUMER, error,
+                 "7 events are left: consumer 'handler-0' failed at sequence 3");
+    assert_int_equal(dx_load_relaxed(&scene->behind), 3);
+    assert_ok(dx_disruptor_start(scene->disruptor, NULL));
+    shutdown_ok(scene->disruptor);
+    scene_check(scene, 10);
+    scene_end(scene);
+}
+
+static void a_cancelled_wait_loses_nothing(void **state)
+{
+    (void)state;
+    scene_t *scene = scene_make();
+    scene->has_front = true;
+    const dx_pool_t shape = {.worker_count = 2};
+    scene_build(scene, DX_RING_SINGLE, &shape, NULL);
+    assert_ok(dx_disruptor_start(scene->disruptor, NULL));
+    dx_ring_t *ring = dx_disruptor_ring(scene->disruptor);
+    for (int64_t round = 1; round <= 50; round++) {
+        for (int index = 0; index < 5; index++) {
+            dxi_consumer_control(ring, index, DXI_CONTROL_CANCEL);
+        }
+        scene_publish(scene, 2);
+        wait_until(dx_load_acquire(&scene->behind) == 2 * round);
+    }
+    shutdown_ok(scene->disruptor);
+    scene_check(scene, 100);
+    scene_end(scene);
+}
+
 static int fatal_timeout(void *context, int64_t sequence)
 {
     (void)sequence;
@@ -516,13 +567,14 @@ static void a_shutdown_with_a_paused_pool_ends_and_says_so(void **state)
     scene_end(scene);
 }
 
-/* ------------------------------------------------------------------------------- groups and runs */
+/* ------------------------------------------------------------------------------ groups and runs */
 
 /* Fails when: the word of an idle worker, which is beyond every sequence, is taken for progress. */
 static void who_follows_one_worker_follows_its_whole_pool(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"w1", "w0", "pool-0"};
+    for (int i = 0; i < 3; i++) {
         scene_t *scene = scene_make();
         scene->disruptor = make_disruptor(DX_RING_SINGLE, 64);
         dx_handler_t workers[2];
@@ -538,8 +590,8 @@ static void who_follows_one_worker_follows_its_whole_pool(void **state)
         dx_group_t worker;
         assert_ok(dx_disruptor_handle_events_with_pool(
             scene->disruptor, &(dx_pool_t){.workers = workers, .worker_count = 2}, NULL, NULL));
-        assert_ok(dx_disruptor_after(scene->disruptor, (const char *[]){"w1"}, 1, &worker, NULL));
-        if (i == 0) {
+        assert_ok(dx_disruptor_after(scene->disruptor, &names[i], 1, &worker, NULL));
+        if (i != 1) {
             assert_ok(dx_group_then(worker, &behind, 1, NULL, NULL));
         } else {
             add_handlers_ok(scene->disruptor, &behind, 1, &group);
@@ -584,6 +636,8 @@ int main(void)
         cmocka_unit_test(what_a_worker_releases_or_skips_early_is_seen_or_hidden_behind_the_pool),
         cmocka_unit_test(the_other_workers_go_on_when_one_ends_and_it_goes_on_where_it_was),
         cmocka_unit_test(producers_and_followers_are_told_when_all_workers_have_ended),
+        cmocka_unit_test(a_pool_behind_a_consumer_that_failed_ends_and_goes_on_after_a_restart),
+        cmocka_unit_test(a_cancelled_wait_loses_nothing),
         cmocka_unit_test(a_worker_that_fails_while_idle_holds_nobody_back),
         cmocka_unit_test(a_shutdown_with_a_paused_pool_ends_and_says_so),
         cmocka_unit_test(who_follows_one_worker_follows_its_whole_pool),
