@@ -661,8 +661,8 @@ static void a_policy_set_while_the_handler_runs_is_used_for_its_next_error(void 
     dx_error_t error = {0};
     assert_fails(dx_group_set_error_policy(group, DX_ON_ERROR_ASK, NULL, NULL, &error), DX_EINVAL,
                  error, "on_error is NULL");
-    assert_fails(dx_group_set_error_policy(group, (dx_error_policy_t)6, NULL, NULL, &error),
-                 DX_EINVAL, error, "on_error_policy is 6");
+    assert_fails(dx_group_set_error_policy(group, (dx_error_policy_t)9, NULL, NULL, &error),
+                 DX_EINVAL, error, "on_error_policy is 9");
     group.members = 0;
     assert_fails(dx_group_set_error_policy(group, DX_ON_ERROR_SKIP, NULL, NULL, &error),
                  DX_ENOTFOUND, error, "no consumer");
