@@ -72,14 +72,25 @@ typedef struct dx_consumer {
     int32_t follow_rest;
 } dx_consumer_t;
 
+/* The layouts that the caller's inline code was compiled for: of the block and of the handle. */
+#define DXI_CONSUMER_LAYOUT ((DX_RING_LAYOUT << 16) | (uint32_t)sizeof(dx_consumer_t))
+
+DX_API int dxi_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
+                             const dx_consumer_options_t *options, uint32_t layout,
+                             dx_error_t *error);
+
 /* Adds a consumer to the ring, stopped at its starting point. From here on producers do not pass
  * it. What it follows then no longer holds producers back itself: only the ends of the graph do.
  * `options` may be NULL.
  * Returns DX_OK, DX_EINVAL, DX_ENOTFOUND when upstream names an unused entry, DX_ELIMIT when
- * consumers_max (or DX_RING_SKIPPERS_MAX) are there.
+ * consumers_max (or DX_RING_SKIPPERS_MAX) are there, DX_EVERSION when the program was compiled with
+ * the headers of another version of the library.
  * Threads: any; the handle then belongs to one thread at a time. */
-DX_API DX_NODISCARD int dx_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
-                                         const dx_consumer_options_t *options, dx_error_t *error);
+DX_INLINE DX_NODISCARD int dx_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
+                                            const dx_consumer_options_t *options, dx_error_t *error)
+{
+    return dxi_consumer_open(consumer, ring, options, DXI_CONSUMER_LAYOUT, error);
+}
 
 /* Removes the consumer. Those behind it follow what it followed; closing twice is allowed.
  * Threads: consumer, while those behind it do not run. */

@@ -74,15 +74,16 @@ DX_INLINE void *dx_batch_event(const dx_batch_t *batch, int64_t sequence)
 
 /* What to do with an event whose handler returned a negative code. */
 typedef enum dx_error_policy {
-    DX_ON_ERROR_FATAL = 0, /* the consumer ends FAILED before the event; producers are told */
-    DX_ON_ERROR_SKIP = 1,  /* count it, log it, go on with the next */
-    DX_ON_ERROR_RETRY = 2, /* as DX_HANDLER_RETRY, and FATAL when the attempts are used up */
-    DX_ON_ERROR_STOP = 3,  /* the consumer stops in order before the event */
-    DX_ON_ERROR_ASK = 4    /* on_error() decides */
+    DX_ON_ERROR_DEFAULT = 0, /* the disruptor's policy; FATAL where that is not set either */
+    DX_ON_ERROR_FATAL = 1,   /* the consumer ends FAILED before the event; producers are told */
+    DX_ON_ERROR_SKIP = 2,    /* count it, go on with the next */
+    DX_ON_ERROR_RETRY = 3,   /* as DX_HANDLER_RETRY, and FATAL when the attempts are used up */
+    DX_ON_ERROR_STOP = 4,    /* the consumer stops in order before the event */
+    DX_ON_ERROR_ASK = 5      /* on_error() decides */
 } dx_error_policy_t;
 
 /* Decides about one failed event (NULL when the failure was not about an event): returns any policy
- * but ASK. */
+ * but ASK; DEFAULT is FATAL. */
 typedef dx_error_policy_t (*dx_error_handler_t)(void *context, int code, void *event,
                                                 int64_t sequence);
 
@@ -100,7 +101,7 @@ typedef struct dx_retry_options {
     dx_retry_pause_t pause;
     int64_t pause_ns;          /* 0 = 1 ms */
     int64_t pause_max_ns;      /* 0 = 1 s */
-    dx_error_policy_t give_up; /* FATAL, SKIP or STOP, when the attempts are used up */
+    dx_error_policy_t give_up; /* FATAL (also 0), SKIP or STOP, when the attempts are used up */
     uint32_t reserved_0;       /* must be zero */
 } dx_retry_options_t;
 
@@ -135,7 +136,7 @@ typedef struct dx_handler {
 
 /* A pool of competing consumers: each event goes to exactly one worker. */
 typedef struct dx_pool {
-    const char *name;            /* NULL = "pool" */
+    const char *name;            /* NULL = "pool-<index>"; dx_disruptor_after() knows it */
     const dx_handler_t *workers; /* on_event handlers, one thread each */
     uint32_t worker_count;       /* 1 to the free consumer entries - 1 */
     int64_t claim_max;           /* events that a worker takes at a time; 0 = 16 */
@@ -166,7 +167,7 @@ typedef struct dx_group {
 
 typedef struct dx_disruptor_options {
     dx_ring_options_t ring;
-    /* Used by a handler whose own are all zero. */
+    /* Used by a handler whose own is zero: the wait options, or the policy with its function. */
     dx_wait_options_t wait;
     dx_error_policy_t on_error_policy;
     dx_error_handler_t on_error;

@@ -67,6 +67,9 @@ typedef struct dx_producer {
     dxi_producer_core_t *core; /* NULL: not open */
 } dx_producer_t;
 
+/* The layouts that the caller's inline code was compiled for: of the block and of the handle. */
+#define DXI_PRODUCER_LAYOUT ((DX_RING_LAYOUT << 16) | (uint32_t)sizeof(dx_producer_t))
+
 /* What a slow claim gives back. */
 typedef struct dxi_claim {
     int64_t last;  /* the last sequence, or a DX_E* */
@@ -80,7 +83,8 @@ typedef struct dxi_claim {
 
 /* The slow paths of the functions below. Not for users. */
 DX_API int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
-                             const dx_producer_options_t *options, dx_error_t *error);
+                             const dx_producer_options_t *options, uint32_t layout,
+                             dx_error_t *error);
 DX_API void dxi_producer_close(dxi_producer_core_t *core);
 DX_API void dxi_producer_cancel(dxi_producer_core_t *core);
 DX_API dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t count,
@@ -91,13 +95,15 @@ DX_API bool dxi_claim_has_room(const dxi_producer_core_t *core, int64_t claimed,
 
 /* Opens a handle. `options` may be NULL.
  * Returns DX_OK, DX_EINVAL, DX_EBUSY when a single-producer ring has one open already, DX_ELIMIT
- * when producers_max are open, DX_ECLOSED.
+ * when producers_max are open, DX_ECLOSED, DX_EVERSION when the program was compiled with the
+ * headers of another version of the library.
  * Threads: any; the handle then belongs to one thread at a time. */
 DX_INLINE DX_NODISCARD int dx_producer_open(dx_producer_t *producer, dx_ring_t *ring,
                                             const dx_producer_options_t *options, dx_error_t *error)
 {
     dx_producer_t opened; /* its address leaves; the handle's does not */
-    const int code = dxi_producer_open(&opened, ring, options, error);
+    memset(&opened, 0, sizeof(opened));
+    const int code = dxi_producer_open(&opened, ring, options, DXI_PRODUCER_LAYOUT, error);
     *producer = opened;
     return code;
 }

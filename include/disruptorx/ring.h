@@ -68,8 +68,8 @@ DX_API void dx_ring_reopen(dx_ring_t *ring);
 
 /* Empties the ring: the next event has sequence `first_sequence`, and every consumer is placed just
  * before it. Nobody may be running.
- * Returns DX_OK, DX_EINVAL when negative, DX_ESTATE when a producer or a poller is open or a
- * consumer is RUNNING.
+ * Returns DX_OK, DX_EINVAL when negative, DX_ESTATE when a producer is open or a consumer is
+ * RUNNING.
  * Threads: owner. */
 DX_API DX_NODISCARD int dx_ring_reset(dx_ring_t *ring, int64_t first_sequence, dx_error_t *error);
 

@@ -300,9 +300,16 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
     return DX_OK;
 }
 
-int dx_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring, const dx_consumer_options_t *options,
-                     dx_error_t *error)
+int dxi_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
+                      const dx_consumer_options_t *options, uint32_t layout, dx_error_t *error)
 {
+    if (layout != DXI_CONSUMER_LAYOUT) { /* `*consumer` may be smaller than ours: not touched */
+        return dxi_fail(
+            error, DX_EVERSION,
+            "the program was compiled for layout %#x of this library, it has %#x: compile "
+            "it again",
+            layout, DXI_CONSUMER_LAYOUT);
+    }
     dx_consumer_options_t whole = {0};
     if (options != NULL) {
         whole = *options;

@@ -50,6 +50,7 @@ typedef struct dxi_processor {
     void *key_context;
     uint32_t part;
     uint32_t part_count;
+    char pool_name[DX_RING_NAME_MAX + 1]; /* "" when it is in no pool */
 
     /* The error policy may change while it runs. */
     pthread_mutex_t policy_lock;

@@ -40,8 +40,9 @@ static int retry_validate(const dx_retry_options_t *retry, dx_error_t *error)
         code =
             dxi_options_range(error, "retry.pause_max_ns", retry->pause_max_ns, 0, DX_WAIT_NS_MAX);
     }
-    if (code == DX_OK && retry->give_up != DX_ON_ERROR_FATAL &&
-        retry->give_up != DX_ON_ERROR_SKIP && retry->give_up != DX_ON_ERROR_STOP) {
+    if (code == DX_OK && retry->give_up != DX_ON_ERROR_DEFAULT &&
+        retry->give_up != DX_ON_ERROR_FATAL && retry->give_up != DX_ON_ERROR_SKIP &&
+        retry->give_up != DX_ON_ERROR_STOP) {
         code = dxi_fail(error, DX_EINVAL, "retry.give_up is %d, must be FATAL, SKIP or STOP",
                         (int)retry->give_up);
     }
@@ -207,7 +208,7 @@ static int add_handler(dx_disruptor_t *disruptor, const dx_handler_t *handler, c
     processor->policy = handler->on_error_policy;
     processor->on_error = handler->on_error;
     processor->on_error_context = handler->context;
-    if (handler->on_error_policy == DX_ON_ERROR_FATAL && handler->on_error == NULL) {
+    if (handler->on_error_policy == DX_ON_ERROR_DEFAULT) {
         processor->policy = disruptor->options.on_error_policy;
         processor->on_error = disruptor->options.on_error;
         processor->on_error_context = disruptor->options.on_error_context;
@@ -274,6 +275,10 @@ static int pool_validate(const dx_pool_t *pool, dx_error_t *error)
                             i);
         }
     }
+    if (pool->name != NULL && strlen(pool->name) > DX_RING_NAME_MAX) {
+        return dxi_fail(error, DX_EINVAL, "name has %zu bytes, must have at most %u",
+                        strlen(pool->name), DX_RING_NAME_MAX);
+    }
     int code =
         dxi_options_range(error, "claim_max", pool->claim_max, 0, (int64_t)DX_RING_SLOT_COUNT_MAX);
     if (code == DX_OK) {
@@ -312,6 +317,7 @@ static int add_worker(dx_group_t group, const dx_pool_t *pool, uint32_t number,
     worker->key_context = pool->key_context;
     worker->part = number;
     worker->part_count = pool->worker_count;
+    memcpy(worker->pool_name, pool->name, strlen(pool->name));
     if (!keyed) {
         assert(index > pool_word->consumer.index); /* W4 in src/ring/worker.c */
         worker->pool = pool_word;
@@ -329,10 +335,16 @@ static int add_pool(dx_group_t group, const dx_pool_t *pool, dx_group_t *group_o
         (void)dxi_fail_context(error, "pool '%s'", pool->name != NULL ? pool->name : "pool");
         return code;
     }
+    char generated[DX_RING_NAME_MAX + 1];
+    (void)snprintf(generated, sizeof(generated), "pool-%d",
+                   __builtin_popcountll(group.disruptor->members));
+    dx_pool_t named = *pool;
+    named.name = pool->name != NULL ? pool->name : generated;
+
     uint64_t added = 0;
     dxi_processor_t *pool_word = NULL;
     if (pool->key == NULL) {
-        const int index = add_pool_word(group, pool, error);
+        const int index = add_pool_word(group, &named, error);
         if (index < 0) {
             return index;
         }
@@ -340,7 +352,7 @@ static int add_pool(dx_group_t group, const dx_pool_t *pool, dx_group_t *group_o
         pool_word = group.disruptor->processors[index];
     }
     for (uint32_t i = 0; i < pool->worker_count; i++) {
-        const int index = add_worker(group, pool, i, pool_word, error);
+        const int index = add_worker(group, &named, i, pool_word, error);
         if (index < 0) {
             remove_members(group.disruptor, added);
             return index;
@@ -436,25 +448,19 @@ int dx_group_and(dx_group_t a, dx_group_t b, dx_group_t *both_out, dx_error_t *e
     return DX_OK;
 }
 
-/* The member called `name`, with the workers when it is a pool; 0 when there is none. */
-static uint64_t find_member(const dx_disruptor_t *disruptor, const char *name)
+/* The members called `name`: one consumer, or a pool with all its workers. 0 when there is none. */
+static uint64_t find_members(const dx_disruptor_t *disruptor, const char *name)
 {
     const dx_consumer_entry_t *entries = dxi_block_consumers(disruptor->ring->block);
+    uint64_t found = 0;
     for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
         const int index = __builtin_ctzll(rest);
-        if (strcmp(entries[index].name, name) != 0) {
-            continue;
+        if (strcmp(disruptor->processors[index]->pool_name, name) == 0 ||
+            strcmp(entries[index].name, name) == 0) {
+            found |= UINT64_C(1) << index;
         }
-        uint64_t found = UINT64_C(1) << index;
-        for (uint64_t workers = disruptor->members; workers != 0; workers &= workers - 1) {
-            const int worker = __builtin_ctzll(workers);
-            if (disruptor->processors[worker]->pool == disruptor->processors[index]) {
-                found |= UINT64_C(1) << worker;
-            }
-        }
-        return found;
     }
-    return 0;
+    return dxi_whole_pools(disruptor->ring->block, found);
 }
 
 int dx_disruptor_after(dx_disruptor_t *disruptor, const char *const *names, uint32_t count,
@@ -462,7 +468,7 @@ int dx_disruptor_after(dx_disruptor_t *disruptor, const char *const *names, uint
 {
     uint64_t members = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t found = find_member(disruptor, names[i]);
+        const uint64_t found = find_members(disruptor, names[i]);
         if (found == 0) {
             return dxi_fail(error, DX_ENOTFOUND, "no consumer is called '%s'", names[i]);
         }

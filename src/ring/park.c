@@ -126,14 +126,14 @@ static dx_atomic64_t *place_of(const dx_consumer_t *consumer, int64_t want)
     return NULL;
 }
 
+/* Sleeps until there is a token. The caller uses it up; one that comes later wakes the next sleep
+ * early (K3). */
 static void sleep_on_token(dx_consumer_entry_t *entry, int64_t timeout_ns, bool shared)
 {
     dx_store32_relaxed(&entry->asleep, 1);
     futex_wait(&entry->park, 0, timeout_ns, shared);
     dx_store32_relaxed(&entry->asleep, 0);
     dxi_count(&entry->counters.sleeps, 1);
-    /* K3: the token is used up; one that comes later wakes the next sleep early. */
-    (void)dx_exchange32_acq_rel(&entry->park, 0);
 }
 
 void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns)
@@ -161,20 +161,31 @@ void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns
         dxi_ended_before(block, consumer->upstream, want) == 0) {
         dxi_point("park:before-sleep");
         sleep_on_token(entry, timeout_ns, block->shared != 0);
+        /* Stores and loads only: the words come from the waker's core, and a read-modify-write
+         * would wait for each before we look at the event. A token that comes between this load and
+         * store is lost, but not what it is about: before any further sleep we pass the heavy fence
+         * and look at everything again. */
+        if (dx_load32_acquire(&entry->park) != 0) {
+            dx_store32_relaxed(&entry->park, 0);
+        }
     }
-    (void)dx_fetch_and_acq_rel(place, ~bit);
+    if ((dx_load_relaxed(place) & bit) != 0) { /* else the waker has cleared it */
+        (void)dx_fetch_and_acq_rel(place, ~bit);
+    }
 }
 
 void dxi_park_pause(dx_consumer_entry_t *entry, int64_t timeout_ns, bool shared)
 {
     if (dx_load32_acquire(&entry->control) == 0) {
         sleep_on_token(entry, timeout_ns, shared);
+        /* A full exchange: the next look at the control word must come after it. */
+        (void)dx_exchange32_acq_rel(&entry->park, 0);
     }
 }
 
 void dxi_wake_consumer(dx_consumer_entry_t *entry, bool shared)
 {
-    /* RELEASE, pairs with the exchange in sleep_on_token(): what the waker did is visible. */
+    /* RELEASE, pairs with the acquire of `park` behind a sleep: what the waker did is visible. */
     dx_store32_release(&entry->park, 1);
     futex_wake(&entry->park, 1, shared);
 }

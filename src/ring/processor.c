@@ -79,6 +79,7 @@ static step_t give_up(dxi_processor_t *processor, int code)
         return STEP_NEXT;
     case DX_ON_ERROR_STOP:
         return STEP_STOP_BEFORE;
+    case DX_ON_ERROR_DEFAULT:
     case DX_ON_ERROR_FATAL:
     case DX_ON_ERROR_RETRY:
     case DX_ON_ERROR_ASK:
@@ -160,6 +161,7 @@ static step_t on_error(dxi_processor_t *processor, int code, void *event, int64_
         return try_again(processor, sequence, code, STEP_AGAIN);
     case DX_ON_ERROR_STOP:
         return STEP_STOP_BEFORE;
+    case DX_ON_ERROR_DEFAULT:
     case DX_ON_ERROR_FATAL:
     case DX_ON_ERROR_ASK:
         break;

@@ -280,10 +280,17 @@ static int entry_take(dx_ring_t *ring, dx_error_t *error)
 }
 
 int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
-                      const dx_producer_options_t *options, dx_error_t *error)
+                      const dx_producer_options_t *options, uint32_t layout, dx_error_t *error)
 {
     static const dx_producer_options_t defaults;
     options = options != NULL ? options : &defaults;
+    if (layout != DXI_PRODUCER_LAYOUT) { /* `*producer` may be smaller than ours: not touched */
+        return dxi_fail(
+            error, DX_EVERSION,
+            "the program was compiled for layout %#x of this library, it has %#x: compile "
+            "it again",
+            layout, DXI_PRODUCER_LAYOUT);
+    }
     memset(producer, 0, sizeof(*producer));
     const int code = options_validate(options, error);
     if (code != DX_OK) {

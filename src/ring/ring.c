@@ -255,14 +255,14 @@ int dx_ring_reset(dx_ring_t *ring, int64_t first_sequence, dx_error_t *error)
             return dxi_fail(error, DX_ESTATE, "consumer '%s' runs, must be stopped",
                             entries[i].name);
         }
-        if (state != DX_CONSUMER_FREE && entries[i].kind == DX_CONSUMER_POLLER) {
-            return dxi_fail(error, DX_ESTATE,
-                            "poller '%s' is open, must be closed: its handle "
-                            "remembers where it stands",
-                            entries[i].name);
-        }
     }
     place_at(block, first_sequence);
+    for (uint32_t i = 0; i < block->consumers_max; i++) {
+        if (ring->handles[i] != NULL) { /* the handles remember where they stood */
+            ring->handles[i]->next = first_sequence;
+            ring->handles[i]->available = first_sequence - 1;
+        }
+    }
     return DX_OK;
 }
 

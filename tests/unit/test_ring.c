@@ -434,15 +434,53 @@ static void a_ring_in_use_is_not_reset(void **state)
     dx_producer_close(&producers[1]);
     dx_consumer_t consumer;
     assert_ok(dx_consumer_open(&consumer, ring, &(dx_consumer_options_t){.name = "eye"}, NULL));
-    assert_fails(dx_ring_reset(ring, 0, &error), DX_ESTATE, error,
-                 "poller 'eye' is open, must be closed: its handle remembers where it stands");
     dx_store32_release(&consumer.entry->state, DX_CONSUMER_RUNNING);
     assert_fails(dx_ring_reset(ring, 0, &error), DX_ESTATE, error,
                  "consumer 'eye' runs, must be stopped");
     assert_number(dx_ring_published(ring), 2); /* nothing was reset */
-    dx_consumer_close(&consumer);
+    dx_store32_release(&consumer.entry->state, DX_CONSUMER_ADDED);
     assert_ok(dx_ring_reset(ring, 0, &error));
     assert_number(dx_ring_published(ring), -1);
+    dx_ring_destroy(ring);
+}
+
+/* Fails when: a reset leaves a handle where it stood. */
+static void an_open_poller_follows_a_reset(void **state)
+{
+    (void)state;
+    for (int mode = 0; mode < 2; mode++) {
+        dx_ring_t *ring = ring_of((dx_ring_mode_t)mode, 8);
+        dx_consumer_t consumer;
+        assert_ok(dx_consumer_open(&consumer, ring, NULL, NULL));
+        dx_producer_t producer;
+        open_producer(&producer, ring, DX_FULL_FAIL);
+        publish_many(&producer, 5);
+        assert_number(dx_consumer_poll(&consumer), 4);
+        dx_producer_close(&producer);
+        assert_ok(dx_ring_reset(ring, 20, NULL));
+        assert_number(dx_consumer_poll(&consumer), 19);
+        open_producer(&producer, ring, DX_FULL_FAIL);
+        publish_many(&producer, 2);
+        assert_number(consumer.next, 20);
+        assert_number(dx_consumer_poll(&consumer), 21);
+        dx_ring_destroy(ring);
+    }
+}
+
+/* Fails when: a program that was compiled with other headers gets a handle of another shape. */
+static void a_program_of_another_layout_is_refused(void **state)
+{
+    (void)state;
+    dx_ring_t *ring = ring_of(DX_RING_SINGLE, 8);
+    dx_error_t error = {0};
+    dx_producer_t producer = {.claimed = 77};
+    assert_fails(dxi_producer_open(&producer, ring, NULL, DXI_PRODUCER_LAYOUT + 8, &error),
+                 DX_EVERSION, error, "the program was compiled for layout 0x");
+    assert_number(producer.claimed, 77); /* not touched */
+    dx_consumer_t consumer = {.next = 77};
+    assert_fails(dxi_consumer_open(&consumer, ring, NULL, DXI_CONSUMER_LAYOUT - 8, &error),
+                 DX_EVERSION, error, "the program was compiled for layout 0x");
+    assert_number(consumer.next, 77);
     dx_ring_destroy(ring);
 }
 
@@ -580,6 +618,8 @@ int main(void)
         cmocka_unit_test(a_reset_ring_starts_anew_anywhere),
         cmocka_unit_test(a_reset_forgets_marks),
         cmocka_unit_test(a_ring_in_use_is_not_reset),
+        cmocka_unit_test(an_open_poller_follows_a_reset),
+        cmocka_unit_test(a_program_of_another_layout_is_refused),
         cmocka_unit_test(the_numbers_of_a_ring_agree),
         cmocka_unit_test(remaining_is_exact_from_empty_to_full),
         cmocka_unit_test(the_numbers_of_a_consumer_are_its_own),

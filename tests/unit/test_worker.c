@@ -605,6 +605,32 @@ static void who_follows_one_worker_follows_its_whole_pool(void **state)
     }
 }
 
+/* Fails when: the name of a keyed pool, which has no entry of its own, is forgotten. */
+static void a_keyed_pool_is_known_by_its_name(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"ledgers", "pool-0"};
+    for (int i = 0; i < 2; i++) {
+        scene_t *scene = scene_make();
+        scene->disruptor = make_disruptor(DX_RING_SINGLE, 64);
+        dx_handler_t workers[3];
+        for (int w = 0; w < 3; w++) {
+            scene->workers[w] = (worker_t){.scene = scene, .id = w};
+            workers[w] = (dx_handler_t){.context = &scene->workers[w], .on_event = worker_event};
+        }
+        const dx_pool_t pool = {.name = i == 0 ? "ledgers" : NULL,
+                                .workers = workers,
+                                .worker_count = 3,
+                                .key = key_of};
+        dx_group_t added;
+        dx_group_t found;
+        assert_ok(dx_disruptor_handle_events_with_pool(scene->disruptor, &pool, &added, NULL));
+        assert_ok(dx_disruptor_after(scene->disruptor, &names[i], 1, &found, NULL));
+        assert_int_equal(found.members, added.members);
+        scene_end(scene);
+    }
+}
+
 /* Fails when: a worker remembers what it saw readable before the reset. */
 static void a_pool_begins_anew_after_a_reset_of_the_ring(void **state)
 {
@@ -641,6 +667,7 @@ int main(void)
         cmocka_unit_test(a_worker_that_fails_while_idle_holds_nobody_back),
         cmocka_unit_test(a_shutdown_with_a_paused_pool_ends_and_says_so),
         cmocka_unit_test(who_follows_one_worker_follows_its_whole_pool),
+        cmocka_unit_test(a_keyed_pool_is_known_by_its_name),
         cmocka_unit_test(a_pool_begins_anew_after_a_reset_of_the_ring),
     };
     return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
