@@ -222,9 +222,11 @@ void dxi_park_producer(dxi_producer_core_t *core, int64_t sequence, int64_t time
     dx_ring_block_t *block = core->block;
     const int64_t wrap = sequence - (int64_t)block->slot_count;
 
+    dxi_point("park-producer:before-epoch");
     /* The epoch is read before the look: a release after the look changes it, and the futex then
      * does not sleep. */
     const int32_t epoch = dx_load32_acquire(&block->space_epoch);
+    dxi_point("park-producer:before-count");
     (void)dx_fetch_add32_acq_rel(&block->space_waiters, 1);
     dxi_point("park-producer:before-fence");
     dxi_heavy_fence();
