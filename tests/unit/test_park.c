@@ -263,7 +263,8 @@ static void every_waker_at_every_point_of_a_sleeping_consumer(void **state)
 static void every_waker_at_every_point_of_a_sleeping_producer(void **state)
 {
     (void)state;
-    static const char *const points[] = {"park-producer:before-fence", "park-producer:before-look",
+    static const char *const points[] = {"park-producer:before-epoch", "park-producer:before-count",
+                                         "park-producer:before-fence", "park-producer:before-look",
                                          "park-producer:before-sleep", ASLEEP};
     for (size_t i = 0; i < COUNT_OF(producer_scenarios); i++) {
         for (size_t j = 0; j < COUNT_OF(points); j++) {
