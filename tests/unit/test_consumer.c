@@ -245,6 +245,7 @@ static void publish_at_point(const char *point, void *context)
 static void producers_that_run_while_a_consumer_joins_do_not_pass_it(void **state)
 {
     (void)state;
+    NEEDS_TEST_HOOKS();
     static const char *const points[] = {"open:before-fence", "open:before-start"};
     FOR_EACH_MODE(mode)
     {

@@ -34,6 +34,7 @@ static void join_and_fill(const char *point, void *context)
 static void a_limit_computed_while_a_consumer_joins_does_not_pass_it(void **state)
 {
     (void)state;
+    NEEDS_TEST_HOOKS();
     for (int consumers = 0; consumers < 2; consumers++) {
         dx_ring_t *ring = ring_of(DX_RING_MULTI, 64);
         dx_consumer_t first;
@@ -77,6 +78,7 @@ static void claim_before_swap(const char *point, void *context)
 static void a_claim_that_loses_the_swap_starts_again(void **state)
 {
     (void)state;
+    NEEDS_TEST_HOOKS();
     static const struct {
         int64_t count;
         int64_t result;
