@@ -328,34 +328,47 @@ static const char *ended_member(const dx_disruptor_t *disruptor, int64_t target)
     return ended != 0 ? dxi_block_consumers(block)[__builtin_ctzll(ended)].name : NULL;
 }
 
+/* DX_ECONSUMER with the number of events that are left, when a consumer has failed. One that only
+ * ended because what it follows had ended in order is no failure once nothing is left. */
+static int report_failure(const dx_disruptor_t *disruptor, int64_t left, dx_error_t *error)
+{
+    const int code = dx_disruptor_failure(disruptor, NULL);
+    if (code == DX_OK || (code == DX_ECONSUMER && left == 0)) {
+        return DX_OK;
+    }
+    (void)dx_disruptor_failure(disruptor, error);
+    (void)dxi_fail_context(error, "%" PRId64 " events are left", left);
+    if (error != NULL) {
+        error->code = DX_ECONSUMER;
+    }
+    return DX_ECONSUMER;
+}
+
 static int drain(dx_disruptor_t *disruptor, int64_t target, int64_t timeout_ns, dx_error_t *error)
 {
     const struct timespec look = {.tv_nsec = DRAIN_LOOK_NS};
     const int64_t started_ns = dx_clock_ns();
-    while (dx_ring_consumed(disruptor->ring) < target) {
+    int64_t left = 0;
+    while ((left = target - dx_ring_consumed(disruptor->ring)) > 0) {
         const char *ended = ended_member(disruptor, target);
         if (ended != NULL) {
-            const int64_t left = target - dx_ring_consumed(disruptor->ring);
-            if (dx_disruptor_failure(disruptor, error) != DX_OK) {
-                (void)dxi_fail_context(error, "%" PRId64 " events are left", left);
-                if (error != NULL) {
-                    error->code = DX_ECONSUMER;
-                }
-                return DX_ECONSUMER;
-            }
-            return dxi_fail(error, DX_ECONSUMER,
-                            "%" PRId64 " events are left: consumer '%s' has stopped or is paused",
-                            left, ended);
+            const int code = report_failure(disruptor, left, error);
+            return code != DX_OK
+                       ? code
+                       : dxi_fail(error, DX_ECONSUMER,
+                                  "%" PRId64
+                                  " events are left: consumer '%s' has stopped or is paused",
+                                  left, ended);
         }
         if (timeout_ns >= 0 && dx_clock_ns() - started_ns >= timeout_ns) {
             return dxi_fail(error, DX_ETIMEDOUT,
                             "%" PRId64 " events are not handled after %" PRId64
                             " ns; the consumers go on",
-                            target - dx_ring_consumed(disruptor->ring), timeout_ns);
+                            left, timeout_ns);
         }
         (void)nanosleep(&look, NULL);
     }
-    return DX_OK;
+    return report_failure(disruptor, 0, error);
 }
 
 int dx_disruptor_shutdown(dx_disruptor_t *disruptor, int64_t timeout_ns, dx_error_t *error)

@@ -133,6 +133,10 @@ static step_t try_again(dxi_processor_t *processor, int64_t sequence, int code, 
         if (is_halted(processor)) {
             return STEP_HALT;
         }
+        if ((dx_fetch_and32_acq_rel(&processor->consumer.entry->control, ~DXI_CONTROL_CANCEL) &
+             DXI_CONTROL_CANCEL) != 0) {
+            break; /* a cancel ends the wait that goes on: this one */
+        }
         dxi_park_pause(processor->consumer.entry, until_ns - now_ns,
                        processor->consumer.block->shared != 0);
     }
