@@ -318,7 +318,7 @@ static int add_worker(dx_group_t group, const dx_pool_t *pool, uint32_t number,
     worker->part = number;
     worker->part_count = pool->worker_count;
     memcpy(worker->pool_name, pool->name, strlen(pool->name));
-    if (!keyed) {
+    if (pool_word != NULL) {
         assert(index > pool_word->consumer.index); /* W4 in src/ring/worker.c */
         worker->pool = pool_word;
         worker->consumer.entry->pool = pool_word->consumer.index;
