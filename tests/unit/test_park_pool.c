@@ -48,7 +48,9 @@ static int handle_in_pool(void *context, void *event, int64_t sequence, bool end
     (void)end_of_batch;
     (void)dx_fetch_add32_acq_rel(&scene->inside, 1);
     if (dx_load32_acquire(&scene->meeting) != 0) {
-        (void)comes_true(two_are_inside, scene);
+        if (!comes_true(two_are_inside, scene)) {
+            (void)dx_fetch_add32_acq_rel(&scene->inside, -1); /* alone: it must not meet itself */
+        }
     } else {
         (void)comes_true(gate_is_open, scene);
         (void)dx_fetch_add32_acq_rel(&scene->inside, -1);

@@ -370,6 +370,24 @@ static void sleepers_use_less_than_one_percent_of_a_processor(void **state)
     }
 }
 
+/* A token that is not used up would keep the next sleep from being one. */
+static void a_long_sleep_after_a_cancelled_one_is_a_sleep(void **state)
+{
+    (void)state;
+    const dx_wait_options_t wait = {.kind = DX_WAIT_SLEEPING, .sleep_ns = LONG_NS};
+    scene_t *scene = scene_create(DX_RING_SINGLE, SCENE_SLOTS);
+    waiter_t *waiter = &scene->waiters[0];
+    waiter->consumer = scene_consumer(scene, 0, wait);
+    for (int i = 0; i < 5; i++) {
+        waiter_start(waiter);
+        assert_true(comes_true(is_asleep, waiter->consumer));
+        dx_consumer_cancel(waiter->consumer);
+        assert_int_equal(waiter_join(waiter, "sleeping"), DX_ECANCELLED);
+    }
+    assert_in_range(dx_load_relaxed(&waiter->consumer->entry->counters.sleeps), 5, 8);
+    scene_destroy(scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_full_batch_is_not_followed),
         cmocka_unit_test(following_a_busy_producer_loses_nothing_and_ends),
         cmocka_unit_test(sleepers_use_less_than_one_percent_of_a_processor),
+        cmocka_unit_test(a_long_sleep_after_a_cancelled_one_is_a_sleep),
     };
     return cmocka_run_group_tests_name("wait quiet", tests, NULL, NULL);
 }
