@@ -182,12 +182,26 @@ static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *
                        int64_t fence)
 {
     const char *name = options->name != NULL ? options->name : "consumer";
-    /* All but the sequence: a producer that still has this entry of an earlier consumer in its mask
-     * must not read one that was never true. */
-    memset(&entry->waiters, 0, sizeof(*entry) - offsetof(dx_consumer_entry_t, waiters));
+    /* Others may still hold a mask of before, in which this entry was an earlier consumer's, and
+     * look at it: so the words that they share are stored one by one, and the sequence, which must
+     * never say what was never true, is left to the caller. */
+    dx_store32_relaxed(&entry->control, 0);
+    dx_store32_relaxed(&entry->state, DX_CONSUMER_FREE);
+    dx_store_relaxed(&entry->skip_watch, 0);
+    dx_store_relaxed(&entry->start_sequence, 0);
+    dx_store32_relaxed(&entry->park, 0);
+    dx_store32_relaxed(&entry->asleep, 0);
+    dx_store_relaxed(&entry->want, 0);
+    dx_store32_relaxed(&entry->failure, DX_OK);
+    dx_atomic64_t *counters = (dx_atomic64_t *)&entry->counters; /* it has nothing else */
+    for (size_t i = 0; i < sizeof(entry->counters) / sizeof(*counters); i++) {
+        dx_store_relaxed(&counters[i], 0);
+    }
+    memset(entry->name, 0, sizeof(entry->name));
     memcpy(entry->name, name, strlen(name));
     entry->kind = DX_CONSUMER_POLLER;
     entry->wait_kind = (int32_t)options->wait.kind;
+    entry->pool = 0;
     dx_store_relaxed(&entry->waiters, fence);
     dx_store_relaxed(&entry->upstream, (int64_t)options->upstream);
     dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
