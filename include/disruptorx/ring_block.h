@@ -54,6 +54,7 @@ typedef enum dx_ring_mode {
 
 /* dx_ring_block_t.signal: what a publish, and a claim, must look at before it goes on. Bits 0 to
  * 59: consumer i sleeps until something is published. The rest are flags: */
+#define DXI_SIGNAL_SPACE (INT64_C(1) << 61) /* no consumer: a producer sleeps until a publication */
 #define DXI_SIGNAL_FENCE (INT64_C(1) << 62) /* no membarrier here: every publish pays for a fence */
 #define DXI_SIGNAL_CLOSED INT64_MIN         /* the ring is closed: claims fail (the sign bit) */
 #define DXI_SIGNAL_SLEEPERS ((INT64_C(1) << DX_RING_CONSUMERS_MAX) - 1)

@@ -228,6 +228,10 @@ void dxi_park_producer(dxi_producer_core_t *core, int64_t sequence, int64_t time
     const int32_t epoch = dx_load32_acquire(&block->space_epoch);
     dxi_point("park-producer:before-count");
     (void)dx_fetch_add32_acq_rel(&block->space_waiters, 1);
+    if (dx_load_acquire(&block->gating) == 0) {
+        /* No consumer will release anything: what others publish makes room. */
+        (void)dx_fetch_or_acq_rel(&block->signal, DXI_SIGNAL_SPACE);
+    }
     dxi_point("park-producer:before-fence");
     dxi_heavy_fence();
     dxi_point("park-producer:before-look");
@@ -277,6 +281,10 @@ int dxi_publish_slow(dxi_producer_core_t *core, int64_t first, int64_t last)
                                            block->mode == DX_RING_SINGLE ? INT64_MIN : first, last);
     if (woken != 0) {
         dxi_count(&core->entry->wakes, woken);
+    }
+    if ((dx_load_relaxed(&block->signal) & DXI_SIGNAL_SPACE) != 0) {
+        (void)dx_fetch_and_acq_rel(&block->signal, ~DXI_SIGNAL_SPACE);
+        dxi_wake_producers(block); /* who still has no room sets the flag again */
     }
     return dx_load_relaxed(&block->signal) < 0 ? DX_ECLOSED : DX_OK;
 }
