@@ -159,6 +159,16 @@ static void set_up_full_two(scene_t *scene)
     set_up_full(scene);
 }
 
+/* No consumer at all, so what is published is what may be overwritten: nothing yet. */
+static void set_up_full_behind_a_hole(scene_t *scene)
+{
+    assert_int_equal(dx_producer_claim(scene_producer(scene, 0, blocking)), 0);
+    scene->waiters[0].producer = scene_producer(scene, 1, blocking);
+    for (int i = 1; i < SCENE_SLOTS; i++) {
+        (void)scene_publish(&scene->producers[1]);
+    }
+}
+
 /* ----------------------------------------------------------------- the waker's step in between */
 
 typedef struct scenario {
@@ -202,6 +212,10 @@ static const scenario_t producer_scenarios[] = {
     {"room from one, then from the other", DX_RING_SINGLE, set_up_full_two, release_first,
      release_second, SCENE_SLOTS},
     {"one of two leaves, then room", DX_RING_SINGLE, set_up_full_two, close_first, release_second,
+     SCENE_SLOTS},
+    {"hole filled without a consumer", DX_RING_MULTI, set_up_full_behind_a_hole, publish_hole, NULL,
+     SCENE_SLOTS},
+    {"hole aborted without a consumer", DX_RING_MULTI, set_up_full_behind_a_hole, abort_hole, NULL,
      SCENE_SLOTS},
     {"close", DX_RING_SINGLE, set_up_full, close_ring, NULL, DX_ECLOSED},
     {"close, multi", DX_RING_MULTI, set_up_full, close_ring, NULL, DX_ECLOSED},
