@@ -173,6 +173,7 @@ typedef struct dx_ring_block {
     dx_atomic32_t space_waiters;      /* producers asleep until a consumer moves on */
     dx_atomic32_t producers_open;
     dx_atomic64_t gating; /* consumers that hold producers back (mask) */
+    dx_atomic64_t joins;  /* how many consumers have entered `gating` */
     dx_atomic64_t active; /* entries in use (mask) */
 
     /* Written by producers that go to sleep and consumers that wake them. */

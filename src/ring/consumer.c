@@ -8,10 +8,11 @@
  *
  * ADDING while producers run is a pair of Dekker again, without a cost to the producers. The adder
  * enters the gating mask, passes the heavy fence, and only then reads where to start. A producer
- * computes its limit from the mask, and looks at the mask again when it is done. If it did not see
- * the new bit even then, its whole computation lies before the fence, so it was based on a
- * publication no later than the start that the adder reads: its limit can't reach beyond
- * start + slot_count.
+ * computes its limit from the mask, and looks when it is done whether somebody has joined. If it
+ * did not see that even then, its whole computation lies before the fence, so it was based on
+ * sequences no later than the start that the adder reads: its limit can't reach beyond
+ * start + slot_count. Joins are counted: the mask looks the same when one consumer leaves and
+ * another joins in its entry.
  *
  * INVARIANTS
  *
@@ -299,6 +300,8 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
     const int64_t bit = INT64_C(1) << index;
     (void)dx_fetch_or_acq_rel(&block->active, bit);
     (void)dx_fetch_or_acq_rel(&block->gating, bit);
+    /* RELEASE, pairs with dxi_gating_minimum(): who sees that somebody joined sees the bit. */
+    dx_store_release(&block->joins, dx_load_relaxed(&block->joins) + 1);
     dxi_point("open:before-fence");
     dxi_heavy_fence();
     dxi_point("open:before-start");

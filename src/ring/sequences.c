@@ -48,24 +48,30 @@ int64_t dxi_minimum(const dx_ring_block_t *block, uint64_t mask)
          * events happens before our reuse of the slot, or our reading of it. */
         const int64_t sequence = dx_load_acquire(&entries[__builtin_ctzll(mask)].sequence);
         minimum = sequence < minimum ? sequence : minimum;
+        dxi_point("minimum:one-read");
     }
     return minimum;
 }
 
 int64_t dxi_gating_minimum(dx_ring_block_t *block)
 {
-    uint64_t gating = (uint64_t)dx_load_acquire(&block->gating);
+    if ((dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE) != 0) {
+        dx_fence_seq_cst(); /* no membarrier(): a joiner's fence does not reach us (consumer.c) */
+    }
+    int64_t joins = dx_load_acquire(&block->joins);
     for (;;) {
+        const uint64_t gating = (uint64_t)dx_load_acquire(&block->gating);
         dxi_point("gating:mask-read");
         const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : dxi_published(block);
         /* A consumer may have joined since the first look, before what we have read since then.
-         * ACQUIRE keeps the three in order: if this look does not see it, then all we read was read
-         * before the joiner's fence, and it starts there or later. */
-        const uint64_t now = (uint64_t)dx_load_acquire(&block->gating);
-        if ((now & ~gating) == 0) {
+         * ACQUIRE keeps the looks in order: if this one does not see it, then all we read was read
+         * before the joiner's fence, and it starts there or later. They are counted because the
+         * mask alone can't tell one consumer from another that left and joined in its entry. */
+        const int64_t now = dx_load_acquire(&block->joins);
+        if (now == joins) {
             return minimum;
         }
-        gating = now;
+        joins = now;
     }
 }
 
