@@ -210,12 +210,16 @@ MUTATIONS = [
          "const int64_t claimed = dx_load_relaxed(&block->claimed);",
          "a number: what stands in the slots comes with their stamps"),
     race(SEQUENCES, "gating minimum: acquire of the second look",
-         "const uint64_t now = (uint64_t)dx_load_acquire(&block->gating);",
-         "const uint64_t now = (uint64_t)dx_load_relaxed(&block->gating);",
+         "const int64_t now = dx_load_acquire(&block->joins);",
+         "const int64_t now = dx_load_relaxed(&block->joins);",
          "orders atomics against each other: no race to report; x86 loads in order"),
-    step(SEQUENCES, "gating minimum: the second look at the mask",
-         "if ((now & ~gating) == 0) {", "if (now != 0 || now == 0) {",
+    step(SEQUENCES, "gating minimum: the second look at who joined",
+         "if (now == joins) {", "if (now == joins || now != joins) {",
          ["unit/test_producer_full"]),
+    step(SEQUENCES, "gating minimum: joins counted, not seen in the mask",
+         "const int64_t now = dx_load_acquire(&block->joins);",
+         "const int64_t now = joins + ((dx_load_acquire(&block->gating) & ~(int64_t)gating) != 0);",
+         [ORDER]),
 ]
 
 

@@ -3,6 +3,7 @@
  *     test_stress                   some seconds, always the same seeds: a part of `make test`
  *     DX_STRESS_SECONDS=60          as long as this
  *     DX_STRESS_SEED=12345          begins with this seed; a failure names the seed of its run
+ *     DX_STRESS_ONLY=pollers        runs this scenario only, for a quarter of the time
  *
  * More threads than cores is the point: a thread is preempted in any place, and the others find
  * what it left half done. How many runs fit into the time depends on the machine; whether a run
@@ -198,6 +199,10 @@ static int64_t from_environment(const char *name, int64_t otherwise)
 static void run_for_a_while(const char *name, void (*scenario)(stress_run_t *))
 {
     static stress_run_t run; /* outlives a test that fails */
+    const char *only = getenv("DX_STRESS_ONLY");
+    if (only != NULL && strcmp(only, name) != 0) {
+        skip();
+    }
     const int64_t ns = from_environment("DX_STRESS_SECONDS", SECONDS_DEFAULT) * DX_NS_PER_S / 4;
     const int64_t end_ns = dx_clock_ns() + ns;
     const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);

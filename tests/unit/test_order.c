@@ -1,8 +1,8 @@
-/* test_order.c - orders of memory that no loud test meets: for the race checker.
+/* test_order.c - orders of memory, and of looks, that no loud test meets.
  *
- * The threads here tell each other by relaxed words when it is their turn, which orders nothing:
- * the only order between two accesses of a slot is what the ring itself gives. In a build without
- * the race checker the test only shows that the numbers are right.
+ * The first test is for the race checker. Its threads tell each other by relaxed words when it is
+ * their turn, which orders nothing: the only order between two accesses of a slot is what the ring
+ * itself gives. In a build without the race checker it only shows that the numbers are right.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -107,10 +107,56 @@ static void a_slot_is_reused_in_order_without_any_consumer(void **state)
     }
 }
 
+/* Consumer 0 is ahead, consumer 1 behind. Once a producer has looked at 0, that one leaves, another
+ * joins in its entry as far back as 1 stands, and 1 moves on: what was read of 0 and will be read
+ * of 1 says nothing about the one that joined. */
+static void swap_consumers(const char *point, void *context)
+{
+    scene_t *scene = context;
+    if (strcmp(point, "minimum:one-read") != 0 || scene->opened != 2) {
+        return;
+    }
+    scene->opened = 3; /* this passes points, too */
+    const dx_consumer_options_t oldest = {.start = DX_START_OLDEST};
+    dx_consumer_close(&scene->consumers[0]);
+    if (dx_consumer_open(&scene->consumers[2], scene->ring, &oldest, NULL) != DX_OK) {
+        scene->opened = -1;
+    }
+    dx_consumer_release(&scene->consumers[1], SCENE_SLOTS - 1);
+}
+
+static void a_consumer_that_joins_where_another_left_is_not_lapped(void **state)
+{
+    (void)state;
+    if (!points_exist()) {
+        skip();
+    }
+    for (int mode = DX_RING_SINGLE; mode <= DX_RING_MULTI; mode++) {
+        scene_t *scene = scene_create((dx_ring_mode_t)mode, SCENE_SLOTS);
+        const dx_wait_options_t wait = {.kind = DX_WAIT_BLOCKING};
+        (void)scene_consumer(scene, 0, wait);
+        (void)scene_consumer(scene, 0, wait);
+        dx_producer_t *producer = scene_producer(scene, 0, wait);
+        for (int i = 0; i < SCENE_SLOTS; i++) {
+            (void)scene_publish(producer);
+        }
+        dx_consumer_release(&scene->consumers[0], SCENE_SLOTS - 1);
+        points_set(swap_consumers, scene);
+        const int64_t claimed = dx_producer_try_claim_n(producer, 1);
+        points_set(NULL, NULL);
+        assert_int_equal(scene->opened, 3);
+        assert_int_equal(scene->consumers[2].index, 0);
+        assert_int_equal(scene->consumers[2].next, 0);
+        assert_int_equal(claimed, DX_EAGAIN);
+        scene_destroy(scene);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slot_is_reused_in_order_without_any_consumer),
+        cmocka_unit_test(a_consumer_that_joins_where_another_left_is_not_lapped),
     };
     return cmocka_run_group_tests_name("order", tests, NULL, NULL);
 }
