@@ -1,4 +1,4 @@
-"""docs/testing.md names tests: each of them must exist. `name_...` stands for a beginning of a name.
+"""docs/testing.md names tests: each of them must exist. `name_...` stands for a beginning.
 
 SPDX-License-Identifier: Apache-2.0
 """
