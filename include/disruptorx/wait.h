@@ -3,9 +3,10 @@
  * A wait strategy is chosen per participant and not per ring: in one graph a latency-critical stage
  * can spin while a logging stage sleeps. Whoever makes progress (a publish, a consumer that moves
  * on) pays for a wake-up only when somebody sleeps on exactly that progress: one load of a word
- * that is nearly always in the cache. Waking consumers is precise: a sleeper says which sequence it
- * wants, and only the step that reaches that sequence wakes it. Producers that sleep on a full ring
- * are all woken by each release, and look again. See src/ring/park.c for the protocol and its proof.
+ * that is nearly always in the cache. Waking consumers is precise: a sleeper says which sequence
+ * it wants, and only the step that reaches that sequence wakes it. Producers that sleep on a full
+ * ring are all woken by each release, and look again. See src/ring/park.c for the protocol and its
+ * proof.
  *
  * A wait ends when the sequence is there, when the participant is halted or cancelled, when the
  * ring closes, or at the timeout, in every strategy and in every phase of it.
