@@ -55,7 +55,6 @@ typedef struct dx_consumer {
     int64_t mask;
     dx_ring_block_t *block;
     dx_consumer_entry_t *entry;
-    dx_atomic64_t *marks;
     uint64_t upstream;
     int64_t skip_watch;
     uint32_t slot_bytes;
@@ -66,7 +65,6 @@ typedef struct dx_consumer {
 
     /* Of the wait strategy and of following; see src/ring/wait.c. */
     int64_t spin_budget_ns;
-    int64_t timeout_from_ns;
     int32_t follow_slots;
     int32_t follow_streak;
     int32_t follow_rest;

@@ -258,7 +258,6 @@ static void handle_init(dx_consumer_t *consumer, dx_ring_t *ring, int32_t index,
     consumer->mask = (int64_t)block->slot_count - 1;
     consumer->block = block;
     consumer->entry = &dxi_block_consumers(block)[index];
-    consumer->marks = dxi_block_marks(block);
     consumer->slot_bytes = block->slot_bytes;
     consumer->slot_shift = block->slot_shift;
     consumer->index = index;
