@@ -38,6 +38,10 @@ typedef struct dx_consumer_options {
     uint64_t upstream; /* mask of consumer indexes to follow; 0 = the publication */
     dx_start_t start;
     bool may_skip;          /* it may hide events from those behind it: dx_consumer_skip() */
+    dx_on_death_t on_death; /* shared rings: what becomes of its place when its process dies */
+    bool resume;            /* take over the place of the consumer of this name that died or was
+                             * evicted, with what it follows, its start and its counters; if there
+                             * is none, open a new one. See dx_consumer_missed() */
     dx_wait_options_t wait; /* how dx_consumer_wait() waits */
     uint64_t reserved[4];   /* must be zero */
 } dx_consumer_options_t;
@@ -60,6 +64,8 @@ typedef struct dx_consumer {
     uint32_t slot_bytes;
     uint32_t slot_shift;
     int32_t index;
+    int64_t missed_first; /* see dx_consumer_missed(); more than missed_last: none */
+    int64_t missed_last;
     dx_ring_t *ring;
     dx_wait_options_t wait;
 
@@ -94,6 +100,13 @@ DX_INLINE DX_NODISCARD int dx_consumer_open(dx_consumer_t *consumer, dx_ring_t *
  * Threads: consumer, while those behind it do not run. */
 DX_API void dx_consumer_close(dx_consumer_t *consumer);
 
+/* After opening with `resume`: the sequences that the consumer of this name should have been given
+ * and was not, because it was evicted and they are overwritten: `*first_out` to `*last_out`.
+ * Returns how many, 0 when it goes on where it stood.
+ * Threads: consumer. */
+DX_API int64_t dx_consumer_missed(const dx_consumer_t *consumer, int64_t *first_out,
+                                  int64_t *last_out);
+
 /* Marks the end of the thread that used the handle: producers are released with DX_ECONSUMER when
  * they would have to wait for it. `code` is a DX_E*, its reason.
  * Threads: consumer. */
@@ -126,7 +139,8 @@ DX_INLINE int64_t dx_consumer_poll(dx_consumer_t *consumer)
 
 /* Waits with the consumer's strategy until an event is readable.
  * Returns the last readable sequence, at least consumer->next; DX_EALERTED when halted,
- * DX_ECANCELLED, DX_ETIMEDOUT, DX_ECONSUMER when a consumer that it follows has failed.
+ * DX_ECANCELLED, DX_ETIMEDOUT, DX_ECONSUMER when a consumer that it follows has failed, DX_EEVICTED
+ * when it was evicted while its process did not run: close it and open it again with `resume`.
  * Threads: consumer. */
 DX_API DX_NODISCARD int64_t dx_consumer_wait(dx_consumer_t *consumer);
 

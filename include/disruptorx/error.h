@@ -45,7 +45,8 @@ DX_EXTERN_C_BEGIN
     X(DX_EDEADLOCK, -19, "handler would wait for itself")                                          \
     X(DX_EPARSE, -20, "text not understood")                                                       \
     X(DX_EBUSY, -21, "in use")                                                                     \
-    X(DX_EALERTED, -22, "wait ended by a halt")
+    X(DX_EALERTED, -22, "wait ended by a halt")                                                    \
+    X(DX_EEVICTED, -23, "consumer evicted")
 
 #define DX_ERROR_ENUMERATOR(name, number, text) name = (number),
 enum dx_error_code { DX_ERROR_LIST(DX_ERROR_ENUMERATOR) };

@@ -51,8 +51,10 @@ typedef struct dxi_producer_core dxi_producer_core_t;
  * more than all the rest of publishing an event. */
 typedef struct dx_producer {
     /* Changed by claims. */
-    int64_t claimed; /* single: the last sequence claimed; multi: by this handle */
-    int64_t limit;   /* claims up to here need not look at the consumers */
+    int64_t claimed;    /* single: the last sequence claimed; multi: by this handle */
+    int64_t limit;      /* claims up to here need not look at the consumers */
+    int64_t held;       /* multi: how many sequences are claimed and not yet published */
+    int64_t held_first; /* multi: the first of them */
 
     /* Read-only once open. */
     char *slots;
@@ -87,8 +89,8 @@ DX_API int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
                              dx_error_t *error);
 DX_API void dxi_producer_close(dxi_producer_core_t *core);
 DX_API void dxi_producer_cancel(dxi_producer_core_t *core);
-DX_API dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t count,
-                                  int64_t timeout_ns);
+DX_API dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t held,
+                                  int64_t count, int64_t timeout_ns);
 DX_API int dxi_publish_slow(dxi_producer_core_t *core, int64_t first, int64_t last);
 DX_API void dxi_mark_void(dxi_producer_core_t *core, int64_t first, int64_t last);
 DX_API bool dxi_claim_has_room(const dxi_producer_core_t *core, int64_t claimed, int64_t count);
@@ -137,13 +139,35 @@ DX_INLINE void dx_producer_cancel(const dx_producer_t *producer)
     dxi_producer_cancel(producer->core);
 }
 
+/* Records what a handle is about to hold. The last before the first: in between, others read more
+ * than it holds, never less. RELEASE, pairs with dxi_recover(): who sees what is held now sees that
+ * what was held before is published. */
+DX_INLINE void dxi_producer_hold(dx_producer_entry_t *entry, int64_t first, int64_t last)
+{
+    dx_store_release(&entry->held_last, last);
+    dx_store_release(&entry->held_first, first);
+}
+
+/* Counts what a multi-producer handle has just claimed. */
+DX_INLINE void dxi_producer_held(dx_producer_t *producer, int64_t count)
+{
+    if (producer->stamps != NULL) {
+        producer->held_first =
+            producer->held != 0 ? producer->held_first : producer->claimed - count + 1;
+        producer->held += count;
+    }
+}
+
 /* Claims by the slow path and takes over what it found out. */
 DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
 {
-    const dxi_claim_t claim = dxi_claim_slow(producer->core, producer->claimed, count, timeout_ns);
+    const dxi_claim_t claim =
+        dxi_claim_slow(producer->core, producer->claimed,
+                       producer->held != 0 ? producer->held_first : -1, count, timeout_ns);
     producer->limit = claim.limit;
     if (claim.last >= 0) {
         producer->claimed = claim.last;
+        dxi_producer_held(producer, count);
     }
     return claim.last;
 }
@@ -182,11 +206,16 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
     int64_t claimed = dx_load_relaxed(&block->claimed);
     /* ACQ_REL is more than the slots need, which are ordered by the acquire behind `limit`; on x86
      * it costs the same as relaxed. */
-    if (DX_UNLIKELY(count > producer->limit - claimed ||
-                    !dx_compare_exchange_acq_rel(&block->claimed, &claimed, claimed + count))) {
+    if (DX_UNLIKELY(count > producer->limit - claimed)) {
+        return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
+    }
+    dxi_producer_hold(producer->entry, producer->held != 0 ? producer->held_first : claimed + 1,
+                      claimed + count);
+    if (DX_UNLIKELY(!dx_compare_exchange_acq_rel(&block->claimed, &claimed, claimed + count))) {
         return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
     }
     producer->claimed = claimed + count;
+    dxi_producer_held(producer, count);
     return producer->claimed;
 }
 
@@ -262,6 +291,7 @@ DX_INLINE int dx_producer_publish_range(dx_producer_t *producer, int64_t first, 
             dx_store32_release(&producer->stamps[sequence & producer->mask],
                                (int32_t)(sequence >> producer->slot_shift));
         }
+        producer->held -= last - first + 1;
     }
     /* (W1) Dekker pair with dxi_park(): we store the sequence, then load who sleeps; a sleeper says
      * that it sleeps, then loads the sequence. One of the two must see the other, or a wake-up is

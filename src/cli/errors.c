@@ -95,6 +95,10 @@ static const explanation_t EXPLANATIONS[] = {
      "Close the other one first, or use DX_RING_MULTI."},
     {DX_EALERTED, "A wait ended because its consumer was halted.",
      "Nothing is wrong: leave the loop. A disruptor's own handlers never see it."},
+    {DX_EEVICTED,
+     "A consumer of a shared ring was evicted: its process did not run for longer than the ring's "
+     "detect_ns, and producers no longer waited for it.",
+     "Close it and open it again with `resume`; dx_consumer_missed() says what it missed."},
 };
 
 #define EXPLANATION_COUNT (sizeof EXPLANATIONS / sizeof EXPLANATIONS[0])

@@ -203,6 +203,8 @@ static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *
     entry->kind = DX_CONSUMER_POLLER;
     entry->wait_kind = (int32_t)options->wait.kind;
     entry->pool = 0;
+    entry->process = -1;
+    entry->on_death = DX_ON_DEATH_EVICT;
     dx_store_relaxed(&entry->waiters, fence);
     dx_store_relaxed(&entry->upstream, (int64_t)options->upstream);
     dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
@@ -254,6 +256,7 @@ static void handle_init(dx_consumer_t *consumer, dx_ring_t *ring, int32_t index,
     memset(consumer, 0, sizeof(*consumer));
     consumer->next = start + 1;
     consumer->available = start;
+    consumer->missed_last = -1; /* nothing */
     consumer->slots = dxi_block_slots(block);
     consumer->mask = (int64_t)block->slot_count - 1;
     consumer->block = block;
@@ -302,7 +305,7 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
     /* RELEASE, pairs with dxi_gating_minimum(): who sees that somebody joined sees the bit. */
     dx_store_release(&block->joins, dx_load_relaxed(&block->joins) + 1);
     dxi_point("open:before-fence");
-    dxi_heavy_fence();
+    dxi_heavy_fence(block);
     dxi_point("open:before-start");
     int64_t sequence = 0;
     int64_t start = 0;
@@ -331,10 +334,12 @@ int dxi_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
         whole = *options;
     }
     memset(consumer, 0, sizeof(*consumer));
-    pthread_mutex_lock(&ring->lock);
-    whole.upstream = dxi_whole_pools(ring->block, whole.upstream);
-    const int code = open_locked(consumer, ring, &whole, error);
-    pthread_mutex_unlock(&ring->lock);
+    int code = dxi_table_lock(ring, error);
+    if (code == DX_OK) {
+        whole.upstream = dxi_whole_pools(ring->block, whole.upstream);
+        code = open_locked(consumer, ring, &whole, error);
+        dxi_table_unlock(ring);
+    }
     return code;
 }
 
@@ -348,7 +353,7 @@ void dx_consumer_close(dx_consumer_t *consumer)
     dx_consumer_entry_t *entries = dxi_block_consumers(block);
     const uint64_t self = UINT64_C(1) << consumer->index;
 
-    pthread_mutex_lock(&ring->lock);
+    dxi_table_lock_always(ring);
     /* Those behind us follow what we followed. */
     uint64_t followed = 0;
     uint64_t behind = 0; /* at any distance, as far as it matters to them */
@@ -374,10 +379,17 @@ void dx_consumer_close(dx_consumer_t *consumer)
     for (; behind != 0; behind &= behind - 1) {
         dxi_consumer_bind(ring->handles[__builtin_ctzll(behind)]);
     }
-    dxi_heavy_fence();
+    dxi_heavy_fence(block);
     dxi_wake_followers(block, consumer->index);
-    pthread_mutex_unlock(&ring->lock);
+    dxi_table_unlock(ring);
     consumer->entry = NULL;
+}
+
+int64_t dx_consumer_missed(const dx_consumer_t *consumer, int64_t *first_out, int64_t *last_out)
+{
+    *first_out = consumer->missed_first;
+    *last_out = consumer->missed_last;
+    return *first_out <= *last_out ? *last_out - *first_out + 1 : 0;
 }
 
 void dx_consumer_fail(dx_consumer_t *consumer, int code)
@@ -385,7 +397,7 @@ void dx_consumer_fail(dx_consumer_t *consumer, int code)
     dx_consumer_entry_t *entry = consumer->entry;
     dx_store32_relaxed(&entry->failure, code < 0 ? code : DX_EFATAL);
     dx_store32_release(&entry->state, DX_CONSUMER_FAILED);
-    dxi_heavy_fence();
+    dxi_heavy_fence(consumer->block);
     dxi_wake_followers(consumer->block, consumer->index);
 }
 
@@ -393,8 +405,8 @@ void dxi_consumer_control(const dx_ring_t *ring, int32_t index, int32_t flag)
 {
     dx_consumer_entry_t *entry = &dxi_block_consumers(ring->block)[index];
     (void)dx_fetch_or32_acq_rel(&entry->control, flag);
-    dxi_heavy_fence();
-    dxi_wake_consumer(entry, ring->block->shared != 0);
+    dxi_heavy_fence(ring->block);
+    dxi_wake_consumer(entry, dxi_block_shared(ring->block));
 }
 
 void dx_consumer_cancel(dx_consumer_t *consumer)

@@ -4,8 +4,8 @@
  *
  * Progress happens in two kinds of place: a publication, and a consumer that releases. Each place
  * has a word that says who sleeps on it: block->signal and entry->waiters (a bit per consumer), and
- * block->space_waiters (a count of producers). Whoever makes progress stores its sequence and then
- * looks at that word; nearly always it is zero and in the cache, and that is all.
+ * block->space_waiters (1 when a producer sleeps). Whoever makes progress stores its sequence and
+ * then looks at that word; nearly always it is zero and in the cache, and that is all.
  *
  *     sleeper (consumer i)                       waker
  *     --------------------                       -----
@@ -19,9 +19,10 @@
  * It is the pair of Dekker: each side stores, then loads what the other stored. On both sides the
  * store must be visible before the load, which takes a full fence; at 20 cycles per publish that
  * would be the most expensive step of the hot path. So the sleeper pays for both: membarrier()
- * makes every running thread of the process execute a full fence. It costs a few microseconds, and
- * only when a thread is about to sleep anyway. Where the kernel has no membarrier(), the flag
- * DXI_SIGNAL_FENCE stands in every such word and sends the waker to the slow path, which fences.
+ * makes every running thread of the process execute a full fence; for a shared ring, every running
+ * thread of every process that has attached to one. It costs a few microseconds, and only when a
+ * thread is about to sleep anyway. Where the kernel has no membarrier(), the flag DXI_SIGNAL_FENCE
+ * stands in every such word and sends the waker to the slow path, which fences.
  *
  * Waking is precise: `want` says for which sequence. A publisher of something else leaves the
  * sleeper alone, so sleeping on a hole between publications costs the publishers around it no
@@ -33,6 +34,8 @@
  *   K2  who clears bit i, and only who, owes consumer i a wake token (park = 1)
  *   K3  a token may come late, never be lost: a sleeper with a token wakes at once and looks again
  *   K4  a sleeper looks at its sequence after it set its bit and after the heavy fence
+ *   K5  a waker that dies between clearing a bit and its token owes it for ever: who finds a dead
+ *       process wakes everybody (dxi_wake_all)
  *
  * K4 with (W1) or (W2) excludes the lost wake-up: if the sleeper's second look does not see the
  * sequence, then the waker had not stored it when the fence ran, so its load of the word comes
@@ -58,7 +61,8 @@ static bool membarrier_works;
 static void membarrier_register(void)
 {
     membarrier_works =
-        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 &&
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
 
 #if DX_TEST_HOOKS
@@ -81,11 +85,13 @@ bool dxi_heavy_fence_works(void)
     return membarrier_works;
 }
 
-void dxi_heavy_fence(void)
+void dxi_heavy_fence(const dx_ring_block_t *block)
 {
     dx_fence_seq_cst();
     if (dxi_heavy_fence_works()) {
-        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+        const int command = dxi_block_shared(block) ? MEMBARRIER_CMD_GLOBAL_EXPEDITED
+                                                    : MEMBARRIER_CMD_PRIVATE_EXPEDITED;
+        (void)syscall(SYS_membarrier, command, 0, 0);
     }
 }
 
@@ -151,7 +157,7 @@ void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns
     /* ACQ_REL: `want` is visible to who sees the bit. */
     (void)dx_fetch_or_acq_rel(place, bit);
     dxi_point("park:before-fence");
-    dxi_heavy_fence();
+    dxi_heavy_fence(block);
     dxi_point("park:before-look");
     /* K4. And the place must still be the one that lacks the sequence: where it got there before
      * the bit stood, nobody wakes us from it, and the consumer that lacks it now does not know us.
@@ -160,7 +166,7 @@ void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns
     if (!there && dx_load32_acquire(&entry->control) == 0 &&
         dxi_ended_before(block, consumer->upstream, want) == 0) {
         dxi_point("park:before-sleep");
-        sleep_on_token(entry, timeout_ns, block->shared != 0);
+        sleep_on_token(entry, timeout_ns, dxi_block_shared(block));
         /* Stores and loads only: the words come from the waker's core, and a read-modify-write
          * would wait for each before we look at the event. A token that comes between this load and
          * store is lost, but not what it is about: before any further sleep we pass the heavy fence
@@ -208,7 +214,7 @@ int32_t dxi_wake_waiters(dx_ring_block_t *block, dx_atomic64_t *waiters, int64_t
         dxi_point("wake:before-clear");
         /* K2: of several wakers only the one that clears the bit wakes. */
         if ((dx_fetch_and_acq_rel(waiters, ~bit) & bit) != 0) {
-            dxi_wake_consumer(&entries[index], block->shared != 0);
+            dxi_wake_consumer(&entries[index], dxi_block_shared(block));
             woken++;
         }
     }
@@ -227,13 +233,13 @@ void dxi_park_producer(dxi_producer_core_t *core, int64_t sequence, int64_t time
      * does not sleep. */
     const int32_t epoch = dx_load32_acquire(&block->space_epoch);
     dxi_point("park-producer:before-count");
-    (void)dx_fetch_add32_acq_rel(&block->space_waiters, 1);
+    (void)dx_exchange32_acq_rel(&block->space_waiters, 1);
     if (dx_load_acquire(&block->gating) == 0) {
         /* No consumer will release anything: what others publish makes room. */
         (void)dx_fetch_or_acq_rel(&block->signal, DXI_SIGNAL_SPACE);
     }
     dxi_point("park-producer:before-fence");
-    dxi_heavy_fence();
+    dxi_heavy_fence(block);
     dxi_point("park-producer:before-look");
     const bool room = dxi_gating_minimum(block) >= wrap;
     if (!room && dx_load_relaxed(&block->signal) >= 0 &&
@@ -241,15 +247,15 @@ void dxi_park_producer(dxi_producer_core_t *core, int64_t sequence, int64_t time
         dxi_ended_before(block, (uint64_t)dx_load_acquire(&block->gating), wrap) == 0) {
         dxi_point("park-producer:before-sleep");
         dxi_count(&core->entry->sleeps, 1);
-        futex_wait(&block->space_epoch, epoch, timeout_ns, block->shared != 0);
+        futex_wait(&block->space_epoch, epoch, timeout_ns, dxi_block_shared(block));
     }
-    (void)dx_fetch_add32_acq_rel(&block->space_waiters, -1);
+    /* The flag stays: another may sleep by it. At worst a release looks in vain once. */
 }
 
 void dxi_wake_producers(dx_ring_block_t *block)
 {
     (void)dx_fetch_add32_acq_rel(&block->space_epoch, 1);
-    futex_wake(&block->space_epoch, INT_MAX, block->shared != 0);
+    futex_wake(&block->space_epoch, INT_MAX, dxi_block_shared(block));
 }
 
 void dxi_wake_followers(dx_ring_block_t *block, int32_t index)
@@ -263,6 +269,15 @@ void dxi_wake_followers(dx_ring_block_t *block, int32_t index)
         if ((dxi_upstream_closure(block, UINT64_C(1) << between) & self) != 0) {
             (void)dxi_wake_waiters(block, &entries[between].waiters, INT64_MIN, INT64_MAX);
         }
+    }
+    dxi_wake_producers(block);
+}
+
+void dxi_wake_all(dx_ring_block_t *block)
+{
+    dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    for (uint64_t rest = (uint64_t)dx_load_acquire(&block->active); rest != 0; rest &= rest - 1) {
+        dxi_wake_consumer(&entries[__builtin_ctzll(rest)], dxi_block_shared(block));
     }
     dxi_wake_producers(block);
 }
@@ -297,10 +312,11 @@ void dxi_release_slow(dx_consumer_t *consumer, int64_t sequence)
         dx_fence_seq_cst(); /* as in dxi_publish_slow() */
     }
     int32_t woken = dxi_wake_waiters(block, &entry->waiters, INT64_MIN, sequence);
-    const int32_t producers = dx_load32_acquire(&block->space_waiters);
-    if (producers > 0) {
+    /* Taken back before they are woken: who still has no room sets it again. */
+    if (dx_load32_relaxed(&block->space_waiters) != 0 &&
+        dx_exchange32_acq_rel(&block->space_waiters, 0) != 0) {
         dxi_wake_producers(block);
-        woken += producers;
+        woken++;
     }
     if (woken != 0) {
         dxi_count(&entry->counters.wakes, woken);

@@ -138,7 +138,7 @@ static step_t try_again(dxi_processor_t *processor, int64_t sequence, int code, 
             break; /* a cancel ends the wait that goes on: this one */
         }
         dxi_park_pause(processor->consumer.entry, until_ns - now_ns,
-                       processor->consumer.block->shared != 0);
+                       dxi_block_shared(processor->consumer.block));
     }
     return is_halted(processor) ? STEP_HALT : again;
 }
@@ -576,7 +576,7 @@ void dxi_processor_main(void *context)
         dx_consumer_fail(consumer, processor->failure);
     } else if (end == DXI_END_STOP) {
         dx_store32_release(&entry->state, DX_CONSUMER_STOPPED);
-        dxi_heavy_fence();
+        dxi_heavy_fence(consumer->block);
         dxi_wake_followers(consumer->block, consumer->index);
     }
     if (processor->pool != NULL && end != DXI_END_HALT) {

@@ -14,11 +14,18 @@
  * too often; it fails when the line is lost between load and swap, so the line is fetched for
  * writing before the load (dx_producer_claim_n()), and only some 10 cycles lie between the two.
  *
+ * The claim record (I4) lets others find out what a dead producer held (src/ring/recover.c). It
+ * costs two stores to a line of the producer's own. A handle that holds several claims at once
+ * records the hull of them. The last is stored before the first, so that what others read in
+ * between covers both the old and the new.
+ *
  * INVARIANTS
  *
  *   I1  cursor <= claimed
  *   I2  limit <= slowest gating sequence + slot_count, at any time after it was computed
  *   I3  claimed <= slowest gating sequence + slot_count
+ *   I4  multi: from before a claim until its last sequence is published, held_first..held_last of
+ *       the handle's entry covers it
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -44,6 +51,7 @@
 typedef struct claim {
     dxi_producer_core_t *core;
     int64_t claimed; /* single: the last sequence claimed */
+    int64_t held;    /* multi: the first sequence that the handle holds, -1 when it holds none */
     int64_t count;
     int64_t limit;
 } claim_t;
@@ -71,6 +79,8 @@ static int64_t claim_once(claim_t *claim)
         if (last > claim->limit) {
             return DX_EAGAIN;
         }
+        /* I4 */
+        dxi_producer_hold(claim->core->entry, claim->held >= 0 ? claim->held : claimed + 1, last);
         dxi_point("claim:before-swap");
         if (dx_compare_exchange_acq_rel(&block->claimed, &claimed, last)) {
             return last;
@@ -213,15 +223,20 @@ static int64_t claim_or_wait(claim_t *claim, int64_t timeout_ns)
     }
     if (last < 0) {
         dxi_count(&core->entry->refusals, 1);
+        if (claim->held < 0) {
+            /* The record of a claim that failed must not stay: it names what others will hold. */
+            dx_store_release(&core->entry->held_last, INT64_MIN);
+        }
     }
     return last;
 }
 
-dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t count,
+dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t held, int64_t count,
                            int64_t timeout_ns)
 {
     /* Where it does not come to look at the consumers, no room is known. */
-    claim_t claim = {.core = core, .claimed = claimed, .count = count, .limit = claimed};
+    claim_t claim = {
+        .core = core, .claimed = claimed, .held = held, .count = count, .limit = claimed};
     const int64_t last = claim_or_wait(&claim, timeout_ns);
     return (dxi_claim_t){.last = last, .limit = claim.limit};
 }
@@ -265,7 +280,6 @@ static int entry_take(dx_ring_t *ring, dx_error_t *error)
     for (uint32_t i = 0; i < block->producers_max; i++) {
         int32_t free_value = 0;
         if (dx_compare_exchange32_acq_rel(&entries[i].in_use, &free_value, 1)) {
-            (void)dx_fetch_add32_acq_rel(&block->producers_open, 1);
             return (int)i;
         }
     }
@@ -309,6 +323,8 @@ int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
     memset(entry->name, 0, sizeof(entry->name));
     memcpy(entry->name, name, strlen(name));
     dx_store32_relaxed(&entry->cancel, 0);
+    dx_store_relaxed(&entry->held_first, 0);
+    dx_store_release(&entry->held_last, INT64_MIN);
     dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
     dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
 
@@ -343,13 +359,12 @@ void dxi_producer_close(dxi_producer_core_t *core)
 {
     /* A single producer's unpublished claims vanish with the handle: the next one starts behind the
      * cursor. */
-    (void)dx_fetch_add32_acq_rel(&core->block->producers_open, -1);
     dx_store32_release(&core->entry->in_use, 0);
 }
 
 void dxi_producer_cancel(dxi_producer_core_t *core)
 {
     dx_store32_release(&core->entry->cancel, 1);
-    dxi_heavy_fence();
+    dxi_heavy_fence(core->block);
     dxi_wake_producers(core->block);
 }

@@ -35,26 +35,44 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>
-#include <stdio.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/mapping.h"
 #include "base/options.h"
 #include "disruptorx/clock.h"
 #include "ring/ring_internal.h"
+#include "ring/share.h"
 
 #define CONSUMERS_DEFAULT 16u
 #define PRODUCERS_DEFAULT 16u
+#define DETECT_NS_DEFAULT INT64_C(1000000000)
 
 /* ------------------------------------------------------------------------------------- options */
+
+static int spans_validate(const dx_ring_options_t *options, dx_error_t *error)
+{
+    const uint32_t page_slots = (uint32_t)sysconf(_SC_PAGESIZE) / DX_RING_SPAN_SLOT_BYTES;
+    if (options->event_bytes != 0) {
+        return dxi_fail(error, DX_EINVAL, "event_bytes is %u, must be 0 with spans",
+                        options->event_bytes);
+    }
+    if (options->slot_count < page_slots) {
+        return dxi_fail(error, DX_EINVAL, "slot_count is %u, must be at least %u with spans",
+                        options->slot_count, page_slots);
+    }
+    return DX_OK;
+}
 
 static int options_validate(const dx_ring_options_t *options, dx_error_t *error)
 {
     int code = dxi_options_power_of_two(error, "slot_count", options->slot_count,
                                         DX_RING_SLOT_COUNT_MIN, DX_RING_SLOT_COUNT_MAX);
     if (code == DX_OK) {
-        code = dxi_options_range(error, "event_bytes", options->event_bytes, 1,
-                                 DX_RING_EVENT_BYTES_MAX);
+        code = options->spans ? spans_validate(options, error)
+                              : dxi_options_range(error, "event_bytes", options->event_bytes, 1,
+                                                  DX_RING_EVENT_BYTES_MAX);
     }
     if (code == DX_OK && (unsigned)options->mode > DX_RING_MULTI) {
         code = dxi_fail(error, DX_EINVAL, "mode is %d, must be DX_RING_SINGLE or DX_RING_MULTI",
@@ -80,7 +98,8 @@ static int options_validate(const dx_ring_options_t *options, dx_error_t *error)
         code = dxi_options_reserved(error, options->reserved,
                                     sizeof(options->reserved) / sizeof(uint64_t));
     }
-    return code;
+    return code == DX_OK && options->share.name != NULL ? dxi_share_validate(&options->share, error)
+                                                        : code;
 }
 
 /* -------------------------------------------------------------------------------------- layout */
@@ -90,37 +109,52 @@ static uint64_t round_up(uint64_t value, uint64_t unit)
     return (value + unit - 1) / unit * unit;
 }
 
-/* The read-only part of the block, computed before there is memory for it. */
-static dx_ring_block_t layout_of(const dx_ring_options_t *options)
+dx_ring_block_t dxi_ring_layout(const dx_ring_block_t *geometry)
 {
-    const uint32_t slot_count = options->slot_count;
-    const bool multi = options->mode == DX_RING_MULTI;
-    const uint64_t page = 4096;
+    dx_ring_block_t block = *geometry;
+    const uint64_t slot_count = block.slot_count;
+    const bool multi = block.mode == DX_RING_MULTI;
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE); /* the slots can be mapped twice */
 
-    dx_ring_block_t block = {
-        .magic = DX_RING_MAGIC,
-        .layout = DX_RING_LAYOUT,
-        .mode = (uint32_t)options->mode,
-        .slot_count = slot_count,
-        .slot_bytes = (uint32_t)round_up(options->event_bytes, 8),
-        .slot_shift = (uint32_t)__builtin_ctz(slot_count),
-        .consumers_max = options->consumers_max != 0 ? options->consumers_max : CONSUMERS_DEFAULT,
-        .producers_max = options->producers_max != 0 ? options->producers_max : PRODUCERS_DEFAULT,
-    };
-    block.producers_max = multi ? block.producers_max : 1;
+    block.magic = DX_RING_MAGIC;
+    block.layout = DX_RING_LAYOUT;
+    block.slot_shift = (uint32_t)__builtin_ctz(block.slot_count);
 
     uint64_t offset = round_up(sizeof(dx_ring_block_t), DX_FALSE_SHARING_BYTES);
+    block.processes_offset = offset;
+    offset += (uint64_t)block.processes_max * sizeof(dx_process_entry_t);
     block.consumers_offset = offset;
     offset += (uint64_t)block.consumers_max * sizeof(dx_consumer_entry_t);
     block.producers_offset = offset;
     offset += (uint64_t)block.producers_max * sizeof(dx_producer_entry_t);
     block.stamps_offset = offset;
-    offset += multi ? (uint64_t)slot_count * sizeof(dx_atomic32_t) : 0;
+    offset += multi ? slot_count * sizeof(dx_atomic32_t) : 0;
     block.marks_offset = round_up(offset, DX_FALSE_SHARING_BYTES);
-    offset = block.marks_offset + (uint64_t)slot_count * sizeof(dx_atomic64_t);
-    block.slots_offset = round_up(offset, page); /* a mirrored mapping of the slots needs a page */
-    block.block_bytes = block.slots_offset + (uint64_t)slot_count * block.slot_bytes;
+    offset = block.marks_offset + slot_count * sizeof(dx_atomic64_t);
+    block.slots_offset = round_up(offset, page);
+    block.block_bytes = block.slots_offset + slot_count * block.slot_bytes;
     return block;
+}
+
+/* The read-only part of the block, computed before there is memory for it. */
+static dx_ring_block_t layout_of(const dx_ring_options_t *options)
+{
+    const uint32_t producers =
+        options->producers_max != 0 ? options->producers_max : PRODUCERS_DEFAULT;
+    const dx_share_options_t *share = &options->share;
+    const dx_ring_block_t geometry = {
+        .mode = (uint32_t)options->mode,
+        .slot_count = options->slot_count,
+        .slot_bytes =
+            options->spans ? DX_RING_SPAN_SLOT_BYTES : (uint32_t)round_up(options->event_bytes, 8),
+        .consumers_max = options->consumers_max != 0 ? options->consumers_max : CONSUMERS_DEFAULT,
+        .producers_max = options->mode == DX_RING_MULTI ? producers : 1,
+        .processes_max = share->name != NULL ? DX_RING_PROCESSES_MAX : 0,
+        .spans = options->spans,
+        .stalled = (uint32_t)share->stalled,
+        .detect_ns = share->detect_ns != 0 ? share->detect_ns : DETECT_NS_DEFAULT,
+    };
+    return dxi_ring_layout(&geometry);
 }
 
 /* Sets every word that moves so that `first` is the next sequence. */
@@ -172,6 +206,70 @@ static void block_init(dx_ring_block_t *block, const dx_ring_block_t *layout,
 
 /* ----------------------------------------------------------------------------------- lifecycle */
 
+/* Maps the memory of a private ring. */
+static int map_private(dx_ring_t *ring, const dx_ring_options_t *options,
+                       const dx_ring_block_t *layout, dx_error_t *error)
+{
+    if (!options->spans) {
+        dx_memory_options_t memory = options->memory;
+        memory.size_bytes = layout->block_bytes;
+        return dx_memory_map(&memory, &ring->memory, error);
+    }
+    const int fd = dxi_mapping_anonymous(layout->block_bytes, error);
+    if (fd < 0) {
+        return fd;
+    }
+    const dxi_mapping_options_t mapping = {.fd = fd,
+                                           .bytes = layout->block_bytes,
+                                           .mirror_bytes =
+                                               layout->block_bytes - layout->slots_offset,
+                                           .memory = &options->memory};
+    const int code = dxi_mapping_map(&mapping, &ring->memory, error);
+    (void)close(fd);
+    return code;
+}
+
+int dxi_ring_new(uint32_t producers_max, dx_ring_t **ring_out, dx_error_t *error)
+{
+    dx_ring_t *ring = dxi_alloc_zeroed(1, sizeof(*ring));
+    if (ring == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a ring");
+    }
+    ring->producers = dxi_alloc_zeroed(producers_max, sizeof(dxi_producer_core_t));
+    if (ring->producers == NULL) {
+        dxi_free(ring);
+        return dxi_fail(error, DX_ENOMEM, "no memory for %u producers", producers_max);
+    }
+    pthread_mutex_init(&ring->lock, NULL);
+    (void)dx_tsc_default(); /* calibrated now, not in the first wait */
+    *ring_out = ring;
+    return DX_OK;
+}
+
+static int create(const dx_ring_options_t *options, const dx_ring_block_t *layout,
+                  dx_ring_t **ring_out, dx_error_t *error)
+{
+    dx_ring_t *ring = NULL;
+    int code = dxi_ring_new(layout->producers_max, &ring, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    const bool shared = options->share.name != NULL;
+    code = shared ? dxi_share_create(ring, &options->share, &options->memory, layout, error)
+                  : map_private(ring, options, layout, error);
+    if (code == DX_OK) {
+        ring->block = ring->memory.address;
+        block_init(ring->block, layout, options);
+        code = shared ? dxi_share_publish(ring, error) : DX_OK;
+    }
+    if (code != DX_OK) {
+        dx_ring_destroy(ring);
+        return code;
+    }
+    *ring_out = ring;
+    return DX_OK;
+}
+
 int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out, dx_error_t *error)
 {
     *ring_out = NULL;
@@ -186,30 +284,14 @@ int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out, dx_er
             "slot_count %u of %u bytes needs %" PRIu64 " bytes, must be at most %" PRIu64,
             layout.slot_count, layout.slot_bytes, layout.block_bytes, DX_RING_BYTES_MAX);
     }
-    dx_ring_t *ring = dxi_alloc_zeroed(1, sizeof(*ring));
-    if (ring == NULL) {
-        return dxi_fail(error, DX_ENOMEM, "no memory for a ring");
+    code = create(options, &layout, ring_out, error);
+    if (code == DX_EEXIST && options->share.existing == DX_SHARE_ATTACH) {
+        return dxi_share_attach_like(&options->share, &layout, ring_out, error);
     }
-    ring->producers = dxi_alloc_zeroed(layout.producers_max, sizeof(dxi_producer_core_t));
-    if (ring->producers == NULL) {
-        dxi_free(ring);
-        return dxi_fail(error, DX_ENOMEM, "no memory for %u producers", layout.producers_max);
-    }
-    dx_memory_options_t memory = options->memory;
-    memory.size_bytes = layout.block_bytes;
-    code = dx_memory_map(&memory, &ring->memory, error);
     if (code != DX_OK) {
         (void)dxi_fail_context(error, "ring of %u slots", layout.slot_count);
-        dxi_free(ring->producers);
-        dxi_free(ring);
-        return code;
     }
-    pthread_mutex_init(&ring->lock, NULL);
-    (void)dx_tsc_default(); /* calibrated now, not in the first wait */
-    ring->block = ring->memory.address;
-    block_init(ring->block, &layout, options);
-    *ring_out = ring;
-    return DX_OK;
+    return code == DX_EEXIST ? DX_EBUSY : code;
 }
 
 void dx_ring_destroy(dx_ring_t *ring)
@@ -217,23 +299,64 @@ void dx_ring_destroy(dx_ring_t *ring)
     if (ring == NULL) {
         return;
     }
+    dxi_share_leave(ring);
     pthread_mutex_destroy(&ring->lock);
     dx_memory_unmap(&ring->memory);
     dxi_free(ring->producers);
     dxi_free(ring);
 }
 
+/* -------------------------------------------------------------------------------------- tables */
+
+int dxi_table_lock(dx_ring_t *ring, dx_error_t *error)
+{
+    pthread_mutex_lock(&ring->lock);
+    if (ring->share == NULL) {
+        return DX_OK;
+    }
+    const int code = dxi_share_lock(ring->share, DXI_TABLE_LOCK_NS, error);
+    if (code != DX_OK) {
+        pthread_mutex_unlock(&ring->lock);
+    }
+    return code;
+}
+
+void dxi_table_lock_always(dx_ring_t *ring)
+{
+    while (dxi_table_lock(ring, NULL) != DX_OK) {
+    }
+}
+
+void dxi_table_unlock(dx_ring_t *ring)
+{
+    if (ring->share != NULL) {
+        dxi_share_unlock(ring->share);
+    }
+    pthread_mutex_unlock(&ring->lock);
+}
+
+/* ---------------------------------------------------------------------------- closing and reset */
+
 void dx_ring_close(dx_ring_t *ring)
 {
     (void)dx_fetch_or_acq_rel(&ring->block->signal, DXI_SIGNAL_CLOSED);
     /* From here on every publish of every thread sees the bit, or is visible to us. */
-    dxi_heavy_fence();
+    dxi_heavy_fence(ring->block);
     dxi_wake_producers(ring->block);
 }
 
 void dx_ring_reopen(dx_ring_t *ring)
 {
     (void)dx_fetch_and_acq_rel(&ring->block->signal, ~DXI_SIGNAL_CLOSED);
+}
+
+int32_t dxi_producers_open(const dx_ring_block_t *block)
+{
+    int32_t open = 0;
+    for (uint32_t i = 0; i < block->producers_max; i++) {
+        open += dx_load32_acquire(&dxi_block_producers(block)[i].in_use);
+    }
+    return open;
 }
 
 int dx_ring_reset(dx_ring_t *ring, int64_t first_sequence, dx_error_t *error)
@@ -243,7 +366,7 @@ int dx_ring_reset(dx_ring_t *ring, int64_t first_sequence, dx_error_t *error)
     if (code != DX_OK) {
         return code;
     }
-    const int32_t producers = dx_load32_acquire(&block->producers_open);
+    const int32_t producers = dxi_producers_open(block);
     if (producers != 0) {
         return dxi_fail(error, DX_ESTATE, "ring '%s' has %d open producers, must have none",
                         block->name, producers);
@@ -274,125 +397,4 @@ dx_ring_block_t *dx_ring_block(const dx_ring_t *ring)
 const dx_memory_t *dx_ring_memory(const dx_ring_t *ring)
 {
     return &ring->memory;
-}
-
-/* -------------------------------------------------------------------------------- from outside */
-
-int64_t dx_ring_published(const dx_ring_t *ring)
-{
-    return dxi_published(ring->block);
-}
-
-int64_t dx_ring_consumed(const dx_ring_t *ring)
-{
-    return dxi_gating_minimum(ring->block);
-}
-
-static int64_t claimed_of(dx_ring_block_t *block)
-{
-    return block->mode == DX_RING_MULTI ? dx_load_acquire(&block->claimed)
-                                        : dx_load_acquire(&block->cursor);
-}
-
-int64_t dxi_block_remaining(dx_ring_block_t *block)
-{
-    const int64_t slot_count = (int64_t)block->slot_count;
-    /* The consumers first: what is claimed later can only make less of it, and R1 bounds it. Both
-     * may have moved in between, hence the limits. */
-    const int64_t consumed = dxi_gating_minimum(block);
-    const int64_t used = claimed_of(block) - consumed;
-    return used < 0 ? slot_count : (used > slot_count ? 0 : slot_count - used);
-}
-
-int64_t dx_ring_remaining(const dx_ring_t *ring)
-{
-    return dxi_block_remaining(ring->block);
-}
-
-bool dx_ring_is_available(const dx_ring_t *ring, int64_t sequence)
-{
-    dx_ring_block_t *block = ring->block;
-    if (block->mode == DX_RING_SINGLE) {
-        const int64_t cursor = dx_load_acquire(&block->cursor);
-        return sequence >= 0 && sequence <= cursor &&
-               sequence > cursor - (int64_t)block->slot_count;
-    }
-    const int32_t stamp =
-        dx_load32_acquire(&dxi_block_stamps(block)[sequence & (int64_t)(block->slot_count - 1)]);
-    return sequence >= 0 && stamp == (int32_t)(sequence >> block->slot_shift);
-}
-
-void dx_ring_stat(const dx_ring_t *ring, dx_ring_stat_t *stat_out)
-{
-    dx_ring_block_t *block = ring->block;
-    dx_ring_stat_t stat = {
-        .mode = (dx_ring_mode_t)block->mode,
-        .slot_count = block->slot_count,
-        .slot_bytes = block->slot_bytes,
-        .block_bytes = block->block_bytes,
-        .closed = dx_load_relaxed(&block->signal) < 0,
-        .producers = dx_load32_relaxed(&block->producers_open),
-        .consumers = __builtin_popcountll((uint64_t)dx_load_relaxed(&block->active)),
-    };
-    memcpy(stat.name, block->name, sizeof(stat.name));
-    /* Consumers before producers, so that no difference is negative. */
-    stat.consumed = dxi_gating_minimum(block);
-    stat.published = dxi_published(block);
-    stat.claimed = claimed_of(block);
-    stat.claimed = stat.claimed > stat.published ? stat.claimed : stat.published;
-    stat.depth = stat.published - stat.consumed;
-    stat.depth = stat.depth > 0 ? stat.depth : 0;
-    stat.remaining = dx_ring_remaining(ring);
-
-    const dx_producer_entry_t *producers = dxi_block_producers(block);
-    for (uint32_t i = 0; i < block->producers_max; i++) {
-        stat.claim_waits += dx_load_relaxed(&producers[i].waits);
-        stat.claim_wait_ns += dx_load_relaxed(&producers[i].wait_ns);
-        stat.drops += dx_load_relaxed(&producers[i].drops);
-        stat.refusals += dx_load_relaxed(&producers[i].refusals);
-        stat.aborts += dx_load_relaxed(&producers[i].aborts);
-        stat.wakes += dx_load_relaxed(&producers[i].wakes);
-    }
-    *stat_out = stat;
-}
-
-int dx_ring_consumer_stat(const dx_ring_t *ring, int32_t index, dx_consumer_stat_t *stat_out)
-{
-    dx_ring_block_t *block = ring->block;
-    memset(stat_out, 0, sizeof(*stat_out));
-    if (index < 0 || index >= (int32_t)block->consumers_max ||
-        ((uint64_t)dx_load_acquire(&block->active) >> index & 1) == 0) {
-        return DX_ENOTFOUND;
-    }
-    const dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
-    const dx_consumer_counters_t *counters = &entry->counters;
-    int64_t sequence = dx_load_acquire(&entry->sequence);
-    const int64_t published = dxi_published(block);
-    sequence = sequence == DX_SEQUENCE_IDLE ? published : sequence;
-    *stat_out = (dx_consumer_stat_t){
-        .index = index,
-        .kind = (dx_consumer_kind_t)entry->kind,
-        .state = (dx_consumer_state_t)dx_load32_relaxed(&entry->state),
-        .wait_kind = (dx_wait_kind_t)entry->wait_kind,
-        .gating = ((uint64_t)dx_load_relaxed(&block->gating) >> index & 1) != 0,
-        .asleep = dx_load32_relaxed(&entry->asleep) != 0,
-        .failure = dx_load32_relaxed(&entry->failure),
-        .sequence = sequence,
-        .lag = published > sequence ? published - sequence : 0,
-        .upstream = (uint64_t)dx_load_relaxed(&entry->upstream),
-        .events = dx_load_relaxed(&counters->events),
-        .batches = dx_load_relaxed(&counters->batches),
-        .batch_max = dx_load_relaxed(&counters->batch_max),
-        .waits = dx_load_relaxed(&counters->waits),
-        .sleeps = dx_load_relaxed(&counters->sleeps),
-        .wakes = dx_load_relaxed(&counters->wakes),
-        .voids = dx_load_relaxed(&counters->voids),
-        .skips = dx_load_relaxed(&counters->skips),
-        .errors = dx_load_relaxed(&counters->errors),
-        .retries = dx_load_relaxed(&counters->retries),
-        .timeouts = dx_load_relaxed(&counters->timeouts),
-        .follows = dx_load_relaxed(&counters->follows),
-    };
-    memcpy(stat_out->name, entry->name, sizeof(stat_out->name));
-    return DX_OK;
 }

@@ -19,13 +19,46 @@ struct dxi_producer_core {
     int64_t spin_budget_ns; /* of the adaptive wait */
 };
 
+/* What a handle of a shared ring has besides (share.c). */
+typedef struct dxi_share dxi_share_t;
+
 struct dx_ring {
     dx_ring_block_t *block;
     dx_memory_t memory;
     dxi_producer_core_t *producers;                /* producers_max of them */
-    pthread_mutex_t lock;                          /* changes of the consumer and producer tables */
+    pthread_mutex_t lock;                          /* see dxi_table_lock() */
     dx_consumer_t *handles[DX_RING_CONSUMERS_MAX]; /* of the open entries, to bind again */
+    dxi_share_t *share;                            /* NULL: a private ring */
 };
+
+/* ---------------------------------------------------------------------------- making (ring.c) */
+
+/* The geometry (mode, slots, the sizes of the tables) with all offsets filled in. */
+dx_ring_block_t dxi_ring_layout(const dx_ring_block_t *geometry);
+
+/* A handle without memory yet. */
+int dxi_ring_new(uint32_t producers_max, dx_ring_t **ring_out, dx_error_t *error);
+
+/* A name of the block, which may lack its NUL in damaged memory. */
+DX_INLINE void dxi_name_copy(char *name_out, const char *name)
+{
+    memcpy(name_out, name, DX_RING_NAME_MAX);
+    name_out[DX_RING_NAME_MAX] = 0;
+}
+
+/* ------------------------------------------------------------------------------ tables (ring.c) */
+
+/* Every change of the consumer, producer and process tables and of the gating mask is made between
+ * these: the mutex of this process and, for a shared ring, the lock of the file's byte
+ * DXI_LOCK_TABLE, which the kernel takes back from the dead. Nothing on the hot path takes it.
+ * Returns DX_OK; DX_EBUSY when another process has held it for DXI_TABLE_LOCK_NS. */
+int dxi_table_lock(dx_ring_t *ring, dx_error_t *error);
+
+/* The same, for as long as it takes. */
+void dxi_table_lock_always(dx_ring_t *ring);
+void dxi_table_unlock(dx_ring_t *ring);
+
+#define DXI_TABLE_LOCK_NS INT64_C(5000000000)
 
 /* ------------------------------------------------------------------------------ marks (mark.c) */
 
@@ -43,6 +76,12 @@ int64_t dxi_mark_bits(const dx_ring_block_t *block, int64_t sequence);
 
 /* The last sequence up to which everything is published. */
 int64_t dxi_published(dx_ring_block_t *block);
+
+/* The same, without writing anything: for memory that is mapped read-only. */
+int64_t dxi_published_seen(const dx_ring_block_t *block);
+
+/* How many producer handles are open. */
+int32_t dxi_producers_open(const dx_ring_block_t *block);
 
 /* The smallest sequence of the entries in `mask`; INT64_MAX for an empty one. */
 int64_t dxi_minimum(const dx_ring_block_t *block, uint64_t mask);
@@ -63,9 +102,9 @@ uint64_t dxi_ended_before(const dx_ring_block_t *block, uint64_t mask, int64_t s
 
 /* ----------------------------------------------------------------------------- waking (park.c) */
 
-/* Orders our earlier stores before our later loads, and makes every running thread of the process
- * do the same: the heavy side of (W1) and (W2). */
-void dxi_heavy_fence(void);
+/* Orders our earlier stores before our later loads, and makes every running thread that may use the
+ * ring do the same: the heavy side of (W1) and (W2). */
+void dxi_heavy_fence(const dx_ring_block_t *block);
 
 /* True when dxi_heavy_fence() reaches the other threads; else they must fence themselves. */
 bool dxi_heavy_fence_works(void);
@@ -91,6 +130,9 @@ int32_t dxi_wake_waiters(dx_ring_block_t *block, dx_atomic64_t *waiters, int64_t
 
 /* Puts a producer to sleep until a consumer moves on; `sequence` is what it would claim. */
 void dxi_park_producer(dxi_producer_core_t *core, int64_t sequence, int64_t timeout_ns);
+
+/* Wakes everybody who sleeps: after a change that concerns all (K5). */
+void dxi_wake_all(dx_ring_block_t *block);
 
 /* Wakes sleeping producers. */
 void dxi_wake_producers(dx_ring_block_t *block);

@@ -17,9 +17,9 @@ static bool is_stamped(const dx_ring_block_t *block, int64_t sequence)
     return (int32_t)((uint32_t)stamp - (uint32_t)lap) >= 0;
 }
 
-int64_t dxi_published(dx_ring_block_t *block)
+int64_t dxi_published_seen(const dx_ring_block_t *block)
 {
-    int64_t cursor = dx_load_acquire(&block->cursor);
+    const int64_t cursor = dx_load_acquire(&block->cursor);
     if (block->mode == DX_RING_SINGLE) {
         return cursor;
     }
@@ -31,6 +31,16 @@ int64_t dxi_published(dx_ring_block_t *block)
     while (published < claimed && is_stamped(block, published + 1)) {
         published++;
     }
+    return published;
+}
+
+int64_t dxi_published(dx_ring_block_t *block)
+{
+    int64_t cursor = dx_load_acquire(&block->cursor);
+    if (block->mode == DX_RING_SINGLE) {
+        return cursor;
+    }
+    const int64_t published = dxi_published_seen(block);
     /* Moved only forward, so that the next look starts here. */
     while (cursor < published && !dx_compare_exchange_acq_rel(&block->cursor, &cursor, published)) {
     }

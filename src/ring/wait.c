@@ -443,7 +443,7 @@ static int wait_pause(dx_consumer_t *consumer, dxi_pause_t *pause)
     } else if (action == DXI_PAUSE_SLEEP) {
         const int64_t sleep_ns = consumer->wait.sleep_ns;
         dxi_park_pause(consumer->entry, rest_ns > 0 && rest_ns < sleep_ns ? rest_ns : sleep_ns,
-                       consumer->block->shared != 0);
+                       dxi_block_shared(consumer->block));
     }
     return DX_OK;
 }

@@ -177,6 +177,6 @@ void dxi_pool_check(dxi_processor_t *pool)
         }
     }
     dx_store32_release(&pool->consumer.entry->state, DX_CONSUMER_STOPPED);
-    dxi_heavy_fence();
+    dxi_heavy_fence(pool->consumer.block);
     dxi_wake_followers(pool->consumer.block, pool->consumer.index);
 }

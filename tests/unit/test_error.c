@@ -20,7 +20,7 @@ static void every_code_keeps_its_number_and_name(void **state)
         {-8, "DX_EDROPPED"},  {-9, "DX_ECONSUMER"}, {-10, "DX_ELIMIT"},   {-11, "DX_ENOTFOUND"},
         {-12, "DX_EEXIST"},   {-13, "DX_EPERM"},    {-14, "DX_EIO"},      {-15, "DX_EVERSION"},
         {-16, "DX_ECORRUPT"}, {-17, "DX_ENOTSUP"},  {-18, "DX_EFATAL"},   {-19, "DX_EDEADLOCK"},
-        {-20, "DX_EPARSE"},   {-21, "DX_EBUSY"},    {-22, "DX_EALERTED"},
+        {-20, "DX_EPARSE"},   {-21, "DX_EBUSY"},    {-22, "DX_EALERTED"}, {-23, "DX_EEVICTED"},
     };
 #define ONE(name, number, text) +1
     assert_int_equal(COUNT_OF(pinned), 0 DX_ERROR_LIST(ONE));
@@ -29,6 +29,7 @@ static void every_code_keeps_its_number_and_name(void **state)
         assert_string_not_equal(dx_error_text(pinned[i].number), "unknown error code");
     }
     assert_int_equal(DX_EALERTED, -22);
+    assert_int_equal(DX_EEVICTED, -23);
 }
 
 static void codes_have_texts_and_unknown_numbers_say_so(void **state)
@@ -36,7 +37,7 @@ static void codes_have_texts_and_unknown_numbers_say_so(void **state)
     (void)state;
     assert_string_equal(dx_error_text(DX_EINVAL), "invalid argument");
     assert_string_equal(dx_error_text(DX_EALERTED), "wait ended by a halt");
-    static const int unknown[] = {1, -23, INT32_MAX, INT32_MIN};
+    static const int unknown[] = {1, -24, INT32_MAX, INT32_MIN};
     for (size_t i = 0; i < COUNT_OF(unknown); i++) {
         assert_string_equal(dx_error_name(unknown[i]), "DX_EUNKNOWN");
         assert_string_equal(dx_error_text(unknown[i]), "unknown error code");

@@ -120,7 +120,7 @@ static void each_limit_is_accepted_at_its_value(void **state)
         const int code = dx_ring_create(&rows[i], &ring, &error);
         dxi_fault_disarm();
         assert_code(code, DX_ENOMEM);
-        assert_string_equal(error.message, "no memory for a ring");
+        assert_non_null(strstr(error.message, "no memory for a ring"));
         if (rows[i].slot_count <= 8) {
             ring = ring_from(&rows[i]);
             assert_number(dx_ring_remaining(ring), rows[i].slot_count);
@@ -165,7 +165,7 @@ static void what_different_threads_write_is_128_bytes_apart(void **state)
         offsetof(dx_consumer_entry_t, park),     offsetof(dx_consumer_entry_t, name),
         offsetof(dx_consumer_entry_t, counters), sizeof(dx_consumer_entry_t)};
     static const size_t of_producer[] = {offsetof(dx_producer_entry_t, in_use),
-                                         offsetof(dx_producer_entry_t, waits),
+                                         offsetof(dx_producer_entry_t, held_first),
                                          sizeof(dx_producer_entry_t)};
     assert_int_equal(DX_FALSE_SHARING_BYTES, 128);
     for (size_t i = 0; i < COUNT_OF(isolated); i++) {
