@@ -32,6 +32,7 @@ test  command:clang-tidy         clang-tidy
 test  command:llvm-symbolizer    llvm
 test  command:gcovr              gcovr
 test  package:libcmocka-dev      libcmocka-dev
+test  file:/usr/include/relacy/relacy.hpp relacy-dev
 test  package:clang-rt           clang-rt
 bench java:17                    default-jdk-headless
 bench command:mvn                maven

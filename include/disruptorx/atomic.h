@@ -5,11 +5,12 @@
  * order. The operations are the compiler's built-ins and not <stdatomic.h>, because the same
  * headers compile as C++17, and the words may lie in memory that another process maps.
  *
- * Every use names its partner and what a weaker order would break. Fences appear only as
- * dx_fence_seq_cst(), between a store and a load of different words (a Dekker pair), where no
- * acquire or release operation can order them.
+ * Every use names its partner and what a weaker order would break. Fences appear only between a
+ * store and a load of different words (a Dekker pair), where no acquire or release operation can
+ * order them: dx_fence_seq_cst() on both sides, or dx_fence_light() on the hot one and
+ * dxi_heavy_fence() (src/ring/park.c) on the other.
  *
- * tests/relacy replaces this header by one on simulated atomics.
+ * tests/relacy runs the code that uses them on a simulated memory.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -109,6 +110,14 @@ DX_INLINE bool dx_compare_exchange32_acq_rel(dx_atomic32_t *a, int32_t *expected
 DX_INLINE void dx_fence_seq_cst(void)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* The light side of such a pair: keeps the compiler from moving a later load before an earlier
+ * store, and costs no instruction. The other side makes this processor, too, keep them in order,
+ * when it needs that. */
+DX_INLINE void dx_fence_light(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 #endif

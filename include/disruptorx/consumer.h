@@ -181,7 +181,7 @@ DX_INLINE void dx_consumer_release(dx_consumer_t *consumer, int64_t sequence)
      * reuses or follows it. Relaxed would let a late read of ours see the next lap's event. */
     dx_store_release(&consumer->entry->sequence, sequence);
     /* (W2) As (W1) in dx_producer_publish_range(), for consumers behind us and for producers. */
-    __asm__ __volatile__("" ::: "memory");
+    dx_fence_light();
     if (DX_UNLIKELY((dx_load_relaxed(&consumer->entry->waiters) |
                      dx_load32_relaxed(&consumer->block->space_waiters)) != 0)) {
         dxi_release_slow(consumer, sequence);

@@ -298,7 +298,7 @@ DX_INLINE int dx_producer_publish_range(dx_producer_t *producer, int64_t first, 
      * lost. The sleeper's membarrier() makes every running thread pass a full fence, so here it is
      * enough to keep the compiler from swapping the two. Where there is no membarrier(),
      * DXI_SIGNAL_FENCE is set and the slow path fences. */
-    __asm__ __volatile__("" ::: "memory");
+    dx_fence_light();
     if (DX_UNLIKELY(dx_load_relaxed(&block->signal) != 0)) {
         return dxi_publish_slow(producer->core, first, last);
     }

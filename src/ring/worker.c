@@ -49,7 +49,7 @@ static void become_idle(dx_consumer_t *consumer)
 {
     /* RELEASE, as (R) in dx_consumer_release(): the events of the claim are done with. */
     dx_store_release(&consumer->entry->sequence, DX_SEQUENCE_IDLE);
-    __asm__ __volatile__("" ::: "memory"); /* as (W2) there */
+    dx_fence_light(); /* as (W2) there */
     if (DX_UNLIKELY((dx_load_relaxed(&consumer->entry->waiters) |
                      dx_load32_relaxed(&consumer->block->space_waiters)) != 0)) {
         dxi_release_slow(consumer, DX_SEQUENCE_IDLE);
@@ -60,7 +60,7 @@ static void become_idle(dx_consumer_t *consumer)
 static void pool_moved(dx_consumer_t *consumer, const dxi_processor_t *pool, int64_t claimed)
 {
     dx_consumer_entry_t *entry = pool->consumer.entry;
-    __asm__ __volatile__("" ::: "memory");
+    dx_fence_light();
     if (DX_UNLIKELY(dx_load_relaxed(&entry->waiters) != 0)) {
         if ((dx_load_relaxed(&entry->waiters) & DXI_SIGNAL_FENCE) != 0) {
             dx_fence_seq_cst();
