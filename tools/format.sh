@@ -17,8 +17,7 @@ fi
 major=$(clang-format --version | sed -n 's/.*version \([0-9]*\)\..*/\1/p')
 
 mapfile -t files < <(find include src tests examples bench -name '*.[ch]' -type f \
-    -not -path '*/build/*' -not -path '*/target/*' -not -path '*/relacy/*' \
-    -not -path '*/third_party/*' 2>/dev/null | sort)
+    -not -path '*/build/*' -not -path '*/target/*' -not -path '*/third_party/*' 2>/dev/null | sort)
 if [ "${#files[@]}" -eq 0 ]; then
     exit 0
 fi

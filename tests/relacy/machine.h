@@ -10,11 +10,11 @@
  *
  *   atomic words     relacy's: a load may return an old value wherever C11 allows it
  *   plain memory     relacy's race detector, for everything in the arena (rings, handles, slots)
- *   futex            sleeps in relacy's scheduler; all asleep is an error, and so finds lost wake-ups.
- *                    It orders no memory: the code must not rely on the kernel for that
- *   membarrier()     the heavy side of an asymmetric fence. It orders what others did before their
- *                    last signal fence, and what they do after their next one. Two light sides order
- *                    nothing between each other
+ *   futex            sleeps in relacy's scheduler; all asleep is an error, which is what a lost
+ *                    wake-up ends in. It orders no memory: the code must not rely on that
+ *   membarrier()     the heavy side of an asymmetric fence: it orders what others did before their
+ *                    last signal fence, and what they do after their next one. Two light sides
+ *                    order nothing between each other
  *   mutexes, clock   simulated: time moves by a microsecond with each look at it
  *
  * What is outside of the arena (stacks, static tables) belongs to one thread and is not looked at.

@@ -20,8 +20,7 @@
 #define dxi_alloc_zeroed machine_alloc_zeroed
 #define dxi_free machine_free
 
-/* The pause of a loop that waits. */
-#define __builtin_ia32_pause machine_yield
+/* The pause of a loop that waits: CMakeLists.txt names the instruction so. */
 void machine_yield(void);
 
 #endif
