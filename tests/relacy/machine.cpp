@@ -362,16 +362,31 @@ struct text_event {
 
 bool spurious_run()
 {
-    return chosen->spurious && runs_done % 4 == 3;
+    return chosen->spurious && runs_done % 4 == 3 && rl::ctx().is_random_sched();
+}
+
+/* What the thread has seen change, it does not see as it was before from here on. Without this a
+ * search of all interleavings follows one in which a thread looks at old values for ever; C11 says
+ * that new ones arrive in time. Random schedules end by themselves. */
+void time_passes()
+{
+    if (!rl::ctx().is_random_sched()) {
+        rl::ctx().threadx_->last_yield_ = rl::ctx().threadx_->own_acq_rel_order_;
+    }
 }
 
 /* Sleeps until woken at `address`, or for another reason where that is allowed. */
-void sleep_at(const void *address, bool timed, bool spurious, rl::debug_info_param info)
+void sleep_at(const void *address, int64_t timeout_ns, bool spurious, rl::debug_info_param info)
 {
     rl::context &c = rl::ctx();
     const int self = c.threadx_->index_;
     waiters[waiter_count++] = {address, self};
-    if (c.park_current_thread(timed, spurious, false, info) != rl::unpark_reason_normal) {
+    const rl::unpark_reason reason =
+        c.park_current_thread(timeout_ns >= 0, spurious, false, info);
+    if (reason == rl::unpark_reason_timeout) {
+        clock_ns += timeout_ns;
+    }
+    if (reason != rl::unpark_reason_normal) {
         for (int i = 0; i < waiter_count; i++) {
             if (waiters[i].thread == self) {
                 waiters[i] = waiters[--waiter_count];
@@ -407,10 +422,13 @@ long futex_call(const void *address, int operation, int value, const struct time
     case FUTEX_WAIT:
         if (raw_load(address, 4) != value) {
             RL_HIST(text_event){"futex: the word has changed", address} RL_HIST_END();
+            time_passes();
             return -1;
         }
         RL_HIST(text_event){"futex: wait", address} RL_HIST_END();
-        sleep_at(address, timeout != NULL, spurious_run(), info);
+        sleep_at(address, timeout != NULL ? timeout->tv_sec * 1000000000 + timeout->tv_nsec : -1,
+                 spurious_run(), info);
+        time_passes();
         return 0;
     case FUTEX_WAKE:
         RL_HIST(text_event){"futex: wake", address} RL_HIST_END();
@@ -601,7 +619,7 @@ int machine_mutex_lock(pthread_mutex_t *address)
     mutex &found = mutex_at(address);
     c.sched();
     while (found.locked) {
-        sleep_at(address, false, false, info);
+        sleep_at(address, -1, false, info);
     }
     found.locked = true;
     order_join(c.threadx_->acq_rel_order_, found.order);
