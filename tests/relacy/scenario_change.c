@@ -1,0 +1,459 @@
+/* scenario_change.c - who takes part changes while events flow: consumers join and leave, producers
+ * hand over, workers share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "rig.h"
+#include "ring/disruptor_internal.h"
+
+#define WAIT DX_WAIT_BLOCKING
+
+static void end(void)
+{
+    rig_end();
+}
+
+/* Reads until `last` is released, by polling. */
+static void poll_through(int consumer, int64_t last)
+{
+    while (rig->consumers[consumer].next <= last) {
+        const int64_t readable = dx_consumer_poll(&rig->consumers[consumer]);
+        if (readable >= rig->consumers[consumer].next) {
+            rig_take(consumer, readable);
+        } else {
+            machine_yield();
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------ joining */
+
+/* The producer runs freely until somebody joins, and must then not pass him: a slot that is
+ * overwritten while he reads it is a race, and one of another lap has another value. */
+static void join_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
+}
+static void join_multi_before(void)
+{
+    rig_make(&(rig_options_t){
+        .mode = DX_RING_MULTI, .slot_count = 2, .producers = 2, .full = DX_FULL_FAIL});
+}
+static void join_thread(int index)
+{
+    if (index == 0) {
+        rig_publish(0, 5);
+    } else {
+        rig_consumer(0, 0, WAIT);
+        poll_through(0, 4);
+    }
+}
+static void join_multi_thread(int index)
+{
+    if (index < 2) {
+        rig_publish(index, 2);
+    } else {
+        rig_consumer(0, 0, WAIT);
+        poll_through(0, 3);
+    }
+}
+static const scenario_t join_running = {
+    .name = "join",
+    .what = "a consumer joins while a producer runs",
+    .threads = 2,
+    .runs = 60000,
+    .bound = 2,
+    .bound_runs = 60000,
+    .before = join_before,
+    .thread = join_thread,
+    .after = end,
+};
+static const scenario_t join_fenced = {
+    .name = "join-fenced",
+    .what = "the same without membarrier()",
+    .threads = 2,
+    .without_membarrier = true,
+    .runs = 60000,
+    .bound = 2,
+    .bound_runs = 60000,
+    .before = join_before,
+    .thread = join_thread,
+    .after = end,
+};
+static const scenario_t join_multi = {
+    .name = "join-multi",
+    .what = "a consumer joins while two producers run",
+    .threads = 3,
+    .runs = 60000,
+    .before = join_multi_before,
+    .thread = join_multi_thread,
+    .after = end,
+};
+
+/* A second consumer joins beside, or behind, one that runs. */
+static void join_beside_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
+    rig_consumer(0, 0, WAIT);
+}
+static void join_beside_thread(int index)
+{
+    switch (index) {
+    case 0:
+        rig_publish(0, 4);
+        break;
+    case 1:
+        poll_through(0, 3);
+        break;
+    default:
+        rig_consumer(1, 0, WAIT);
+        poll_through(1, 3);
+        break;
+    }
+}
+static void join_behind_thread(int index)
+{
+    switch (index) {
+    case 0:
+        rig_publish(0, 4);
+        break;
+    case 1:
+        poll_through(0, 3);
+        break;
+    default:
+        rig_consumer(1, 1, WAIT);
+        poll_through(1, 3);
+        break;
+    }
+}
+static const scenario_t join_beside = {
+    .name = "join-beside",
+    .what = "a consumer joins beside one that runs",
+    .threads = 3,
+    .runs = 40000,
+    .before = join_beside_before,
+    .thread = join_beside_thread,
+    .after = end,
+};
+static const scenario_t join_behind = {
+    .name = "join-behind",
+    .what = "a consumer joins behind one that runs",
+    .threads = 3,
+    .runs = 40000,
+    .before = join_beside_before,
+    .thread = join_behind_thread,
+    .after = end,
+};
+
+/* The producer sleeps because of somebody who joins far back and then takes his place. */
+static void join_full_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .wait = WAIT, .full = DX_FULL_WAIT});
+    rig_consumer(0, 0, WAIT);
+}
+static void join_full_thread(int index)
+{
+    switch (index) {
+    case 0:
+        rig_publish(0, 3);
+        break;
+    case 1:
+        rig_wait(0, 3);
+        break;
+    default:
+        rig_consumer(1, 0, WAIT);
+        while (rig->consumers[1].next <= 2) {
+            const int64_t last = dx_consumer_wait(&rig->consumers[1]);
+            CHECK(last >= rig->consumers[1].next);
+            rig_take(1, last);
+        }
+        break;
+    }
+}
+static const scenario_t join_full = {
+    .name = "join-full",
+    .what = "a consumer joins while the producer sleeps on a full ring",
+    .threads = 3,
+    .runs = 40000,
+    .before = join_full_before,
+    .thread = join_full_thread,
+    .after = end,
+};
+
+/* ------------------------------------------------------------------------------------ leaving */
+
+static void leave_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .wait = WAIT, .full = DX_FULL_WAIT});
+    rig_consumer(0, 0, WAIT);
+    rig_consumer(1, 0, WAIT);
+}
+static void leave_thread(int index)
+{
+    switch (index) {
+    case 0:
+        rig_publish(0, 4);
+        break;
+    case 1:
+        rig_wait(0, 4);
+        break;
+    default:
+        dx_consumer_close(&rig->consumers[1]); /* it has read nothing */
+        break;
+    }
+}
+static const scenario_t leave = {
+    .name = "leave",
+    .what = "a consumer that held the producer back leaves",
+    .threads = 3,
+    .runs = 40000,
+    .before = leave_before,
+    .thread = leave_thread,
+    .after = end,
+};
+
+/* One leaves, and another joins in its entry of the table. */
+static void swap_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
+    rig_consumer(0, 0, WAIT);
+}
+static void swap_thread(int index)
+{
+    if (index == 0) {
+        rig_publish(0, 5);
+    } else {
+        dx_consumer_close(&rig->consumers[0]);
+        rig_consumer(1, 0, WAIT);
+        CHECK(rig->consumers[1].index == 0);
+        poll_through(1, 4);
+    }
+}
+static const scenario_t swap = {
+    .name = "swap",
+    .what = "a consumer leaves and another joins in its entry",
+    .threads = 2,
+    .runs = 60000,
+    .bound = 2,
+    .bound_runs = 60000,
+    .before = swap_before,
+    .thread = swap_thread,
+    .after = end,
+};
+
+/* ----------------------------------------------------------------------------------- handing over */
+
+static void hand_over_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
+    rig_consumer(0, 0, WAIT);
+}
+static void hand_over_thread(int index)
+{
+    switch (index) {
+    case 0:
+        rig_publish(0, 2);
+        dx_producer_close(&rig->producers[0]);
+        break;
+    case 1:
+        while (dx_producer_open(&rig->producers[1], rig->ring,
+                                &(dx_producer_options_t){.full = DX_FULL_FAIL}, NULL) != DX_OK) {
+            machine_yield();
+        }
+        rig_publish(1, 2);
+        break;
+    default:
+        rig_poll(0, 4);
+        break;
+    }
+}
+static void hand_over_after(void)
+{
+    CHECK(rig->sums[0] == 0 + 1 + 2 + 3);
+    rig_end();
+}
+static const scenario_t hand_over = {
+    .name = "hand-over",
+    .what = "the producer of a single-producer ring closes, another one opens",
+    .threads = 3,
+    .runs = 20000,
+    .before = hand_over_before,
+    .thread = hand_over_thread,
+    .after = hand_over_after,
+};
+
+/* ------------------------------------------------------------------------------------ workers */
+
+#define EVENTS 3
+
+static dx_disruptor_t *disruptor;
+static int64_t *handled; /* how often each event was handled, by its sequence */
+
+/* Whoever handles the last event sends both home. */
+static int work(void *context, void *event, int64_t sequence, bool end_of_batch)
+{
+    (void)context;
+    (void)end_of_batch;
+    CHECK(*(int64_t *)event == sequence);
+    *(int64_t *)event = 100 + sequence;
+    handled[sequence]++;
+    if (sequence == EVENTS - 1) {
+        dxi_consumer_control(dx_disruptor_ring(disruptor), 1, DXI_CONTROL_HALT);
+        dxi_consumer_control(dx_disruptor_ring(disruptor), 2, DXI_CONTROL_HALT);
+    }
+    return DX_HANDLER_CONTINUE;
+}
+static int work_once(void *context, void *event, int64_t sequence, bool end_of_batch)
+{
+    (void)context;
+    (void)event;
+    (void)end_of_batch;
+    handled[sequence]++;
+    return DX_HANDLER_STOP;
+}
+
+/* The pool is consumer 0, its workers are 1 and 2; they run in the threads of the scenario. */
+static void pool_make(dx_ring_mode_t mode, uint32_t slot_count, dx_wait_kind_t wait,
+                      dx_event_handler_t on_event)
+{
+    handled = machine_alloc(EVENTS * sizeof(*handled));
+    const dx_disruptor_options_t options = {.ring = {.slot_count = slot_count,
+                                                     .event_bytes = sizeof(int64_t),
+                                                     .mode = mode,
+                                                     .consumers_max = 4,
+                                                     .producers_max = 2}};
+    CHECK(dx_disruptor_create(&options, &disruptor, NULL) == DX_OK);
+    const dx_handler_t workers[2] = {{.on_event = on_event, .wait = {.kind = wait}},
+                                     {.on_event = on_event, .wait = {.kind = wait}}};
+    const dx_pool_t pool = {.workers = workers, .worker_count = 2, .claim_max = 1};
+    CHECK(dx_disruptor_handle_events_with_pool(disruptor, &pool, NULL, NULL) == DX_OK);
+    rig = machine_alloc(sizeof(*rig));
+    rig->ring = dx_disruptor_ring(disruptor);
+    CHECK(dx_producer_open(&rig->producers[0], rig->ring,
+                           &(dx_producer_options_t){.full = DX_FULL_FAIL}, NULL) == DX_OK);
+}
+static void worker_run(int number)
+{
+    dxi_processor_t *worker = disruptor->processors[1 + number];
+    const dxi_end_t ended = dxi_worker_loop(worker);
+    CHECK(ended == DXI_END_HALT || ended == DXI_END_STOP);
+    if (ended == DXI_END_STOP) { /* as dxi_processor_main() */
+        dx_store32_release(&worker->consumer.entry->state, DX_CONSUMER_STOPPED);
+        dxi_pool_check(worker->pool);
+    }
+}
+
+static void workers_before(void)
+{
+    pool_make(DX_RING_SINGLE, 2, WAIT, work);
+}
+static void workers_multi_before(void)
+{
+    pool_make(DX_RING_MULTI, 2, WAIT, work);
+}
+static void workers_thread(int index)
+{
+    if (index == 0) {
+        rig_publish(0, EVENTS);
+    } else {
+        worker_run(index - 1);
+    }
+}
+static void workers_after(void)
+{
+    for (int i = 0; i < EVENTS; i++) {
+        CHECK(handled[i] == 1);
+    }
+    CHECK(dx_ring_consumed(rig->ring) == EVENTS - 1);
+}
+static const scenario_t workers = {
+    .name = "workers",
+    .what = "each event goes to exactly one of two workers",
+    .threads = 3,
+    .runs = 30000,
+    .before = workers_before,
+    .thread = workers_thread,
+    .after = workers_after,
+};
+static const scenario_t workers_multi = {
+    .name = "workers-multi",
+    .what = "the same on a multi-producer ring",
+    .threads = 3,
+    .runs = 30000,
+    .before = workers_multi_before,
+    .thread = workers_thread,
+    .after = workers_after,
+};
+
+/* A consumer behind the pool sees an event when its worker is done with it, and sleeps until then,
+ * first on the pool's word, then on the worker's. */
+static void workers_behind_before(void)
+{
+    pool_make(DX_RING_SINGLE, 4, WAIT, work);
+    rig_consumer(0, 1, WAIT);
+    rig_publish(0, EVENTS);
+}
+static void workers_behind_thread(int index)
+{
+    if (index > 0) {
+        worker_run(index - 1);
+        return;
+    }
+    dx_consumer_t *consumer = &rig->consumers[0];
+    while (consumer->next < EVENTS) {
+        const int64_t last = dx_consumer_wait(consumer);
+        CHECK(last >= consumer->next);
+        for (int64_t sequence = consumer->next; sequence <= last; sequence++) {
+            CHECK(*DX_CONSUMER_EVENT(consumer, sequence, int64_t) == 100 + sequence);
+        }
+        dx_consumer_release(consumer, last);
+    }
+}
+static const scenario_t workers_behind = {
+    .name = "workers-behind",
+    .what = "a consumer behind two workers sleeps until they are done",
+    .threads = 3,
+    .runs = 40000,
+    .before = workers_behind_before,
+    .thread = workers_behind_thread,
+    .after = workers_after,
+};
+
+/* With the last worker the pool has ended, and who follows it is told. */
+static void workers_end_before(void)
+{
+    pool_make(DX_RING_SINGLE, 4, WAIT, work_once);
+    rig_consumer(0, 1, WAIT);
+    rig_publish(0, 2);
+}
+static void workers_end_thread(int index)
+{
+    if (index > 0) {
+        worker_run(index - 1);
+        return;
+    }
+    dx_consumer_t *consumer = &rig->consumers[0];
+    int64_t last = dx_consumer_wait(consumer);
+    while (last >= 0) {
+        dx_consumer_release(consumer, last);
+        last = dx_consumer_wait(consumer);
+    }
+    CHECK(last == DX_ECONSUMER);
+}
+static void workers_end_after(void)
+{
+    CHECK(handled[0] + handled[1] >= 1);
+}
+static const scenario_t workers_end = {
+    .name = "workers-end",
+    .what = "when both workers have stopped, the consumer behind them is told",
+    .threads = 3,
+    .runs = 30000,
+    .before = workers_end_before,
+    .thread = workers_end_thread,
+    .after = workers_end_after,
+};
+
+const scenario_t *const scenarios[] = {
+    &join_running, &join_fenced, &join_multi, &join_beside,   &join_behind,    &join_full,   &leave,
+    &swap,         &hand_over,   &workers,    &workers_multi, &workers_behind, &workers_end, NULL};
