@@ -110,9 +110,8 @@ DX_INLINE DX_NODISCARD int dx_producer_open(dx_producer_t *producer, dx_ring_t *
     return code;
 }
 
-/* Ends the handle. A single producer's unpublished claims are taken back. On a multi-producer ring
- * every claim must have been published or aborted: consumers would wait for it. Closing twice is
- * allowed.
+/* Ends the handle. What it has claimed and not published is given up: no consumer sees an event
+ * there. Closing twice is allowed.
  * Threads: producer. */
 DX_INLINE void dx_producer_close(dx_producer_t *producer)
 {

@@ -247,6 +247,7 @@ typedef struct dx_ring_block {
     dx_atomic64_t kills;              /* stalled processes ended because they held a claim */
     dx_atomic64_t voided;             /* sequences of dead producers given up */
     dx_atomic64_t evictions;          /* consumers evicted */
+    dx_atomic32_t table_holder; /* index + 1 of the process that changes the tables: for eyes */
 } dx_ring_block_t;
 
 DX_INLINE bool dxi_block_shared(const dx_ring_block_t *block)

@@ -31,6 +31,7 @@
 #include "base/options.h"
 #include "disruptorx/thread.h"
 #include "ring/ring_internal.h"
+#include "ring/share.h"
 
 /* Stamps looked at in one poll: the first event of a long run does not wait for the last. */
 #define OBSERVE_MAX 1024
@@ -180,7 +181,7 @@ static void start_place(dx_ring_block_t *block, const dx_consumer_options_t *opt
 }
 
 static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *options,
-                       int64_t fence)
+                       int32_t process, int64_t fence)
 {
     const char *name = options->name != NULL ? options->name : "consumer";
     /* Others may still hold a mask of before, in which this entry was an earlier consumer's, and
@@ -203,8 +204,8 @@ static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *
     entry->kind = DX_CONSUMER_POLLER;
     entry->wait_kind = (int32_t)options->wait.kind;
     entry->pool = 0;
-    entry->process = -1;
-    entry->on_death = DX_ON_DEATH_EVICT;
+    entry->process = process;
+    entry->on_death = (int32_t)options->on_death;
     dx_store_relaxed(&entry->waiters, fence);
     dx_store_relaxed(&entry->upstream, (int64_t)options->upstream);
     dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
@@ -294,7 +295,7 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
     const uint64_t others = (uint64_t)dx_load_relaxed(&block->gating);
     dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
     const int64_t fence = dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE;
-    entry_init(entry, options, fence);
+    entry_init(entry, options, dxi_share_index(ring), fence);
     entry->skip_bit = skip_bit;
     /* First as slow as the slowest, so that no limit passes us while we look for our place. */
     dx_store_relaxed(&entry->sequence, dxi_gating_minimum(block));

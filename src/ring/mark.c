@@ -55,6 +55,18 @@ void dxi_mark(dx_ring_block_t *block, int64_t sequence, int64_t bits)
     }
 }
 
+void dxi_marks_take_back(dx_ring_block_t *block)
+{
+    const int64_t published = dxi_published(block);
+    const int64_t last = dx_load_relaxed(&block->marks_last);
+    const int64_t end = published + (int64_t)block->slot_count;
+    for (int64_t sequence = published + 1; sequence <= last && sequence <= end; sequence++) {
+        if (dxi_mark_bits(block, sequence) != 0) {
+            dx_store_relaxed(mark_of(block, sequence), 0); /* as of lap 0: too old for any */
+        }
+    }
+}
+
 int64_t dxi_mark_bits(const dx_ring_block_t *block, int64_t sequence)
 {
     const int64_t mark = dx_load_relaxed(mark_of(block, sequence));

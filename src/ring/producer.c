@@ -38,6 +38,7 @@
 #include "disruptorx/clock.h"
 #include "disruptorx/thread.h"
 #include "ring/ring_internal.h"
+#include "ring/share.h"
 
 #define PREFETCH_BYTES 512
 #define PREFETCH_SLOT_BYTES 256u
@@ -272,14 +273,13 @@ static int options_validate(const dx_producer_options_t *options, dx_error_t *er
     return code != DX_OK ? code : dx_wait_options_check(&options->wait, error);
 }
 
-/* Takes a free entry of the table: its index, or DX_EBUSY, DX_ELIMIT. */
-static int entry_take(dx_ring_t *ring, dx_error_t *error)
+/* A free entry of the table: its index, or DX_EBUSY, DX_ELIMIT. */
+static int entry_find(const dx_ring_block_t *block, dx_error_t *error)
 {
-    dx_ring_block_t *block = ring->block;
-    dx_producer_entry_t *entries = dxi_block_producers(block);
+    const dx_producer_entry_t *entries = dxi_block_producers(block);
     for (uint32_t i = 0; i < block->producers_max; i++) {
-        int32_t free_value = 0;
-        if (dx_compare_exchange32_acq_rel(&entries[i].in_use, &free_value, 1)) {
+        /* ACQUIRE, pairs with dxi_producer_close(): what its last owner did is visible. */
+        if (dx_load32_acquire(&entries[i].in_use) == 0) {
             return (int)i;
         }
     }
@@ -291,6 +291,35 @@ static int entry_take(dx_ring_t *ring, dx_error_t *error)
     }
     return dxi_fail(error, DX_ELIMIT, "ring '%s' has %u producers, the most it was made for",
                     block->name, block->producers_max);
+}
+
+/* Takes an entry and fills it: under the table lock, and `in_use` last, so that there is none whose
+ * process is not known. Its index, or DX_EBUSY, DX_ELIMIT. */
+static int entry_open(dx_ring_t *ring, const dx_producer_options_t *options, dx_error_t *error)
+{
+    const int code = dxi_table_lock(ring, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    int index = entry_find(ring->block, error);
+    if (index < 0 && dxi_block_shared(ring->block) && dxi_recover(ring, 0) > 0) {
+        index = entry_find(ring->block, error); /* it was a dead one's */
+    }
+    if (index >= 0) {
+        dx_producer_entry_t *entry = &dxi_block_producers(ring->block)[index];
+        const char *name = options->name != NULL ? options->name : "producer";
+        memset(entry->name, 0, sizeof(entry->name));
+        memcpy(entry->name, name, strlen(name));
+        dx_store32_relaxed(&entry->cancel, 0);
+        dx_store_relaxed(&entry->held_first, 0);
+        dx_store_release(&entry->held_last, INT64_MIN);
+        entry->process = dxi_share_index(ring);
+        dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
+        dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
+        dx_store32_release(&entry->in_use, 1);
+    }
+    dxi_table_unlock(ring);
+    return index;
 }
 
 int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
@@ -314,22 +343,14 @@ int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
     if (dx_load_relaxed(&block->signal) < 0) {
         return dxi_fail(error, DX_ECLOSED, "ring '%s' is closed", block->name);
     }
-    const int index = entry_take(ring, error);
+    const int index = entry_open(ring, options, error);
     if (index < 0) {
         return index;
     }
     dx_producer_entry_t *entry = &dxi_block_producers(block)[index];
-    const char *name = options->name != NULL ? options->name : "producer";
-    memset(entry->name, 0, sizeof(entry->name));
-    memcpy(entry->name, name, strlen(name));
-    dx_store32_relaxed(&entry->cancel, 0);
-    dx_store_relaxed(&entry->held_first, 0);
-    dx_store_release(&entry->held_last, INT64_MIN);
-    dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
-    dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
-
     dxi_producer_core_t *core = &ring->producers[index];
-    *core = (dxi_producer_core_t){.block = block,
+    *core = (dxi_producer_core_t){.ring = ring,
+                                  .block = block,
                                   .entry = entry,
                                   .options = *options,
                                   .spin_budget_ns = SPIN_BUDGET_START_NS};
@@ -359,7 +380,23 @@ void dxi_producer_close(dxi_producer_core_t *core)
 {
     /* A single producer's unpublished claims vanish with the handle: the next one starts behind the
      * cursor. */
-    dx_store32_release(&core->entry->in_use, 0);
+    dx_ring_block_t *block = core->block;
+    dx_producer_entry_t *entry = core->entry;
+    if (block->mode == DX_RING_SINGLE) {
+        dx_store32_release(&entry->in_use, 0);
+        return;
+    }
+    dxi_table_lock_always(core->ring);
+    const int64_t voided = dx_load_relaxed(&block->voided);
+    dx_store32_release(&entry->in_use, 0);
+    (void)dxi_recover_claims(block, 0, dx_load_relaxed(&entry->held_first),
+                             dx_load_relaxed(&entry->held_last));
+    const bool voided_any = dx_load_relaxed(&block->voided) != voided;
+    dxi_table_unlock(core->ring);
+    if (voided_any) {
+        dxi_heavy_fence(block);
+        dxi_wake_all(block);
+    }
 }
 
 void dxi_producer_cancel(dxi_producer_core_t *core)

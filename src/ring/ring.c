@@ -314,11 +314,29 @@ int dxi_table_lock(dx_ring_t *ring, dx_error_t *error)
     if (ring->share == NULL) {
         return DX_OK;
     }
-    const int code = dxi_share_lock(ring->share, DXI_TABLE_LOCK_NS, error);
+    const int code = dxi_share_lock(ring->share->fd, ring->share->path, DXI_TABLE_LOCK_NS, error);
     if (code != DX_OK) {
         pthread_mutex_unlock(&ring->lock);
+        return code;
     }
-    return code;
+    dx_store32_relaxed(&ring->block->table_holder, ring->share->index + 1);
+    return DX_OK;
+}
+
+bool dxi_table_try_lock(dx_ring_t *ring)
+{
+    if (pthread_mutex_trylock(&ring->lock) != 0) {
+        return false;
+    }
+    if (ring->share == NULL) {
+        return true;
+    }
+    if (!dxi_share_try_lock(ring->share->fd)) {
+        pthread_mutex_unlock(&ring->lock);
+        return false;
+    }
+    dx_store32_relaxed(&ring->block->table_holder, ring->share->index + 1);
+    return true;
 }
 
 void dxi_table_lock_always(dx_ring_t *ring)
@@ -330,7 +348,8 @@ void dxi_table_lock_always(dx_ring_t *ring)
 void dxi_table_unlock(dx_ring_t *ring)
 {
     if (ring->share != NULL) {
-        dxi_share_unlock(ring->share);
+        dx_store32_relaxed(&ring->block->table_holder, 0);
+        dxi_share_unlock(ring->share->fd);
     }
     pthread_mutex_unlock(&ring->lock);
 }
@@ -362,6 +381,10 @@ int32_t dxi_producers_open(const dx_ring_block_t *block)
 int dx_ring_reset(dx_ring_t *ring, int64_t first_sequence, dx_error_t *error)
 {
     dx_ring_block_t *block = ring->block;
+    if (dxi_block_shared(block)) {
+        return dxi_fail(error, DX_ENOTSUP, "ring '%s' is shared: make a new one instead",
+                        block->name);
+    }
     const int code = dxi_options_range(error, "first_sequence", first_sequence, 0, INT64_MAX / 2);
     if (code != DX_OK) {
         return code;

@@ -14,6 +14,7 @@
 /* What a producer's slow paths need; one per entry of the producer table. */
 struct dxi_producer_core {
     DX_ISOLATED dx_ring_block_t *block;
+    dx_ring_t *ring;
     dx_producer_entry_t *entry;
     dx_producer_options_t options;
     int64_t spin_budget_ns; /* of the adaptive wait */
@@ -56,6 +57,9 @@ int dxi_table_lock(dx_ring_t *ring, dx_error_t *error);
 
 /* The same, for as long as it takes. */
 void dxi_table_lock_always(dx_ring_t *ring);
+
+/* The same without waiting: false when another holds it. */
+bool dxi_table_try_lock(dx_ring_t *ring);
 void dxi_table_unlock(dx_ring_t *ring);
 
 #define DXI_TABLE_LOCK_NS INT64_C(5000000000)
@@ -69,6 +73,9 @@ void dxi_table_unlock(dx_ring_t *ring);
 /* Adds `bits` to the mark of a sequence that the caller holds. */
 void dxi_mark(dx_ring_block_t *block, int64_t sequence, int64_t bits);
 
+/* Takes back void marks beyond what is published: a single producer died while it aborted. */
+void dxi_marks_take_back(dx_ring_block_t *block);
+
 /* The bits of the mark of a sequence; 0 when it has none. */
 int64_t dxi_mark_bits(const dx_ring_block_t *block, int64_t sequence);
 
@@ -79,6 +86,11 @@ int64_t dxi_published(dx_ring_block_t *block);
 
 /* The same, without writing anything: for memory that is mapped read-only. */
 int64_t dxi_published_seen(const dx_ring_block_t *block);
+
+/* Multi-producer: whether the sequence, or a later one in its slot, is published; and to publish it
+ * without waking anybody. */
+bool dxi_is_stamped(const dx_ring_block_t *block, int64_t sequence);
+void dxi_stamp(dx_ring_block_t *block, int64_t sequence);
 
 /* How many producer handles are open. */
 int32_t dxi_producers_open(const dx_ring_block_t *block);

@@ -6,7 +6,14 @@
  */
 #include "ring/ring_internal.h"
 
-static bool is_stamped(const dx_ring_block_t *block, int64_t sequence)
+void dxi_stamp(dx_ring_block_t *block, int64_t sequence)
+{
+    const int64_t index = sequence & (int64_t)(block->slot_count - 1);
+    /* RELEASE, as (S) in dx_producer_publish_range(). */
+    dx_store32_release(&dxi_block_stamps(block)[index], (int32_t)(sequence >> block->slot_shift));
+}
+
+bool dxi_is_stamped(const dx_ring_block_t *block, int64_t sequence)
 {
     const int64_t index = sequence & (int64_t)(block->slot_count - 1);
     const int32_t lap = (int32_t)(sequence >> block->slot_shift);
@@ -28,7 +35,7 @@ int64_t dxi_published_seen(const dx_ring_block_t *block)
     const int64_t claimed = dx_load_acquire(&block->claimed);
     int64_t published = claimed - (int64_t)block->slot_count;
     published = published > cursor ? published : cursor;
-    while (published < claimed && is_stamped(block, published + 1)) {
+    while (published < claimed && dxi_is_stamped(block, published + 1)) {
         published++;
     }
     return published;

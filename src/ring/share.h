@@ -1,32 +1,40 @@
-/* ring/share.h - the file of a shared ring: making, attaching, locking, leaving.
+/* ring/share.h - the file of a shared ring: making, attaching, locking, leaving; who lives; and the
+ * recovery of what the dead held.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef DXI_RING_SHARE_H
 #define DXI_RING_SHARE_H
 
+#include <sys/stat.h>
+
 #include "ring/ring_internal.h"
+
+#define DXI_SHARE_PATH_BYTES 4096
 
 /* What a handle of a shared ring has besides. */
 struct dxi_share {
-    int fd;        /* its lock on a byte of DXI_LOCK_PROCESSES says that we live */
+    int fd;        /* its lock on a byte behind DXI_LOCK_PROCESSES says that we live */
     int32_t index; /* of our process entry; -1: an observer, or not entered yet */
     bool keep;
-    char name[DX_RING_NAME_MAX + 1];
-    char *folder;
+    bool published;                  /* the file has its name */
+    char path[DXI_SHARE_PATH_BYTES]; /* of the file */
+    char unfinished[DXI_SHARE_PATH_BYTES];
 
     /* Of the guard (guard.c), under its lock. */
-    dx_ring_t *ring;
     dx_ring_t *next;
+    int64_t looked_ns;
     int64_t seen_beats[DX_RING_PROCESSES_MAX];
-    int32_t silent[DX_RING_PROCESSES_MAX]; /* rounds without a beat */
+    int64_t silent_ns[DX_RING_PROCESSES_MAX]; /* of our own time, without a beat */
 };
+
+/* ---------------------------------------------------------------------------- share.c */
 
 /* Names the first option that breaks a rule: DX_EINVAL. */
 int dxi_share_validate(const dx_share_options_t *options, dx_error_t *error);
 
-/* Makes the file under a name of its own, maps it and enters the ring's first process. The caller
- * fills the block, then dxi_share_publish() gives it its name.
+/* Makes the file under a name of its own and maps it. The caller fills the block, then
+ * dxi_share_publish() enters it as the ring's first process and gives the file its name.
  * Returns DX_OK, or DX_EEXIST when somebody is attached to a ring of that name, or as
  * dx_ring_create(). */
 int dxi_share_create(dx_ring_t *ring, const dx_share_options_t *options,
@@ -34,38 +42,82 @@ int dxi_share_create(dx_ring_t *ring, const dx_share_options_t *options,
                      dx_error_t *error);
 int dxi_share_publish(dx_ring_t *ring, dx_error_t *error);
 
-/* Attaches to what another has made meanwhile; DX_EINVAL when its geometry is not `layout`. */
+/* Attaches to what another has made; DX_EINVAL when its geometry is not `layout`. */
 int dxi_share_attach_like(const dx_share_options_t *options, const dx_ring_block_t *layout,
                           dx_ring_t **ring_out, dx_error_t *error);
 
 /* Ends the attachment; the last one removes the file unless it is to be kept. */
 void dxi_share_leave(dx_ring_t *ring);
 
-/* The lock of DXI_LOCK_TABLE. Not between threads of one attachment: see dxi_table_lock(). */
-int dxi_share_lock(dxi_share_t *share, int64_t timeout_ns, dx_error_t *error);
-bool dxi_share_try_lock(const dxi_share_t *share);
-void dxi_share_unlock(const dxi_share_t *share);
-
-/* True when the owner of a process entry lives: its lock stands. */
-bool dxi_share_lives(const dxi_share_t *share, int32_t index);
-
 /* Our process entry; -1 for a private ring or an observer. */
 int32_t dxi_share_index(const dx_ring_t *ring);
 
-/* ---------------------------------------------------------------------------- guard (guard.c) */
+/* ----------------------------------------------------------------------- share_file.c */
+
+/* The path of a ring's file: DX_EINVAL for a bad name, or a folder that is too long. */
+int dxi_share_path(const char *name, const char *folder, char *path_out, dx_error_t *error);
+
+/* Opens a file that may be a ring: never a link, a device, or (unless any_owner) another user's.
+ * Returns its descriptor, or DX_ENOTFOUND, DX_EPERM, DX_ECORRUPT. */
+int dxi_share_open(const char *path, bool observe, bool any_owner, dx_error_t *error);
+
+/* Reads the geometry from the file and checks it against every rule and the file's size. */
+int dxi_share_read_layout(int fd, const char *path, dx_ring_block_t *layout_out, dx_error_t *error);
+
+/* Checks the words of a mapped block that the library goes by: masks, indexes, sequences. */
+int dxi_share_check_words(const dx_ring_block_t *block, const char *path, dx_error_t *error);
+
+/* ----------------------------------------------------------------------- share_lock.c */
+
+/* The lock of DXI_LOCK_TABLE. Not between threads of one attachment: see dxi_table_lock(). */
+int dxi_share_lock(int fd, const char *path, int64_t timeout_ns, dx_error_t *error);
+bool dxi_share_try_lock(int fd);
+void dxi_share_unlock(int fd);
+
+/* Takes process entry `index` for as long as `fd` is open and we live: false when it is taken. */
+bool dxi_share_take(int fd, int32_t index);
+void dxi_share_give_back(int fd, int32_t index);
+
+/* True when somebody else lives who has taken process entry `index`. */
+bool dxi_share_is_taken(int fd, int32_t index);
+
+/* How many entries are taken by others. */
+int32_t dxi_share_count_taken(int fd);
+
+/* ------------------------------------------------------------------------- identity.c */
+
+/* Who we are, into our process entry. */
+void dxi_identity_enter(dx_process_entry_t *entry);
+
+/* True when the process does not run: stopped by a signal or a debugger, as far as can be seen; one
+ * of another pid namespace can't be seen and is believed to be. */
+bool dxi_identity_is_stopped(const dx_process_entry_t *entry);
+
+/* Kills it, if it can be seen and is still the same. Returns DX_OK, DX_ENOTFOUND, DX_EPERM. */
+int dxi_identity_kill(const dx_process_entry_t *entry);
+
+/* ---------------------------------------------------------------------------- guard.c */
 
 /* Beats for the ring and looks at the others from now on, in a thread of the process. */
 int dxi_guard_add(dx_ring_t *ring, dx_error_t *error);
 void dxi_guard_remove(dx_ring_t *ring);
 
-/* ------------------------------------------------------------------------ recovery (recover.c) */
+/* -------------------------------------------------------------------------- recover.c */
 
 /* Releases what the dead hold, and what the stalled hold as far as the ring says so. `stalled` is a
  * mask of process entries. Under the table lock. Returns how many were found dead. */
 int dxi_recover(dx_ring_t *ring, uint64_t stalled);
 
-/* Gives up every claimed sequence that no living producer's record covers: its claimer is gone.
- * Returns how many remain that one covers and that are not published. Under the table lock. */
-int64_t dxi_recover_claims(dx_ring_block_t *block);
+/* Kills who holds the table lock if it is one of `stalled`: nobody could recover anything. */
+void dxi_recover_table(dx_ring_block_t *block, uint64_t stalled);
+
+/* Releases what process entry `index` still holds, as if it had died: for who leaves. Under the
+ * table lock. */
+void dxi_recover_self(dx_ring_t *ring);
+
+/* Gives up the sequences from first to last that are claimed, not published, and in no open
+ * producer's record but those of `dead` (a mask of process entries): whoever claimed them is gone.
+ * Returns how many are still in the record of one that lives. Under the table lock. */
+int64_t dxi_recover_claims(dx_ring_block_t *block, uint64_t dead, int64_t first, int64_t last);
 
 #endif
