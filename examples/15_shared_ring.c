@@ -1,5 +1,5 @@
-/* 15_shared_ring.c - two processes, one ring: a feed publishes prices, a trader in another process reads them. Then a
- * second feed is killed in the middle of its work, and nobody is held up by it.
+/* 15_shared_ring.c - two processes, one ring: a feed publishes prices, a trader in another process
+ * reads them. Then a second feed is killed in the middle of its work, and nobody is held up by it.
  *
  * The processes are children of one program here, which only makes the example short: any program
  * attaches in the same way, by the name.
@@ -74,7 +74,7 @@ static pid_t start_feed(int dies)
     }
     dx_producer_close(&producer);
     dx_ring_destroy(ring); /* detaches */
-    exit(0);
+    _exit(0);
 }
 
 /* Reads until `wanted` prices have come; returns their sum. */
