@@ -354,7 +354,9 @@ void dx_consumer_close(dx_consumer_t *consumer)
     dx_consumer_entry_t *entries = dxi_block_consumers(block);
     const uint64_t self = UINT64_C(1) << consumer->index;
 
-    dxi_table_lock_always(ring);
+    if (!dxi_table_lock_always(ring)) {
+        return;
+    }
     /* Those behind us follow what we followed. */
     uint64_t followed = 0;
     uint64_t behind = 0; /* at any distance, as far as it matters to them */

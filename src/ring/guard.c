@@ -17,8 +17,8 @@
  * round.
  *
  * fork() copies descriptors but not this thread: the child closes its copies, so that the lock by
- * which the parent lives is the parent's alone. A child can't use the rings of its parent; it
- * attaches anew.
+ * which the parent lives is the parent's alone. For that, every file is in a list from the moment
+ * it is open (dxi_guard_know()). A child can't use the rings of its parent; it attaches anew.
  *
  * INVARIANTS
  *
@@ -45,6 +45,9 @@ static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
 static dx_ring_t *guard_rings;
 static dx_thread_t *guard_thread;
 static bool guard_starting; /* one at a time starts or ends the thread */
+
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER; /* taken before guard_lock */
+static dxi_share_t *known_shares;
 
 /* -------------------------------------------------------------------------------------- rounds */
 
@@ -136,37 +139,81 @@ static void guard_main(void *context)
 
 /* ---------------------------------------------------------------------------------------- fork */
 
-static void before_fork(void)
-{
-    pthread_mutex_lock(&guard_lock);
-}
-
-static void in_parent(void)
-{
-    pthread_mutex_unlock(&guard_lock);
-}
-
-static void in_child(void)
-{
-    for (dx_ring_t *ring = guard_rings; ring != NULL; ring = ring->share->next) {
-        (void)close(ring->share->fd);
-        ring->share->fd = -1;
-        ring->share->published = false; /* its end is none of the child's business */
-    }
-    guard_rings = NULL;
-    guard_thread = NULL; /* it runs in the parent only; the few bytes stay */
-    guard_starting = false;
-    pthread_mutex_unlock(&guard_lock);
-}
-
-static void guard_init(void)
+static void changed_init(void)
 {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC); /* the clock of dx_clock_ns() */
     pthread_cond_init(&guard_changed, &attributes);
     pthread_condattr_destroy(&attributes);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&fork_lock);
+    pthread_mutex_lock(&guard_lock);
+}
+
+static void in_parent(void)
+{
+    pthread_mutex_unlock(&guard_lock);
+    pthread_mutex_unlock(&fork_lock);
+}
+
+static void in_child(void)
+{
+    for (dxi_share_t *share = known_shares; share != NULL; share = share->known) {
+        if (share->fd >= 0) {
+            (void)close(share->fd);
+        }
+        share->fd = -1;
+        share->index = -1;
+        share->published = false; /* its end is none of the child's business */
+        share->unfinished[0] = 0;
+    }
+    guard_rings = NULL;
+    guard_thread = NULL; /* it runs in the parent only; the few bytes stay */
+    guard_starting = false;
+    changed_init(); /* the threads that waited for it are not here, and it would wait for them */
+    pthread_mutex_unlock(&guard_lock);
+    pthread_mutex_unlock(&fork_lock);
+}
+
+static void guard_init(void)
+{
+    changed_init();
     (void)pthread_atfork(before_fork, in_parent, in_child);
+}
+
+void dxi_guard_fork_hold(void)
+{
+    pthread_mutex_lock(&fork_lock);
+}
+
+void dxi_guard_fork_release(void)
+{
+    pthread_mutex_unlock(&fork_lock);
+}
+
+void dxi_guard_know(dxi_share_t *share)
+{
+    pthread_once(&guard_once, guard_init);
+    pthread_mutex_lock(&fork_lock);
+    share->known = known_shares;
+    known_shares = share;
+    pthread_mutex_unlock(&fork_lock);
+}
+
+void dxi_guard_forget(dxi_share_t *share)
+{
+    pthread_mutex_lock(&fork_lock);
+    for (dxi_share_t **link = &known_shares; *link != NULL; link = &(*link)->known) {
+        if (*link == share) {
+            *link = share->known;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&fork_lock);
 }
 
 /* -------------------------------------------------------------------------- adding and removing */

@@ -63,6 +63,16 @@ static int64_t limit_now(dx_ring_block_t *block)
     return dxi_gating_minimum(block) + (int64_t)block->slot_count;
 }
 
+/* Says what the handle really holds: the record of a claim that failed names what others hold. If
+ * one of them died, nobody would dare to void its claim, and who waits here would wait for that. */
+static void hold_no_more(const claim_t *claim)
+{
+    dx_producer_entry_t *entry = claim->core->entry;
+    if (claim->core->block->mode == DX_RING_MULTI) {
+        dx_store_release(&entry->held_last, claim->held >= 0 ? claim->claimed : INT64_MIN);
+    }
+}
+
 /* Takes the sequences if there is room: the last of them, or DX_EAGAIN. */
 static int64_t claim_once(claim_t *claim)
 {
@@ -78,6 +88,7 @@ static int64_t claim_once(claim_t *claim)
         int64_t claimed = dx_load_relaxed(&block->claimed);
         const int64_t last = claimed + claim->count;
         if (last > claim->limit) {
+            hold_no_more(claim); /* of a swap that failed */
             return DX_EAGAIN;
         }
         /* I4 */
@@ -224,10 +235,7 @@ static int64_t claim_or_wait(claim_t *claim, int64_t timeout_ns)
     }
     if (last < 0) {
         dxi_count(&core->entry->refusals, 1);
-        if (claim->held < 0) {
-            /* The record of a claim that failed must not stay: it names what others will hold. */
-            dx_store_release(&core->entry->held_last, INT64_MIN);
-        }
+        hold_no_more(claim);
     }
     return last;
 }
@@ -383,10 +391,14 @@ void dxi_producer_close(dxi_producer_core_t *core)
     dx_ring_block_t *block = core->block;
     dx_producer_entry_t *entry = core->entry;
     if (block->mode == DX_RING_SINGLE) {
-        dx_store32_release(&entry->in_use, 0);
+        if (core->ring->share == NULL || core->ring->share->index >= 0) { /* not after fork() */
+            dx_store32_release(&entry->in_use, 0);
+        }
         return;
     }
-    dxi_table_lock_always(core->ring);
+    if (!dxi_table_lock_always(core->ring)) {
+        return;
+    }
     const int64_t voided = dx_load_relaxed(&block->voided);
     dx_store32_release(&entry->in_use, 0);
     (void)dxi_recover_claims(block, 0, dx_load_relaxed(&entry->held_first),

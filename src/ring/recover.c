@@ -265,10 +265,10 @@ static uint64_t find_dead(const dx_ring_t *ring)
 static void release_dead(dx_ring_block_t *block, uint64_t dead)
 {
     recover_consumers(block, dead, true);
-    const bool done = recover_producers_soon(block, dead); /* V2 */
-    for (uint64_t rest = done ? dead : 0; rest != 0; rest &= rest - 1) {
+    const bool done = recover_producers_soon(block, dead);
+    for (uint64_t rest = dead; rest != 0; rest &= rest - 1) {
         dx_store32_release(&dxi_block_processes(block)[__builtin_ctzll(rest)].state,
-                           DX_PROCESS_FREE);
+                           done ? DX_PROCESS_FREE : DX_PROCESS_DEAD); /* V2 */
     }
     dxi_heavy_fence(block);
     dxi_wake_all(block);
@@ -325,9 +325,7 @@ int dxi_recover(dx_ring_t *ring, uint64_t stalled)
 
 void dxi_recover_self(dx_ring_t *ring)
 {
-    const int32_t index = ring->share->index;
-    release_dead(ring->block, UINT64_C(1) << index);
-    dx_store32_release(&dxi_block_processes(ring->block)[index].state, DX_PROCESS_FREE);
+    release_dead(ring->block, UINT64_C(1) << ring->share->index);
 }
 
 int dx_ring_recover(dx_ring_t *ring)

@@ -48,6 +48,7 @@
 #define CONSUMERS_DEFAULT 16u
 #define PRODUCERS_DEFAULT 16u
 #define DETECT_NS_DEFAULT INT64_C(1000000000)
+#define TRIES_MAX 100 /* to attach or make, when others make and remove at the same time */
 
 /* ------------------------------------------------------------------------------------- options */
 
@@ -284,9 +285,14 @@ int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out, dx_er
             "slot_count %u of %u bytes needs %" PRIu64 " bytes, must be at most %" PRIu64,
             layout.slot_count, layout.slot_bytes, layout.block_bytes, DX_RING_BYTES_MAX);
     }
-    code = create(options, &layout, ring_out, error);
-    if (code == DX_EEXIST && options->share.existing == DX_SHARE_ATTACH) {
-        return dxi_share_attach_like(&options->share, &layout, ring_out, error);
+    const bool attach = options->share.name != NULL && options->share.existing == DX_SHARE_ATTACH;
+    code = DX_EEXIST;
+    for (int tries = 0; code == DX_EEXIST && tries < (attach ? TRIES_MAX : 1); tries++) {
+        code = attach ? dxi_share_attach_like(&options->share, &layout, ring_out, error)
+                      : DX_ENOTFOUND;
+        if (code == DX_ENOTFOUND) {
+            code = create(options, &layout, ring_out, error);
+        }
     }
     if (code != DX_OK) {
         (void)dxi_fail_context(error, "ring of %u slots", layout.slot_count);
@@ -310,6 +316,11 @@ void dx_ring_destroy(dx_ring_t *ring)
 
 int dxi_table_lock(dx_ring_t *ring, dx_error_t *error)
 {
+    if (ring->share != NULL && ring->share->index < 0) {
+        return dxi_fail(error, DX_EPERM,
+                        "'%s' is only observed here, or was attached to before fork()",
+                        ring->share->path);
+    }
     pthread_mutex_lock(&ring->lock);
     if (ring->share == NULL) {
         return DX_OK;
@@ -339,10 +350,13 @@ bool dxi_table_try_lock(dx_ring_t *ring)
     return true;
 }
 
-void dxi_table_lock_always(dx_ring_t *ring)
+bool dxi_table_lock_always(dx_ring_t *ring)
 {
-    while (dxi_table_lock(ring, NULL) != DX_OK) {
+    int code = DX_EBUSY;
+    while (code == DX_EBUSY) {
+        code = dxi_table_lock(ring, NULL);
     }
+    return code == DX_OK;
 }
 
 void dxi_table_unlock(dx_ring_t *ring)
@@ -356,8 +370,17 @@ void dxi_table_unlock(dx_ring_t *ring)
 
 /* ---------------------------------------------------------------------------- closing and reset */
 
+/* True when its words may be written: not by who observes, nor by the child of a fork(). */
+static bool is_ours(const dx_ring_t *ring)
+{
+    return ring->share == NULL || ring->share->index >= 0;
+}
+
 void dx_ring_close(dx_ring_t *ring)
 {
+    if (!is_ours(ring)) {
+        return;
+    }
     (void)dx_fetch_or_acq_rel(&ring->block->signal, DXI_SIGNAL_CLOSED);
     /* From here on every publish of every thread sees the bit, or is visible to us. */
     dxi_heavy_fence(ring->block);
@@ -366,6 +389,9 @@ void dx_ring_close(dx_ring_t *ring)
 
 void dx_ring_reopen(dx_ring_t *ring)
 {
+    if (!is_ours(ring)) {
+        return;
+    }
     (void)dx_fetch_and_acq_rel(&ring->block->signal, ~DXI_SIGNAL_CLOSED);
 }
 

@@ -55,8 +55,8 @@ DX_INLINE void dxi_name_copy(char *name_out, const char *name)
  * Returns DX_OK; DX_EBUSY when another process has held it for DXI_TABLE_LOCK_NS. */
 int dxi_table_lock(dx_ring_t *ring, dx_error_t *error);
 
-/* The same, for as long as it takes. */
-void dxi_table_lock_always(dx_ring_t *ring);
+/* The same, for as long as it takes. False when it can never be had: nothing may be changed. */
+DX_NODISCARD bool dxi_table_lock_always(dx_ring_t *ring);
 
 /* The same without waiting: false when another holds it. */
 bool dxi_table_try_lock(dx_ring_t *ring);

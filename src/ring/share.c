@@ -8,18 +8,24 @@
  *
  *     create:  unfinished file -> space, lock, map, fill, enter -> link(name), unlink(unfinished)
  *                    name exists: nobody of it lives -> unlink it, link again;  else DX_EBUSY
- *     attach:  open -> lock the tables -> still under its name? -> check -> map -> enter -> unlock
+ *     attach:  open -> check -> map -> check -> enter -> lock the tables -> still under its name?
+ *              -> recover -> unlock
  *     leave:   lock the tables -> release what is still ours -> last one: unlink -> close
  *
  * Each process that uses the ring has an entry in the block's process table, and a lock of the
  * kernel that says that it lives (share_lock.c). A ring in whose table nobody lives is stale,
  * whatever it says: no file that somebody left behind can stand in the way of a new start.
  *
+ * Who attaches enters, and has a guard, before it takes the tables: so whoever holds the tables is
+ * known to the others, and one that is stopped then can be told from one that is slow. The byte
+ * that it has locked makes the free entry its own.
+ *
  * INVARIANTS
  *
  *   S1  a file under a ring's name is whole: it was filled before it got the name
  *   S2  who is entered has locked its byte before, and unlocks it after its entry is free
- *   S3  a ring is replaced or unlinked only under its table lock, when nobody else lives in it
+ *   S3  a ring is replaced or unlinked only under its table lock, when nobody else lives in it, but
+ *       for dx_ring_remove() by force
  *   S4  who finds, under the table lock, that its file has no name any more, begins again
  *
  * LIMITS: DX_RING_PROCESSES_MAX attachments; two of one process count as two.
@@ -82,7 +88,18 @@ static int share_new(dx_ring_t *ring, const char *name, const char *folder, dx_e
     ring->share = share;
     share->fd = -1;
     share->index = -1;
+    dxi_guard_know(share);
     return dxi_share_path(name, folder, share->path, error);
+}
+
+static void close_file(dxi_share_t *share)
+{
+    dxi_guard_fork_hold();
+    if (share->fd >= 0) {
+        (void)close(share->fd);
+        share->fd = -1;
+    }
+    dxi_guard_fork_release();
 }
 
 /* ------------------------------------------------------------------------------------- making */
@@ -102,25 +119,32 @@ static int file_make(dxi_share_t *share, const dx_share_options_t *options, uint
 {
     name_unfinished(share, options->name);
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-    share->fd = dxi_fault("share-open") ? -1 : open(share->unfinished, flags, 0600);
+    dxi_guard_fork_hold(); /* no child gets a copy that it does not know */
+    int os = EIO;
+    if (!dxi_fault("share-open")) {
+        share->fd = open(share->unfinished, flags, 0600);
+        os = errno;
+    }
+    dxi_guard_fork_release();
     if (share->fd < 0) {
-        const int os = errno;
         share->unfinished[0] = 0;
         return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot make '%s'", share->path);
     }
     if (!dxi_share_try_lock(share->fd) || !dxi_share_take(share->fd, 0)) {
-        const int os = errno;
+        os = errno;
         return dxi_fail_os(error, DX_ENOTSUP, os, "the file system of '%s' has no locks",
                            share->path);
     }
     const mode_t mode = options->mode != 0 ? options->mode : MODE_DEFAULT;
     if (fchmod(share->fd, mode) != 0) { /* whatever the umask */
-        const int os = errno;
+        os = errno;
         return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot set the mode of '%s'",
                            share->path);
     }
     /* All the space now: a page that can't be had later would be a SIGBUS. */
-    const int os = dxi_fault("share-space") ? ENOSPC : posix_fallocate(share->fd, 0, (off_t)bytes);
+    do {
+        os = dxi_fault("share-space") ? ENOSPC : posix_fallocate(share->fd, 0, (off_t)bytes);
+    } while (os == EINTR);
     if (os != 0) {
         return dxi_fail_os(error, os == EFBIG ? DX_ELIMIT : DX_EIO, os,
                            "no room for %" PRIu64 " bytes in '%s'", bytes, share->path);
@@ -164,28 +188,54 @@ static void enter(dx_ring_t *ring, int32_t index)
     ring->share->index = index;
 }
 
-/* Takes a free process entry (S2). Under the table lock. */
-static int enter_any(dx_ring_t *ring, dx_error_t *error)
+/* Takes a free process entry (S2): true when there was one. */
+static bool enter_free(dx_ring_t *ring)
 {
     const dx_process_entry_t *entries = dxi_block_processes(ring->block);
     for (int32_t i = 0; i < (int32_t)DX_RING_PROCESSES_MAX; i++) {
-        if (dx_load32_acquire(&entries[i].state) == DX_PROCESS_FREE &&
-            dxi_share_take(ring->share->fd, i)) {
-            enter(ring, i);
-            return DX_OK;
+        if (dx_load32_acquire(&entries[i].state) != DX_PROCESS_FREE ||
+            !dxi_share_take(ring->share->fd, i)) {
+            continue;
         }
+        dxi_point("attach:taken");
+        /* Another may have come and died since the look: it is to be recovered first. */
+        if (dx_load32_acquire(&entries[i].state) == DX_PROCESS_FREE) {
+            enter(ring, i);
+            return true;
+        }
+        dxi_share_give_back(ring->share->fd, i);
+    }
+    return false;
+}
+
+static int enter_any(dx_ring_t *ring, dx_error_t *error)
+{
+    if (enter_free(ring)) {
+        return DX_OK;
+    }
+    /* Some may be dead, and nobody may live who would find out. */
+    const int code = dxi_share_lock(ring->share->fd, ring->share->path, DXI_TABLE_LOCK_NS, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    (void)dxi_recover(ring, 0);
+    dxi_share_unlock(ring->share->fd);
+    if (enter_free(ring)) {
+        return DX_OK;
     }
     return dxi_fail(error, DX_ELIMIT, "'%s' has %u processes attached, the most there can be",
                     ring->share->path, DX_RING_PROCESSES_MAX);
 }
 
-/* True when the file that we have open is the one under its name (S4). */
-static bool has_its_name(const dxi_share_t *share)
+/* Gives the entry back when nothing else of the ring is ours. */
+static void retire(dx_ring_t *ring)
 {
-    struct stat ours;
-    struct stat named;
-    return fstat(share->fd, &ours) == 0 && lstat(share->path, &named) == 0 &&
-           ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+    dxi_share_t *share = ring->share;
+    if (share->index >= 0) {
+        dx_store32_release(&dxi_block_processes(ring->block)[share->index].state, DX_PROCESS_FREE);
+        dxi_share_give_back(share->fd, share->index); /* S2 */
+        share->index = -1;
+    }
 }
 
 /* -------------------------------------------------------------------------------- publishing */
@@ -197,34 +247,36 @@ static int remove_stale(const char *path, dx_error_t *error)
     if (fd < 0) {
         return fd == DX_ENOTFOUND ? DX_OK : fd;
     }
-    dxi_share_t other = {.fd = fd};
-    memcpy(other.path, path, strlen(path) + 1);
     int code = dxi_share_lock(fd, path, DXI_TABLE_LOCK_NS, error);
-    uint64_t magic = 0;
-    if (code != DX_OK || !has_its_name(&other)) {
-        (void)close(fd); /* another has replaced it meanwhile: try again */
+    if (code != DX_OK) {
+        (void)close(fd);
         return code;
     }
-    if (pread(fd, &magic, sizeof(magic), 0) != sizeof(magic) || magic != DX_RING_MAGIC) {
+    uint64_t magic = 0; /* stays so where a machine that failed left a file of zeros, or none */
+    const int32_t taken = dxi_share_count_taken(fd);
+    if (!dxi_share_has_name(fd, path)) {
+        code = DX_OK; /* another has replaced it meanwhile: try again */
+    } else if (pread(fd, &magic, sizeof(magic), 0) < 0 || (magic != DX_RING_MAGIC && magic != 0)) {
         code = dxi_fail(error, DX_ECORRUPT, "'%s' exists and is not a ring", path);
-    } else if (dxi_share_count_taken(fd) != 0) {
-        code = dxi_fail(error, DX_EEXIST, "'%s' is in use by %d processes", path,
-                        dxi_share_count_taken(fd));
+    } else if (taken != 0) {
+        code = dxi_fail(error, DX_EEXIST, "'%s' is in use by %d process%s", path, taken,
+                        taken == 1 ? "" : "es");
     } else if (unlink(path) != 0 && errno != ENOENT) { /* S3 */
         const int os = errno;
         code = dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot replace '%s'", path);
     }
+    dxi_share_unlock(fd); /* before: a child that was forked now may hold a copy */
     (void)close(fd);
     return code;
 }
 
-int dxi_share_publish(dx_ring_t *ring, dx_error_t *error)
+/* Gives the file its name. */
+static int name_file(dxi_share_t *share, dx_error_t *error)
 {
-    dxi_share_t *share = ring->share;
-    enter(ring, 0);
     int code = DX_OK;
     int os = EEXIST;
     for (int tries = 0; code == DX_OK && os == EEXIST && tries < TRIES_MAX; tries++) {
+        dxi_point("create:before-link");
         os = link(share->unfinished, share->path) == 0 ? 0 : errno;
         if (os == EEXIST) {
             code = remove_stale(share->path, error);
@@ -233,17 +285,50 @@ int dxi_share_publish(dx_ring_t *ring, dx_error_t *error)
     if (code == DX_OK && os != 0) {
         code = dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot name '%s'", share->path);
     }
+    return code;
+}
+
+int dxi_share_publish(dx_ring_t *ring, dx_error_t *error)
+{
+    dxi_share_t *share = ring->share;
+    pthread_mutex_lock(&ring->lock); /* with the lock of the file: as by dxi_table_lock() */
+    enter(ring, 0);
+    dx_store32_relaxed(&ring->block->table_holder, share->index + 1);
+    int code = dxi_guard_add(ring, error);
     if (code == DX_OK) {
+        code = name_file(share, error);
+    }
+    if (code == DX_OK) {
+        dxi_point("create:named");
         (void)unlink(share->unfinished);
         share->unfinished[0] = 0;
         share->published = true;
-        dxi_share_unlock(share->fd);
-        code = dxi_guard_add(ring, error);
     }
+    dxi_table_unlock(ring);
     return code;
 }
 
 /* ---------------------------------------------------------------------------------- attaching */
+
+/* How to attach. */
+typedef struct attach {
+    const dx_attach_options_t *options;
+    const dx_ring_block_t *like; /* NULL, or: somebody must live in it, and its geometry be this */
+} attach_t;
+
+static int compare(const dx_ring_block_t *found, const dx_ring_block_t *like, const char *path,
+                   dx_error_t *error)
+{
+    if (found->mode == like->mode && found->slot_count == like->slot_count &&
+        found->slot_bytes == like->slot_bytes && found->spans == like->spans) {
+        return DX_OK;
+    }
+    return dxi_fail(error, DX_EINVAL,
+                    "'%s' has %u slots of %u bytes (mode %u, spans %u), asked for are %u of %u "
+                    "(mode %u, spans %u)",
+                    path, found->slot_count, found->slot_bytes, found->mode, found->spans,
+                    like->slot_count, like->slot_bytes, like->mode, like->spans);
+}
 
 static int check_fences(const dx_ring_block_t *block, const char *path, dx_error_t *error)
 {
@@ -255,23 +340,28 @@ static int check_fences(const dx_ring_block_t *block, const char *path, dx_error
                     path);
 }
 
-/* Opens, locks and maps, and enters the table unless it is to observe only. DX_EAGAIN: the file
- * lost its name meanwhile. */
-static int attach_once(dx_ring_t *ring, const dx_attach_options_t *options, dx_error_t *error)
+/* Opens, checks and maps. DX_EAGAIN: the file lost its name meanwhile. */
+static int open_and_map(dx_ring_t *ring, const attach_t *how, dx_error_t *error)
 {
     dxi_share_t *share = ring->share;
-    share->fd = dxi_share_open(share->path, options->observe, options->any_owner, error);
-    if (share->fd < 0) {
-        return share->fd;
+    const dx_attach_options_t *options = how->options;
+    dxi_guard_fork_hold();
+    const int fd = dxi_share_open(share->path, options->observe, options->any_owner, error);
+    share->fd = fd >= 0 ? fd : -1;
+    dxi_guard_fork_release();
+    if (fd < 0) {
+        return fd;
     }
-    int code =
-        options->observe ? DX_OK : dxi_share_lock(share->fd, share->path, DXI_TABLE_LOCK_NS, error);
-    if (code == DX_OK && !has_its_name(share)) {
-        code = DX_EAGAIN;
+    if (how->like != NULL && dxi_share_count_taken(fd) == 0) {
+        return dxi_fail(error, DX_ENOTFOUND, "nobody is attached to '%s'", share->path);
+    }
+    if (!dxi_share_has_name(fd, share->path)) {
+        return DX_EAGAIN;
     }
     dx_ring_block_t layout;
-    if (code == DX_OK) {
-        code = dxi_share_read_layout(share->fd, share->path, &layout, error);
+    int code = dxi_share_read_layout(fd, share->path, &layout, error);
+    if (code == DX_OK && how->like != NULL) {
+        code = compare(&layout, how->like, share->path, error);
     }
     if (code == DX_OK) {
         code = map_file(ring, &layout, options->observe, NULL, error);
@@ -280,21 +370,50 @@ static int attach_once(dx_ring_t *ring, const dx_attach_options_t *options, dx_e
         return code;
     }
     ring->block = ring->memory.address;
-    code = dxi_share_check_words(ring->block, share->path, error);
-    if (code != DX_OK || options->observe) {
-        return code;
-    }
-    code = check_fences(ring->block, share->path, error);
+    return dxi_share_check_words(ring->block, share->path, error);
+}
+
+/* Enters the table. DX_EAGAIN: the file lost its name meanwhile. */
+static int join(dx_ring_t *ring, dx_error_t *error)
+{
+    dxi_share_t *share = ring->share;
+    int code = check_fences(ring->block, share->path, error);
     if (code == DX_OK) {
-        (void)dxi_recover(ring, 0);
         code = enter_any(ring, error);
     }
-    share->published = code == DX_OK;
+    if (code == DX_OK) {
+        dxi_point("attach:entered");
+        code = dxi_guard_add(ring, error);
+    }
+    if (code == DX_OK) {
+        code = dxi_table_lock(ring, error);
+    }
+    if (code != DX_OK) {
+        return code;
+    }
+    if (dxi_share_has_name(share->fd, share->path)) {
+        (void)dxi_recover(ring, 0);
+        share->published = true;
+    } else {
+        code = DX_EAGAIN; /* S4 */
+    }
+    dxi_table_unlock(ring);
     return code;
 }
 
-static int attach(const dx_attach_options_t *options, dx_ring_t **ring_out, dx_error_t *error)
+/* Undoes what a try to attach has done. */
+static void detach(dx_ring_t *ring)
 {
+    dxi_guard_remove(ring);
+    retire(ring);
+    dx_memory_unmap(&ring->memory);
+    ring->block = NULL;
+    close_file(ring->share);
+}
+
+static int attach(const attach_t *how, dx_ring_t **ring_out, dx_error_t *error)
+{
+    const dx_attach_options_t *options = how->options;
     dx_ring_t *ring = NULL;
     int code = dxi_ring_new(DX_RING_PRODUCERS_MAX, &ring, error);
     if (code != DX_OK) {
@@ -302,17 +421,18 @@ static int attach(const dx_attach_options_t *options, dx_ring_t **ring_out, dx_e
     }
     code = share_new(ring, options->name, options->folder, error);
     for (int tries = 0; code == DX_OK && tries < TRIES_MAX; tries++) {
-        code = attach_once(ring, options, error);
+        code = open_and_map(ring, how, error);
+        if (code == DX_OK && !options->observe) {
+            code = join(ring, error);
+        }
         if (code != DX_EAGAIN) {
             break;
         }
-        (void)close(ring->share->fd); /* S4 */
-        ring->share->fd = -1;
-        code = tries + 1 < TRIES_MAX ? DX_OK : DX_EBUSY;
-    }
-    if (code == DX_OK && !options->observe) {
-        dxi_share_unlock(ring->share->fd);
-        code = dxi_guard_add(ring, error);
+        detach(ring); /* S4 */
+        code = tries + 1 < TRIES_MAX
+                   ? DX_OK
+                   : dxi_fail(error, DX_EBUSY, "'%s' is made and removed again and again",
+                              ring->share->path);
     }
     if (code != DX_OK) {
         dx_ring_destroy(ring);
@@ -327,33 +447,18 @@ int dx_ring_attach(const dx_attach_options_t *options, dx_ring_t **ring_out, dx_
     *ring_out = NULL;
     const int code = dxi_options_reserved(error, options->reserved,
                                           sizeof(options->reserved) / sizeof(uint64_t));
-    return code != DX_OK ? code : attach(options, ring_out, error);
+    return code != DX_OK ? code : attach(&(attach_t){.options = options}, ring_out, error);
 }
 
 int dxi_share_attach_like(const dx_share_options_t *options, const dx_ring_block_t *layout,
                           dx_ring_t **ring_out, dx_error_t *error)
 {
     const dx_attach_options_t how = {.name = options->name, .folder = options->folder};
-    dx_ring_t *ring = NULL;
-    const int code = attach(&how, &ring, error);
-    if (code != DX_OK) {
-        return code;
+    const int code = attach(&(attach_t){.options = &how, .like = layout}, ring_out, error);
+    if (code == DX_OK) {
+        (*ring_out)->share->keep = options->keep;
     }
-    const dx_ring_block_t *found = ring->block;
-    if (found->mode != layout->mode || found->slot_count != layout->slot_count ||
-        found->slot_bytes != layout->slot_bytes || found->spans != layout->spans) {
-        (void)dxi_fail(error, DX_EINVAL,
-                       "'%s' has %u slots of %u bytes (mode %u, spans %u), asked for are %u of %u "
-                       "(mode %u, spans %u)",
-                       ring->share->path, found->slot_count, found->slot_bytes, found->mode,
-                       found->spans, layout->slot_count, layout->slot_bytes, layout->mode,
-                       layout->spans);
-        dx_ring_destroy(ring);
-        return DX_EINVAL;
-    }
-    ring->share->keep = options->keep;
-    *ring_out = ring;
-    return DX_OK;
+    return code;
 }
 
 /* ------------------------------------------------------------------------------------ leaving */
@@ -365,21 +470,23 @@ void dxi_share_leave(dx_ring_t *ring)
         return;
     }
     dxi_guard_remove(ring);
-    if (share->published && share->index >= 0) {
-        dxi_table_lock_always(ring);
+    if (share->published && dxi_table_lock_always(ring)) {
         dxi_recover_self(ring);
         dxi_share_give_back(share->fd, share->index);
-        if (!share->keep && dxi_share_count_taken(share->fd) == 0 && has_its_name(share)) {
+        dxi_point("leave:given-back");
+        if (!share->keep && dxi_share_count_taken(share->fd) == 0 &&
+            dxi_share_has_name(share->fd, share->path)) {
             (void)unlink(share->path); /* S3 */
         }
         dxi_table_unlock(ring);
+    } else if (share->fd >= 0) {
+        retire(ring);
     }
     if (share->unfinished[0] != 0) {
         (void)unlink(share->unfinished);
     }
-    if (share->fd >= 0) {
-        (void)close(share->fd);
-    }
+    close_file(share);
+    dxi_guard_forget(share);
     dxi_free(share);
     ring->share = NULL;
 }

@@ -17,11 +17,12 @@ struct dxi_share {
     int fd;        /* its lock on a byte behind DXI_LOCK_PROCESSES says that we live */
     int32_t index; /* of our process entry; -1: an observer, or not entered yet */
     bool keep;
-    bool published;                  /* the file has its name */
+    bool published;                  /* we are in the table of a file that had its name */
     char path[DXI_SHARE_PATH_BYTES]; /* of the file */
     char unfinished[DXI_SHARE_PATH_BYTES];
 
-    /* Of the guard (guard.c), under its lock. */
+    /* Of the guard (guard.c), under its locks. */
+    struct dxi_share *known; /* the next whose file a child must close */
     dx_ring_t *next;
     int64_t looked_ns;
     int64_t seen_beats[DX_RING_PROCESSES_MAX];
@@ -42,7 +43,8 @@ int dxi_share_create(dx_ring_t *ring, const dx_share_options_t *options,
                      dx_error_t *error);
 int dxi_share_publish(dx_ring_t *ring, dx_error_t *error);
 
-/* Attaches to what another has made; DX_EINVAL when its geometry is not `layout`. */
+/* Attaches to a ring in which somebody lives; DX_ENOTFOUND when there is none, DX_EINVAL when its
+ * geometry is not `layout`. */
 int dxi_share_attach_like(const dx_share_options_t *options, const dx_ring_block_t *layout,
                           dx_ring_t **ring_out, dx_error_t *error);
 
@@ -60,6 +62,9 @@ int dxi_share_path(const char *name, const char *folder, char *path_out, dx_erro
 /* Opens a file that may be a ring: never a link, a device, or (unless any_owner) another user's.
  * Returns its descriptor, or DX_ENOTFOUND, DX_EPERM, DX_ECORRUPT. */
 int dxi_share_open(const char *path, bool observe, bool any_owner, dx_error_t *error);
+
+/* True when the file that is open is the one under that path (S4). */
+bool dxi_share_has_name(int fd, const char *path);
 
 /* Reads the geometry from the file and checks it against every rule and the file's size. */
 int dxi_share_read_layout(int fd, const char *path, dx_ring_block_t *layout_out, dx_error_t *error);
@@ -101,6 +106,14 @@ int dxi_identity_kill(const dx_process_entry_t *entry);
 /* Beats for the ring and looks at the others from now on, in a thread of the process. */
 int dxi_guard_add(dx_ring_t *ring, dx_error_t *error);
 void dxi_guard_remove(dx_ring_t *ring);
+
+/* Makes the child of a fork() close the file of `share`, from now on, whatever it is by then. */
+void dxi_guard_know(dxi_share_t *share);
+void dxi_guard_forget(dxi_share_t *share);
+
+/* No fork() between these: what is opened is in its share when a child comes. */
+void dxi_guard_fork_hold(void);
+void dxi_guard_fork_release(void);
 
 /* -------------------------------------------------------------------------- recover.c */
 

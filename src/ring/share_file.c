@@ -93,6 +93,14 @@ int dxi_share_open(const char *path, bool observe, bool any_owner, dx_error_t *e
     return fd;
 }
 
+bool dxi_share_has_name(int fd, const char *path)
+{
+    struct stat ours;
+    struct stat named;
+    return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
 /* ------------------------------------------------------------------------------------- layout */
 
 /* The first number of the geometry that breaks a rule; NULL when none does. */

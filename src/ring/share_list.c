@@ -10,12 +10,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fail.h"
 #include "ring/share.h"
 
-#define UNFINISHED_SUFFIX DX_RING_SUFFIX "-new"
+#define UNFINISHED_END "-new"
+#define UNFINISHED_SUFFIX DX_RING_SUFFIX UNFINISHED_END
+#define UNLOCKED_S 2 /* a maker locks its file at once: one that is empty for longer is alone */
+#define TRIES_MAX 100
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -26,8 +30,7 @@ static bool ends_with(const char *text, const char *end)
 
 static int is_ring_file(const struct dirent *entry)
 {
-    return ends_with(entry->d_name, DX_RING_SUFFIX) ||
-           (entry->d_name[0] == '.' && ends_with(entry->d_name, UNFINISHED_SUFFIX));
+    return ends_with(entry->d_name, entry->d_name[0] == '.' ? UNFINISHED_SUFFIX : DX_RING_SUFFIX);
 }
 
 /* The ring's name out of its file's: NAME.dxring, or .NAME.PID.N.dxring-new. */
@@ -37,7 +40,7 @@ static void name_of(const char *file, dx_ring_file_t *found)
     const char *start = file + (found->unfinished ? 1 : 0);
     size_t length = strlen(start) - strlen(DX_RING_SUFFIX);
     if (found->unfinished) {
-        length -= strlen("-new");
+        length -= length < strlen(UNFINISHED_END) ? length : strlen(UNFINISHED_END);
         for (int dots = 0; dots < 2 && length > 0;) { /* the pid and the number */
             length--;
             dots += start[length] == '.';
@@ -100,8 +103,17 @@ int dx_ring_list(const char *folder, dx_ring_file_visitor_t visit, void *context
     return visited;
 }
 
-/* Removes what a maker of that ring left when it died: nobody lives in it, and it has been there
- * for longer than anybody needs from making it to locking it. */
+/* True when nobody will ever finish the file: its maker is gone. It has space only after it was
+ * locked; an empty one may be about to be locked. */
+static bool is_abandoned(const char *path, const dx_ring_file_t *found)
+{
+    struct stat status;
+    return found->unfinished && found->code == DX_OK && found->attached == 0 &&
+           stat(path, &status) == 0 &&
+           (status.st_size != 0 || time(NULL) - status.st_ctime > UNLOCKED_S);
+}
+
+/* Removes what makers of that ring left when they died. */
 static int remove_unfinished(const char *path, const char *name)
 {
     const size_t folder_bytes = (size_t)(strrchr(path, '/') - path);
@@ -116,8 +128,7 @@ static int remove_unfinished(const char *path, const char *name)
         const int length = snprintf(file, sizeof(file), "%s/%s", folder, entries[i]->d_name);
         if (length > 0 && length < (int)sizeof(file)) {
             const dx_ring_file_t found = look_at(file, entries[i]->d_name);
-            if (found.unfinished && found.code == DX_OK && found.attached == 0 &&
-                strcmp(found.name, name) == 0) {
+            if (strcmp(found.name, name) == 0 && is_abandoned(file, &found)) {
                 removed += unlink(file) == 0;
             }
         }
@@ -127,21 +138,43 @@ static int remove_unfinished(const char *path, const char *name)
     return removed;
 }
 
-/* Under the file's table lock. */
+/* Under the file's table lock, or by force. DX_EAGAIN: the name is another file's by now. */
 static int remove_locked(int fd, const char *path, bool force, dx_error_t *error)
 {
     const int32_t attached = dxi_share_count_taken(fd);
+    if (!dxi_share_has_name(fd, path)) {
+        return DX_EAGAIN;
+    }
     if (attached != 0 && !force) {
         return dxi_fail(error, DX_EBUSY,
-                        "'%s' is in use by %d processes; remove it by force if they are to go on "
+                        "'%s' is in use by %d process%s; remove it by force if they are to go on "
                         "without it",
-                        path, attached);
+                        path, attached, attached == 1 ? "" : "es");
     }
     if (unlink(path) != 0 && errno != ENOENT) {
         const int os = errno;
         return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot remove '%s'", path);
     }
     return DX_OK;
+}
+
+static int remove_once(const char *path, bool force, dx_error_t *error)
+{
+    const int fd = dxi_share_open(path, false, true, error);
+    if (fd < 0) {
+        return fd;
+    }
+    int code = dxi_share_lock(fd, path, force ? 0 : DXI_TABLE_LOCK_NS, error);
+    const bool locked = code == DX_OK;
+    if (locked || force) {
+        dxi_point("remove:locked");
+        code = remove_locked(fd, path, force, error);
+    }
+    if (locked) {
+        dxi_share_unlock(fd); /* before: a child that was forked now may hold a copy */
+    }
+    (void)close(fd);
+    return code;
 }
 
 int dx_ring_remove(const char *name, const char *folder, bool force, dx_error_t *error)
@@ -152,14 +185,12 @@ int dx_ring_remove(const char *name, const char *folder, bool force, dx_error_t 
         return code;
     }
     const int removed = remove_unfinished(path, name);
-    const int fd = dxi_share_open(path, false, true, error);
-    if (fd < 0) {
-        return fd == DX_ENOTFOUND && removed > 0 ? DX_OK : fd;
+    code = DX_EAGAIN;
+    for (int tries = 0; code == DX_EAGAIN && tries < TRIES_MAX; tries++) {
+        code = remove_once(path, force, error);
     }
-    code = dxi_share_lock(fd, path, DXI_TABLE_LOCK_NS, error);
-    if (code == DX_OK || force) {
-        code = remove_locked(fd, path, force, error);
+    if (code == DX_EAGAIN) {
+        return dxi_fail(error, DX_EBUSY, "'%s' is made and removed again and again", path);
     }
-    (void)close(fd);
-    return code;
+    return code == DX_ENOTFOUND && removed > 0 ? DX_OK : code;
 }

@@ -109,7 +109,7 @@ static void a_ring_in_use_is_not_replaced_and_a_stale_one_is(void **state)
     dx_error_t error = {0};
     assert_code(dx_ring_create(&options, &ring, NULL), DX_OK);
     assert_code(dx_ring_create(&options, &second, &error), DX_EBUSY);
-    assert_non_null(strstr(error.message, "is in use by 1 processes"));
+    assert_non_null(strstr(error.message, "is in use by 1 process"));
     assert_null(second);
 
     options.share.existing = DX_SHARE_ATTACH;
