@@ -51,6 +51,15 @@ struct mutex {
     order_t order;
 };
 
+/* The thread that may be killed. */
+struct victim {
+    int thread; /* -1: none */
+    int steps_left;
+    bool dead;
+    order_t order;
+    jmp_buf end;
+};
+
 alignas(4096) char arena[ARENA_BYTES];
 cell cells[ARENA_BYTES / CELL_BYTES];
 uint32_t touched[ARENA_BYTES / CELL_BYTES];
@@ -63,6 +72,7 @@ void (*atomic_begin)(rl::atomic_data *data);
 waiter waiters[MACHINE_THREADS_MAX];
 int waiter_count;
 mutex mutexes[MUTEXES_MAX];
+victim mortal;
 order_t heavy_order;                      /* everything ordered by a heavy fence so far */
 order_t light_order[MACHINE_THREADS_MAX]; /* what each thread knew at its last light fence */
 int64_t clock_ns;
@@ -113,6 +123,8 @@ void machine_begin()
     waiter_count = 0;
     clock_ns = 1000000;
     memset(mutexes, 0, sizeof(mutexes));
+    memset(&mortal, 0, sizeof(mortal));
+    mortal.thread = -1;
     memset(heavy_order, 0, sizeof(heavy_order));
     memset(light_order, 0, sizeof(light_order));
     memset(thread_infos, 0, sizeof(thread_infos));
@@ -133,6 +145,17 @@ void machine_end()
     }
     touched_count = 0;
     runs_done++;
+}
+
+/* A step that others can see: somebody else may run first, or the end may have come. */
+void step()
+{
+    rl::context &c = rl::ctx();
+    if (c.threadx_->index_ == mortal.thread && mortal.steps_left-- == 0) {
+        mortal.thread = -1;
+        longjmp(mortal.end, 1);
+    }
+    c.sched();
 }
 
 /* ------------------------------------------------------------------------------ plain accesses */
@@ -238,7 +261,7 @@ int64_t atomic_load(const void *address, unsigned bytes, int order, const void *
         return raw_load(address, bytes);
     }
     rl::context &c = rl::ctx();
-    c.sched();
+    step();
     cell &word = atomic_at(address, bytes);
     const unsigned index = order == __ATOMIC_RELAXED ? c.threadx_->atomic_load_relaxed(word.atomic)
                            : order == __ATOMIC_SEQ_CST
@@ -257,7 +280,7 @@ void atomic_store(const void *address, unsigned bytes, int64_t value, int order,
         return;
     }
     rl::context &c = rl::ctx();
-    c.sched();
+    step();
     cell &word = atomic_at(address, bytes);
     const unsigned index = order == __ATOMIC_RELAXED
                                ? c.threadx_->atomic_store_relaxed(word.atomic)
@@ -284,7 +307,7 @@ int64_t atomic_exchange(const void *address, unsigned bytes, int order, int fail
         return before;
     }
     rl::context &c = rl::ctx();
-    c.sched();
+    step();
     cell &word = atomic_at(address, bytes);
     const int64_t before = word.value;
     const rl::debug_info info = here(pc);
@@ -339,7 +362,7 @@ void fence_light()
 void fence_heavy()
 {
     rl::context &c = rl::ctx();
-    c.sched();
+    step();
     rl::thread_info_base &self = *c.threadx_;
     for (int i = 0; i < chosen->threads; i++) {
         order_join(self.acq_rel_order_, light_order[i]);
@@ -417,7 +440,7 @@ long futex_call(const void *address, int operation, int value, const struct time
 {
     rl::context &c = rl::ctx();
     const rl::debug_info info = here(pc);
-    c.sched();
+    step();
     switch (operation & ~FUTEX_PRIVATE_FLAG) {
     case FUTEX_WAIT:
         if (raw_load(address, 4) != value) {
@@ -558,6 +581,7 @@ void __tsan_atomic_thread_fence(int order)
 {
     rl::context &c = rl::ctx();
     if (order == __ATOMIC_SEQ_CST) {
+        step();
         c.atomic_thread_fence_seq_cst();
     } else if (order == __ATOMIC_ACQUIRE) {
         c.atomic_thread_fence_acquire();
@@ -601,6 +625,45 @@ int machine_sched_yield(void)
     return 0;
 }
 
+int machine_nanosleep(const struct timespec *, struct timespec *)
+{
+    rl::ctx().yield(1, here(PC));
+    return 0;
+}
+
+void machine_mortal(void (*body)(void), int steps_max)
+{
+    rl::context &c = rl::ctx();
+    mortal.steps_left = (int)c.rand((unsigned)steps_max + 1, rl::sched_type_user);
+    mortal.thread = c.threadx_->index_;
+    if (setjmp(mortal.end) == 0) {
+        body();
+    }
+    mortal.thread = -1;
+    const rl::debug_info info = here(PC);
+    RL_HIST(text_event){"dies", arena} RL_HIST_END();
+    c.threadx_->own_acq_rel_order_++;
+    order_join(mortal.order, c.threadx_->acq_rel_order_);
+    mortal.dead = true;
+    (void)wake_at(&mortal, MACHINE_THREADS_MAX, info);
+}
+
+bool machine_is_dead(void)
+{
+    step();
+    if (mortal.dead) {
+        order_join(rl::ctx().threadx_->acq_rel_order_, mortal.order);
+    }
+    return mortal.dead;
+}
+
+void machine_wait_dead(void)
+{
+    while (!machine_is_dead()) {
+        sleep_at(&mortal, -1, false, here(PC));
+    }
+}
+
 int machine_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *)
 {
     (void)mutex_at(mutex);
@@ -617,7 +680,7 @@ int machine_mutex_lock(pthread_mutex_t *address)
     const rl::debug_info info = here(PC);
     rl::context &c = rl::ctx();
     mutex &found = mutex_at(address);
-    c.sched();
+    step();
     while (found.locked) {
         sleep_at(address, -1, false, info);
     }

@@ -64,6 +64,16 @@ void machine_fail(const char *condition, const char *file, int line) __attribute
 /* A number from 0 to limit - 1 that the scheduler chooses. */
 int machine_choose(int limit);
 
+/* Runs `body` in the calling thread, as a process that may be killed at any of its next `steps_max`
+ * looks at shared memory or system calls: it then simply stops, and what it had stored stays. Ends
+ * in a death in any case. One thread of a scenario may be mortal. */
+void machine_mortal(void (*body)(void), int steps_max);
+
+/* Whether it is dead; when it is, the caller sees everything it did, as the kernel's locks see to
+ * it. The second waits for it. */
+bool machine_is_dead(void);
+void machine_wait_dead(void);
+
 /* Lets others run, as in a loop that polls. */
 void machine_yield(void);
 

@@ -12,6 +12,7 @@
 #define pthread_mutex_destroy machine_mutex_destroy
 #define pthread_mutex_lock machine_mutex_lock
 #define pthread_mutex_unlock machine_mutex_unlock
+#define nanosleep machine_nanosleep
 #define dx_clock_ns machine_clock_ns
 #define dx_tsc_default machine_tsc
 #define dx_thread_self_id machine_thread_id
