@@ -8,11 +8,11 @@ Two kinds of mutants. Memory orders: every acquire, release and fence in ORDER_F
 weakened, without a list of them. Steps and known bugs: tables in tools/mutants.py, which also says
 which orders can't matter, each with its reason.
 
-The tree is copied to build/mutation, once per job, and built there; the working tree is not touched.
-What was killed stays known in build/mutation/results.json as long as nothing it depends on changes
-(--again forgets it). Prints one line per mutant and a last line `N killed, N survived`; exits with 1
-when one survives, or is killed although mutants.py says that it can't matter, and with 2 when a text
-of mutants.py is no longer in the source.
+The tree is copied to build/mutation, once per job, and built there; the working tree is not
+touched. What was killed stays known in build/mutation/results.json as long as nothing it depends on
+changes (--again forgets it). Prints one line per mutant and a last line `N killed, N survived`;
+exits with 1 when one survives, or is killed although mutants.py says that it can't matter, and with
+2 when a text of mutants.py is no longer in the source.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -57,32 +57,23 @@ FUNCTION = re.compile(r"^(?!static_assert|typedef|struct|#|\s)[^\n;={]*?\b(\w+)\
                       re.MULTILINE)
 
 # The read-modify-writes that the library does not have: weaker ones.
-WEAKER_OPERATIONS = """
-#define MUTANT(suffix, order, failure)                                                             \\
-    DX_INLINE bool dx_compare_exchange_##suffix(dx_atomic64_t *a, int64_t *e, int64_t d)           \\
-    { return __atomic_compare_exchange_n(&a->word, e, d, false, order, failure); }                 \\
-    DX_INLINE bool dx_compare_exchange32_##suffix(dx_atomic32_t *a, int32_t *e, int32_t d)         \\
-    { return __atomic_compare_exchange_n(&a->word, e, d, false, order, failure); }                 \\
-    MUTANT_FETCH(64, , add, suffix, order) MUTANT_FETCH(64, , or, suffix, order)                   \\
-    MUTANT_FETCH(64, , and, suffix, order) MUTANT_FETCH(32, 32, add, suffix, order)                \\
-    MUTANT_FETCH(32, 32, or, suffix, order) MUTANT_FETCH(32, 32, and, suffix, order)               \\
-    DX_INLINE int64_t dx_exchange_##suffix(dx_atomic64_t *a, int64_t v)                            \\
-    { return __atomic_exchange_n(&a->word, v, order); }                                            \\
-    DX_INLINE int32_t dx_exchange32_##suffix(dx_atomic32_t *a, int32_t v)                          \\
-    { return __atomic_exchange_n(&a->word, v, order); }
-#define MUTANT_FETCH(bits, in_name, what, suffix, order)                                           \\
-    DX_INLINE int##bits##_t mutant_fetch_##what##in_name##_##suffix(dx_atomic##bits##_t *a,        \\
-                                                                    int##bits##_t v)               \\
-    { return __atomic_fetch_##what(&a->word, v, order); }
-MUTANT(relaxed, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
-MUTANT(acquire, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)
-MUTANT(release, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+WEAKER_OPERATIONS = ""
+for _suffix, _order, _failure in (("relaxed", "RELAXED", "RELAXED"),
+                                  ("acquire", "ACQUIRE", "ACQUIRE"),
+                                  ("release", "RELEASE", "RELAXED")):
+    for _bits, _in_name in ((64, ""), (32, "32")):
+        _value, _word = f"int{_bits}_t", f"dx_atomic{_bits}_t"
+        WEAKER_OPERATIONS += f"""
+DX_INLINE bool dx_compare_exchange{_in_name}_{_suffix}({_word} *a, {_value} *e, {_value} d)
+{{ return __atomic_compare_exchange_n(&a->word, e, d, 0, __ATOMIC_{_order}, __ATOMIC_{_failure}); }}
 """
-for _what in ("add", "or", "and"):
-    for _in_name in ("", "32"):
-        for _suffix in ("relaxed", "acquire", "release"):
-            WEAKER_OPERATIONS += (f"#define dx_fetch_{_what}{_in_name}_{_suffix} "
-                                  f"mutant_fetch_{_what}{_in_name}_{_suffix}\n")
+        for _what in ("exchange", "fetch_add", "fetch_or", "fetch_and"):
+            if f"{_what}{_in_name}_{_suffix}" != "fetch_add_relaxed":  # the library has that one
+                _built_in = "exchange_n" if _what == "exchange" else _what
+                WEAKER_OPERATIONS += f"""
+DX_INLINE {_value} dx_{_what}{_in_name}_{_suffix}({_word} *a, {_value} v)
+{{ return __atomic_{_built_in}(&a->word, v, __ATOMIC_{_order}); }}
+"""
 
 
 def blank_comments(text):

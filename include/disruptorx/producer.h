@@ -157,6 +157,24 @@ DX_INLINE void dxi_producer_held(dx_producer_t *producer, int64_t count)
     }
 }
 
+/* The record says that nothing is held. RELEASE, as in dxi_producer_hold(). */
+DX_INLINE void dxi_producer_hold_nothing(dx_producer_entry_t *entry)
+{
+    dx_store_release(&entry->held_last, INT64_MIN);
+}
+
+/* Counts what a multi-producer handle has just published. */
+DX_INLINE void dxi_producer_let_go(dx_producer_t *producer, int64_t first, int64_t last)
+{
+    producer->held -= last - first + 1;
+    /* A record of nothing but these can stay: they are published. One of several claims may cover
+     * what others claimed in between, and would keep that from being recovered. */
+    if (DX_UNLIKELY(producer->held == 0 &&
+                    (first != producer->held_first || last != producer->claimed))) {
+        dxi_producer_hold_nothing(producer->entry);
+    }
+}
+
 /* Claims by the slow path and takes over what it found out. */
 DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
 {
@@ -290,7 +308,7 @@ DX_INLINE int dx_producer_publish_range(dx_producer_t *producer, int64_t first, 
             dx_store32_release(&producer->stamps[sequence & producer->mask],
                                (int32_t)(sequence >> producer->slot_shift));
         }
-        producer->held -= last - first + 1;
+        dxi_producer_let_go(producer, first, last);
     }
     /* (W1) Dekker pair with dxi_park(): we store the sequence, then load who sleeps; a sleeper says
      * that it sleeps, then loads the sequence. One of the two must see the other, or a wake-up is

@@ -17,7 +17,9 @@
  * The claim record (I4) lets others find out what a dead producer held (src/ring/recover.c). It
  * costs two stores to a line of the producer's own. A handle that holds several claims at once
  * records the hull of them. The last is stored before the first, so that what others read in
- * between covers both the old and the new.
+ * between covers both the old and the new. What a record covers besides its owner's own is not
+ * recovered meanwhile, so none stays that does: neither of a claim that failed, nor of a hull whose
+ * events are all published.
  *
  * INVARIANTS
  *

@@ -11,12 +11,12 @@
 #define LIVING 1 /* of all others */
 
 /* Events say who wrote them. */
-#define VALUE(sequence, producer) ((sequence) * 10 + (producer))
+#define VALUE(sequence, producer) ((sequence)*10 + (producer))
 
 static dxi_share_t *share;
 static int64_t seen_of[RIG_PRODUCERS];
 
-/* Makes the rig look like a ring of two processes: producer 0, or consumer 0, is of the dead one. */
+/* Makes the rig look like a ring of two processes: producer 0, or consumer 0, is the dead one's. */
 static void processes_make(bool dead_consumer)
 {
     dx_ring_block_t *block = dx_ring_block(rig->ring);
