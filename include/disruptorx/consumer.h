@@ -29,14 +29,17 @@ DX_EXTERN_C_BEGIN
 
 /* Where a new consumer begins. */
 typedef enum dx_start {
-    DX_START_CURSOR = 0, /* with the next event published after dx_consumer_open() */
-    DX_START_OLDEST = 1  /* with the oldest event that no consumer has released yet */
+    DX_START_CURSOR = 0,  /* with the next event published after dx_consumer_open() */
+    DX_START_OLDEST = 1,  /* with the oldest event that some consumer has yet to release */
+    DX_START_SEQUENCE = 2 /* with start_sequence: from that oldest event to slot_count beyond the
+                           * next one */
 } dx_start_t;
 
 typedef struct dx_consumer_options {
     const char *name;  /* for eyes; copied; at most DX_RING_NAME_MAX bytes; NULL = "consumer" */
     uint64_t upstream; /* mask of consumer indexes to follow; 0 = the publication */
     dx_start_t start;
+    int64_t start_sequence; /* DX_START_SEQUENCE: the first event that it is given */
     bool may_skip;          /* it may hide events from those behind it: dx_consumer_skip() */
     dx_on_death_t on_death; /* shared rings: what becomes of its place when its process dies */
     bool resume;            /* take over the place of the consumer of this name that died or was
@@ -52,7 +55,7 @@ typedef struct dx_consumer {
     DX_ISOLATED int64_t next; /* the first sequence not yet released; read-only for the user */
     int64_t available;        /* the last sequence seen readable; at least next - 1 */
 
-    /* Read-only between changes of the graph. */
+    /* Changed by its thread when the graph has changed: see src/ring/relink.c. */
     const dx_atomic64_t *source; /* the one word to follow; NULL: stamps, or several words */
     const dx_atomic32_t *stamps; /* NULL unless it follows a multi-producer publication */
     char *slots;
@@ -60,10 +63,10 @@ typedef struct dx_consumer {
     dx_ring_block_t *block;
     dx_consumer_entry_t *entry;
     uint64_t upstream;
-    int64_t skip_watch;
     uint32_t slot_bytes;
     uint32_t slot_shift;
     int32_t index;
+    bool catching_up;     /* it was ahead of what it follows when it was bound to it */
     int64_t missed_first; /* see dx_consumer_missed(); more than missed_last: none */
     int64_t missed_last;
     dx_ring_t *ring;
@@ -83,12 +86,14 @@ DX_API int dxi_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
                              const dx_consumer_options_t *options, uint32_t layout,
                              dx_error_t *error);
 
-/* Adds a consumer to the ring, stopped at its starting point. From here on producers do not pass
- * it. What it follows then no longer holds producers back itself: only the ends of the graph do.
- * `options` may be NULL.
+/* Adds a consumer to the ring, stopped at its starting point, whatever runs. From here on producers
+ * do not pass it. What it follows then no longer holds producers back itself: only the ends of the
+ * graph do. `options` may be NULL.
  * Returns DX_OK, DX_EINVAL, DX_ENOTFOUND when upstream names an unused entry, DX_ELIMIT when
- * consumers_max (or DX_RING_SKIPPERS_MAX) are there, DX_EVERSION when the program was compiled with
- * the headers of another version of the library.
+ * consumers_max (or DX_RING_SKIPPERS_MAX) are there (an entry that was closed counts until those
+ * behind it have noticed), or with the oldest that there is when start_sequence is no longer kept
+ * or too far away, DX_EBUSY when another process does not give the tables free, DX_EVERSION when
+ * the program was compiled with the headers of another version of the library.
  * Threads: any; the handle then belongs to one thread at a time. */
 DX_INLINE DX_NODISCARD int dx_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
                                             const dx_consumer_options_t *options, dx_error_t *error)
@@ -96,9 +101,21 @@ DX_INLINE DX_NODISCARD int dx_consumer_open(dx_consumer_t *consumer, dx_ring_t *
     return dxi_consumer_open(consumer, ring, options, DXI_CONSUMER_LAYOUT, error);
 }
 
-/* Removes the consumer. Those behind it follow what it followed; closing twice is allowed.
- * Threads: consumer, while those behind it do not run. */
+/* Removes the consumer, whatever else runs. Those behind it follow what it followed as soon as they
+ * look: they miss nothing and see nothing twice. Closing twice is allowed.
+ * Threads: consumer. */
 DX_API void dx_consumer_close(dx_consumer_t *consumer);
+
+/* Changes whom consumer `index` follows while it runs: `upstream` as in dx_consumer_options_t. Who
+ * follows one worker follows its whole pool. Returns at once; the consumer changes over at its next
+ * wait or drain, or at a poll that finds nothing: dx_ring_consumer_stat() shows what it reads
+ * (`bound`). It goes on with its next event, which it is given once that has been finished by all
+ * that it follows: when they are behind it, it waits for them.
+ * Returns DX_OK, DX_ENOTFOUND when there is no such consumer, DX_EINVAL with the names when it would
+ * close a cycle, DX_EBUSY.
+ * Threads: any. */
+DX_API DX_NODISCARD int dx_consumer_follow(dx_ring_t *ring, int32_t index, uint64_t upstream,
+                                           dx_error_t *error);
 
 /* After opening with `resume`: the sequences that the consumer of this name should have been given
  * and was not, because it was evicted and they are overwritten: `*first_out` to `*last_out`.
@@ -121,7 +138,8 @@ DX_API int64_t dxi_consumer_observe(dx_consumer_t *consumer);
 DX_API bool dxi_consumer_hidden(const dx_consumer_t *consumer, int64_t sequence);
 DX_API void dxi_release_slow(dx_consumer_t *consumer, int64_t sequence);
 
-/* The last readable sequence, consumer->next - 1 when there is none. Never waits.
+/* The last readable sequence, consumer->next - 1 when there is none. Never waits. When the graph
+ * changes, the answer of a later poll or wait is the one that counts.
  * Threads: consumer. */
 DX_INLINE int64_t dx_consumer_poll(dx_consumer_t *consumer)
 {
@@ -131,8 +149,14 @@ DX_INLINE int64_t dx_consumer_poll(dx_consumer_t *consumer)
          * would let the reads of the events move up before this load: stale bytes on arm64, and on
          * any machine where the compiler hoists them. */
         const int64_t last = dx_load_acquire(consumer->source);
-        /* A consumer can stand before what it follows: it started later. */
-        return last >= consumer->next ? last : consumer->next - 1;
+        if (DX_LIKELY(last >= consumer->next)) {
+            return last;
+        }
+        /* Nothing, or it stands ahead of what it follows. The time to see whether that has
+         * changed. RELAXED: dxi_consumer_rebind() looks again. */
+        if (DX_LIKELY((dx_load32_relaxed(&consumer->entry->control) & DXI_CONTROL_REBIND) == 0)) {
+            return consumer->next - 1;
+        }
     }
     return dxi_consumer_observe(consumer);
 }

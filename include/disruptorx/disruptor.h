@@ -9,6 +9,8 @@
  *     dx_disruptor_shutdown()                                   handle all that is published, stop
  *     dx_disruptor_destroy()
  *
+ * The graph can be changed in every state, also while it runs: see dx_group_remove().
+ *
  * Lifecycle (any other call returns DX_ESTATE):
  *
  *     CREATED -> start -> RUNNING -> shutdown | halt -> STOPPED -> start -> RUNNING ...
@@ -129,6 +131,8 @@ typedef struct dx_handler {
 
     int64_t batch_max; /* events per batch; 0 = all there are, at most a quarter of a large ring */
     bool may_skip;     /* the handler may return DX_HANDLER_SKIP */
+    dx_start_t start;  /* where it begins; not for workers */
+    int64_t start_sequence;
     dx_wait_options_t wait;
     dx_thread_options_t thread; /* CPUs, scheduling; its name is set from `name` when NULL */
     uint64_t reserved[4];       /* must be zero */
@@ -143,6 +147,8 @@ typedef struct dx_pool {
     /* When set: events with the same key go to the same worker, in order. */
     uint64_t (*key)(void *context, const void *event);
     void *key_context;
+    dx_start_t start; /* where the pool begins */
+    int64_t start_sequence;
     uint64_t reserved[4]; /* must be zero */
 } dx_pool_t;
 
@@ -154,6 +160,8 @@ typedef struct dx_custom_processor {
      * returns DX_EALERTED. Returns DX_OK, or a DX_E*: the consumer has then failed. */
     int (*run)(void *context, dx_consumer_t *consumer);
     bool may_skip;
+    dx_start_t start; /* where it begins */
+    int64_t start_sequence;
     dx_wait_options_t wait;
     dx_thread_options_t thread;
     uint64_t reserved[4]; /* must be zero */
@@ -186,8 +194,9 @@ DX_API DX_NODISCARD int dx_disruptor_create(const dx_disruptor_options_t *option
 DX_API dx_ring_t *dx_disruptor_ring(const dx_disruptor_t *disruptor);
 
 /* Adds handlers that each see every event as soon as it is published. `group_out` may be NULL, here
- * and below. Nothing is added on failure.
- * Returns DX_OK, DX_EINVAL, DX_ELIMIT, DX_ENOMEM, DX_ESTATE when RUNNING.
+ * and below. Nothing is added on failure. When RUNNING, their threads start at once, and every
+ * on_start() has returned when this does; nobody else is stopped for it.
+ * Returns DX_OK, DX_EINVAL, DX_ELIMIT, DX_ENOMEM; DX_EPERM when RUNNING and a thread is refused.
  * Threads: owner. */
 DX_API DX_NODISCARD int dx_disruptor_handle_events_with(dx_disruptor_t *disruptor,
                                                         const dx_handler_t *handlers,
@@ -241,12 +250,39 @@ DX_API DX_NODISCARD int dx_disruptor_after(dx_disruptor_t *disruptor, const char
                                            dx_error_t *error);
 
 /* Makes every member of `behind` follow every member of `ahead`, too: any directed graph without
- * cycles can be said with it.
- * Returns DX_OK, DX_EINVAL with the path when it would close a cycle, DX_ENOTFOUND, DX_ESTATE when
- * RUNNING.
+ * cycles can be said with it. Members that run change over at their next wait; those that are
+ * further than what they now follow wait for it. dx_consumer_follow() can take edges away.
+ * Returns DX_OK, DX_EINVAL with the path when it would close a cycle, DX_ENOTFOUND.
  * Threads: owner. */
 DX_API DX_NODISCARD int dx_disruptor_connect(dx_disruptor_t *disruptor, dx_group_t ahead,
                                              dx_group_t behind, dx_error_t *error);
+
+/* The member of a group that has this name, alone.
+ * Returns DX_OK, DX_ENOTFOUND.
+ * Threads: owner. */
+DX_API DX_NODISCARD int dx_group_member(dx_group_t group, const char *name, dx_group_t *member_out,
+                                        dx_error_t *error);
+
+/* Adds a worker to the pool that the group is, or is a part of. When RUNNING its thread starts at
+ * once; it takes events as soon as all those behind the pool know about it. `worker_out` (may be
+ * NULL) is the worker alone.
+ * Returns as dx_disruptor_handle_events_with(); DX_ENOTFOUND when the group is not of one pool,
+ * DX_ENOTSUP for a pool by key: its workers share out the keys.
+ * Threads: owner. */
+DX_API DX_NODISCARD int dx_group_add_worker(dx_group_t group, const dx_handler_t *worker,
+                                            dx_group_t *worker_out, dx_error_t *error);
+
+/* Removes the members of a group from the graph, also while it runs: stops them after their current
+ * batch, joins their threads and forgets them. Those behind them follow what they followed, and go
+ * on where they stood. With its last worker a pool goes, too. What a single worker has claimed and
+ * not handled (it was paused, or has failed) is taken over by the others of its pool, and this
+ * waits until one of them has done so. Closes the poller of dx_group_then_poller(): nobody may use
+ * it any more.
+ * Returns DX_OK, DX_ENOTFOUND, DX_EDEADLOCK from a handler of theirs, DX_ECONSUMER when a worker
+ * has events left and no other worker of its pool can take them, DX_ENOTSUP for a part of a pool by
+ * key. Nothing is removed on failure.
+ * Threads: owner. */
+DX_API DX_NODISCARD int dx_group_remove(dx_group_t group, dx_error_t *error);
 
 /* Replaces the error policy of the members of a group, also while they run.
  * Returns DX_OK, DX_EINVAL, DX_ENOTFOUND.

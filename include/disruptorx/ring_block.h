@@ -80,7 +80,7 @@ typedef enum dx_ring_mode {
 /* dx_consumer_entry_t.control */
 #define DXI_CONTROL_HALT 1   /* stop after the current batch */
 #define DXI_CONTROL_CANCEL 2 /* end the current wait once */
-#define DXI_CONTROL_REBIND 4 /* what it follows has changed: dxi_consumer_bind() */
+#define DXI_CONTROL_REBIND 4 /* whom it follows has changed: see src/ring/relink.c */
 #define DXI_CONTROL_EVICTED 8
 
 typedef enum dx_consumer_state {
@@ -152,7 +152,9 @@ typedef struct dx_consumer_entry {
     dx_atomic32_t state;               /* dx_consumer_state_t */
     dx_atomic64_t upstream;            /* consumers it follows (mask); 0 = the publication */
     dx_atomic64_t bound;               /* those it reads: `upstream`, once it has seen the change */
-    dx_atomic64_t skip_watch;          /* skip bits (of marks) that hide an event from it */
+    dx_atomic64_t skip_watch;          /* skip bits (of marks) that hide an event from it, */
+    dx_atomic64_t skip_since;          /* from this sequence on; */
+    dx_atomic64_t skip_before;         /* those before it are hidden by these bits */
     int64_t skip_bit;                  /* its own bit of marks, 0 when it never skips */
     dx_atomic64_t start_sequence;      /* where it began: events up to this were never its own */
 

@@ -11,16 +11,18 @@
  * computes its limit from the mask, and looks when it is done whether somebody has joined. If it
  * did not see that even then, its whole computation lies before the fence, so it was based on
  * sequences no later than the start that the adder reads: its limit can't reach beyond
- * start + slot_count. Joins are counted: the mask looks the same when one consumer leaves and
+ * start + slot_count. So a start must not lie before the slowest that gates at that moment, even
+ * where older events still stand in their slots: a limit that was computed before reaches over
+ * them. Joins are counted: the mask looks the same when one consumer leaves and
  * another joins in its entry.
  *
  * INVARIANTS
  *
- *   C1  gating = the active consumers that no active one follows; changed under the ring's lock,
- *       adding bits before clearing those they stand for
- *   C2  a consumer's sequence never passes what it follows
+ *   C1  gating = the active consumers that no other one covers (relink.c); changed under the
+ *       ring's lock, adding bits before clearing those they stand for
+ *   C2  a consumer does not read beyond what it follows
  *   C3  a new consumer gets every event published after dx_consumer_open() returned, each once
- *   C4  upstream masks form no cycle: a consumer can follow only entries that exist
+ *   C4  upstream masks form no cycle
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -54,10 +56,27 @@ void dxi_set_current_consumer(dx_consumer_t *consumer)
 
 /* ----------------------------------------------------------------------------------- observing */
 
-int64_t dxi_consumer_observe(dx_consumer_t *consumer)
+/* As dxi_minimum(), where a word may take the place of another meanwhile: see src/ring/worker.c. */
+static int64_t minimum_of_several(const dx_consumer_t *consumer)
+{
+    const dx_atomic64_t *joins = &consumer->block->joins;
+    int64_t before = dx_load_acquire(joins);
+    for (;;) {
+        const int64_t last = dxi_minimum(consumer->block, consumer->upstream);
+        const int64_t now = dx_load_acquire(joins);
+        if (now == before) {
+            return last;
+        }
+        before = now;
+    }
+}
+
+/* The last readable sequence of what it is bound to, next - 1 when there is none. */
+static int64_t observe_bound(dx_consumer_t *consumer)
 {
     if (consumer->stamps == NULL) {
-        const int64_t last = dxi_minimum(consumer->block, consumer->upstream);
+        const int64_t last = consumer->source != NULL ? dx_load_acquire(consumer->source)
+                                                      : minimum_of_several(consumer);
         return last >= consumer->next ? last : consumer->next - 1;
     }
     /* What was seen readable stays readable until we release it: go on from there. */
@@ -81,6 +100,17 @@ int64_t dxi_consumer_observe(dx_consumer_t *consumer)
     return last;
 }
 
+int64_t dxi_consumer_observe(dx_consumer_t *consumer)
+{
+    const int64_t last = observe_bound(consumer);
+    if (DX_LIKELY(last >= consumer->next) ||
+        DX_LIKELY((dx_load32_relaxed(&consumer->entry->control) & DXI_CONTROL_REBIND) == 0)) {
+        return last;
+    }
+    (void)dxi_consumer_rebind(consumer); /* nothing is there: it holds no event (L2) */
+    return observe_bound(consumer);
+}
+
 bool dxi_consumer_hidden(const dx_consumer_t *consumer, int64_t sequence)
 {
     /* Events published before it was added, that only pass through: see start_place(). */
@@ -88,7 +118,7 @@ bool dxi_consumer_hidden(const dx_consumer_t *consumer, int64_t sequence)
         return true;
     }
     const int64_t bits = dxi_mark_bits(consumer->block, sequence);
-    return (bits & (DXI_MARK_VOID | consumer->skip_watch)) != 0;
+    return bits != 0 && (bits & (DXI_MARK_VOID | dxi_skips(consumer->entry, sequence))) != 0;
 }
 
 int dx_consumer_skip(dx_consumer_t *consumer, int64_t sequence)
@@ -112,9 +142,17 @@ static int options_validate(const dx_ring_t *ring, const dx_consumer_options_t *
         return dxi_fail(error, DX_EINVAL, "name has %zu bytes, must have at most %u",
                         strlen(options->name), DX_RING_NAME_MAX);
     }
-    if ((unsigned)options->start > DX_START_OLDEST) {
-        return dxi_fail(error, DX_EINVAL, "start is %d, must be DX_START_CURSOR or DX_START_OLDEST",
+    if ((unsigned)options->start > DX_START_SEQUENCE) {
+        return dxi_fail(error, DX_EINVAL,
+                        "start is %d, must be DX_START_CURSOR, DX_START_OLDEST or "
+                        "DX_START_SEQUENCE",
                         (int)options->start);
+    }
+    if (options->start != DX_START_SEQUENCE && options->start_sequence != 0) {
+        return dxi_fail(error, DX_EINVAL,
+                        "start_sequence is %" PRId64 ", must be 0 unless start is "
+                        "DX_START_SEQUENCE",
+                        options->start_sequence);
     }
     const uint64_t unknown = options->upstream & ~(uint64_t)dx_load_acquire(&ring->block->active);
     if (unknown != 0) {
@@ -126,62 +164,56 @@ static int options_validate(const dx_ring_t *ring, const dx_consumer_options_t *
     return code != DX_OK ? code : dx_wait_options_check(&options->wait, error);
 }
 
-/* The lowest free entry, or -1. */
-static int entry_find(const dx_ring_block_t *block)
+/* The lowest free entry above `index`, or -1. */
+static int entry_find(const dx_ring_block_t *block, int32_t index)
 {
-    const uint64_t all = (UINT64_C(1) << block->consumers_max) - 1;
-    const uint64_t free_mask = all & ~(uint64_t)dx_load_relaxed(&block->active);
-    return free_mask != 0 ? __builtin_ctzll(free_mask) : -1;
+    const uint64_t above = ~UINT64_C(0) << (index + 1);
+    const uint64_t found = dxi_entries_free(block) & above;
+    return found != 0 ? __builtin_ctzll(found) : -1;
 }
 
-/* A bit of marks that no active consumer sets or heeds, or 0. */
-static int64_t skip_bit_find(const dx_ring_block_t *block)
-{
-    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
-    int64_t used = 0;
-    for (uint64_t rest = (uint64_t)dx_load_relaxed(&block->active); rest != 0; rest &= rest - 1) {
-        const dx_consumer_entry_t *entry = &entries[__builtin_ctzll(rest)];
-        used |= entry->skip_bit | dx_load_relaxed(&entry->skip_watch);
-    }
-    const int64_t free_bits = DXI_MARK_SKIPS & ~used;
-    return free_bits & -free_bits;
-}
-
-/* The skip bits of everybody upstream: what hides an event from who follows `upstream`. */
-static int64_t skip_watch_of(const dx_ring_block_t *block, uint64_t upstream)
-{
-    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
-    int64_t watch = 0;
-    for (uint64_t rest = dxi_upstream_closure(block, upstream); rest != 0; rest &= rest - 1) {
-        watch |= entries[__builtin_ctzll(rest)].skip_bit;
-    }
-    return watch;
-}
-
-/* Where a new consumer stands (`*sequence_out`) and from where on it is given events
- * (`*start_out` + 1). The two differ when what it follows is still behind the publication: it must
- * not pass that (C2), but the events in between are not its own (C3). They are hidden from it. */
-static void start_place(dx_ring_block_t *block, const dx_consumer_options_t *options,
-                        uint64_t others, int64_t *sequence_out, int64_t *start_out)
+/* Where a new consumer is to begin: the last sequence before that. */
+static int start_find(dx_ring_block_t *block, const dx_consumer_options_t *options, uint64_t others,
+                      int64_t *start_out, dx_error_t *error)
 {
     const int64_t published = dxi_published(block);
-    int64_t start = published;
-    if (options->start == DX_START_OLDEST && others != 0) {
-        const int64_t oldest = dxi_minimum(block, others);
-        start = oldest < published ? oldest : published;
+    int64_t oldest = others != 0 ? dxi_minimum(block, others) : published;
+    oldest = oldest < published ? oldest : published;
+    *start_out = options->start == DX_START_OLDEST ? oldest : published;
+    if (options->start != DX_START_SEQUENCE) {
+        return DX_OK;
     }
-    const int64_t upstream = dxi_minimum(block, options->upstream);
+    const int64_t newest = published + (int64_t)block->slot_count;
+    const int64_t start = options->start_sequence - 1;
+    if (start < oldest || start > newest) {
+        return dxi_fail(error, DX_ELIMIT,
+                        "start_sequence is %" PRId64 ", must be from %" PRId64
+                        ", the oldest event that is kept, to %" PRId64
+                        ", one ring beyond the next",
+                        options->start_sequence, oldest + 1, newest + 1);
+    }
     *start_out = start;
-    *sequence_out = start < upstream ? start : upstream;
-    if (*sequence_out < start) {
-        int64_t last = dx_load_relaxed(&block->marks_last); /* sends readers to the slow look */
-        while (last < start && !dx_compare_exchange_acq_rel(&block->marks_last, &last, start)) {
-        }
+    return DX_OK;
+}
+
+/* Where the consumer stands. That is not where it begins when what it follows, or the publication,
+ * is still behind: it must not pass that (C2), but the events in between are not its own (C3). They
+ * are hidden from it. */
+static int64_t start_place(dx_ring_block_t *block, uint64_t upstream, int64_t start)
+{
+    const int64_t published = dxi_published(block);
+    const int64_t ahead = upstream != 0 ? dxi_minimum(block, upstream) : published;
+    if (start <= ahead) {
+        return start;
     }
+    int64_t last = dx_load_relaxed(&block->marks_last); /* sends readers to the slow look */
+    while (last < start && !dx_compare_exchange_acq_rel(&block->marks_last, &last, start)) {
+    }
+    return ahead;
 }
 
 static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *options,
-                       int32_t process, int64_t fence)
+                       const dxi_consumer_role_t *role, int32_t process, int64_t fence)
 {
     const char *name = options->name != NULL ? options->name : "consumer";
     /* Others may still hold a mask of before, in which this entry was an earlier consumer's, and
@@ -189,7 +221,10 @@ static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *
      * never say what was never true, is left to the caller. */
     dx_store32_relaxed(&entry->control, 0);
     dx_store32_relaxed(&entry->state, DX_CONSUMER_FREE);
+    dx_store_relaxed(&entry->bound, 0);
     dx_store_relaxed(&entry->skip_watch, 0);
+    dx_store_relaxed(&entry->skip_before, 0);
+    dx_store_relaxed(&entry->skip_since, INT64_MIN);
     dx_store_relaxed(&entry->start_sequence, 0);
     dx_store32_relaxed(&entry->park, 0);
     dx_store32_relaxed(&entry->asleep, 0);
@@ -201,42 +236,15 @@ static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *
     }
     memset(entry->name, 0, sizeof(entry->name));
     memcpy(entry->name, name, strlen(name));
-    entry->kind = DX_CONSUMER_POLLER;
+    entry->kind = (int32_t)role->kind;
     entry->wait_kind = (int32_t)options->wait.kind;
-    entry->pool = 0;
+    entry->pool = role->pool;
     entry->process = process;
     entry->on_death = (int32_t)options->on_death;
     dx_store_relaxed(&entry->waiters, fence);
     dx_store_relaxed(&entry->upstream, (int64_t)options->upstream);
     dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
     dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
-}
-
-void dxi_consumer_bind(dx_consumer_t *consumer)
-{
-    dx_ring_block_t *block = consumer->block;
-    dx_consumer_entry_t *entries = dxi_block_consumers(block);
-    const uint64_t upstream = (uint64_t)dx_load_acquire(&consumer->entry->upstream);
-
-    consumer->upstream = upstream;
-    consumer->stamps = NULL;
-    consumer->source = NULL;
-    if (upstream == 0) {
-        if (block->mode == DX_RING_SINGLE) {
-            consumer->source = &block->cursor;
-        } else {
-            consumer->stamps = dxi_block_stamps(block);
-        }
-    } else if ((upstream & (upstream - 1)) == 0) {
-        consumer->source = &entries[__builtin_ctzll(upstream)].sequence;
-    }
-    /* Who has left may have hidden events that we have yet to pass: its bit counts until then. */
-    dx_consumer_entry_t *entry = consumer->entry;
-    const bool marks_ahead =
-        dx_load_relaxed(&block->marks_last) > dx_load_relaxed(&entry->sequence);
-    consumer->skip_watch =
-        skip_watch_of(block, upstream) | (marks_ahead ? dx_load_relaxed(&entry->skip_watch) : 0);
-    dx_store_relaxed(&entry->skip_watch, consumer->skip_watch);
 }
 
 /* How far behind a busy producer to stay, in slots: a wish, or 512 but no more than 32 KiB, which a
@@ -273,34 +281,17 @@ static void handle_init(dx_consumer_t *consumer, dx_ring_t *ring, int32_t index,
     dxi_consumer_bind(consumer);
 }
 
-static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
-                       const dx_consumer_options_t *options, dx_error_t *error)
+/* Enters the masks so that no producer passes the new consumer, and finds its place. */
+static int join(dx_ring_block_t *block, int32_t index, const dx_consumer_options_t *options,
+                int64_t *sequence_out, dx_error_t *error)
 {
-    dx_ring_block_t *block = ring->block;
-    const int code = options_validate(ring, options, error);
-    if (code != DX_OK) {
-        return code;
-    }
-    const int index = entry_find(block);
-    if (index < 0) {
-        return dxi_fail(error, DX_ELIMIT,
-                        "ring '%s' has %u consumers, the most it was made for (consumers_max)",
-                        block->name, block->consumers_max);
-    }
-    const int64_t skip_bit = options->may_skip ? skip_bit_find(block) : 0;
-    if (options->may_skip && skip_bit == 0) {
-        return dxi_fail(error, DX_ELIMIT, "ring '%s' has %u consumers that may skip, the most",
-                        block->name, DX_RING_SKIPPERS_MAX);
-    }
-    const uint64_t others = (uint64_t)dx_load_relaxed(&block->gating);
     dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
-    const int64_t fence = dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE;
-    entry_init(entry, options, dxi_share_index(ring), fence);
-    entry->skip_bit = skip_bit;
-    /* First as slow as the slowest, so that no limit passes us while we look for our place. */
-    dx_store_relaxed(&entry->sequence, dxi_gating_minimum(block));
-    dx_store32_release(&entry->state, DX_CONSUMER_ADDED);
     const int64_t bit = INT64_C(1) << index;
+    const uint64_t others = (uint64_t)dx_load_relaxed(&block->gating);
+    /* First as slow as the slowest, so that no limit passes us while we look for our place.
+     * RELEASE: who reads it by a mask of before, in which the entry was another's, must see that
+     * somebody joined since then. */
+    dx_store_release(&entry->sequence, dxi_gating_minimum(block));
     (void)dx_fetch_or_acq_rel(&block->active, bit);
     (void)dx_fetch_or_acq_rel(&block->gating, bit);
     /* RELEASE, pairs with dxi_gating_minimum(): who sees that somebody joined sees the bit. */
@@ -308,16 +299,99 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
     dxi_point("open:before-fence");
     dxi_heavy_fence(block);
     dxi_point("open:before-start");
-    int64_t sequence = 0;
     int64_t start = 0;
-    start_place(block, options, others, &sequence, &start);
+    const int code = start_find(block, options, others, &start, error);
+    if (code != DX_OK) {
+        (void)dxi_entries_leave(block, (uint64_t)bit, DX_CONSUMER_FREE);
+        return code;
+    }
+    *sequence_out = start_place(block, options->upstream, start);
     dx_store_relaxed(&entry->start_sequence, start);
-    dx_store_release(&entry->sequence, sequence);
-    (void)dx_fetch_and_acq_rel(&block->gating, ~(int64_t)options->upstream); /* C1 */
-    dxi_wake_producers(block); /* one may have gone to sleep because we stood further back */
-    handle_init(consumer, ring, index, options, sequence);
-    ring->handles[index] = consumer;
+    dx_store_release(&entry->sequence, *sequence_out);
     return DX_OK;
+}
+
+/* A worker holds nobody back before it has claimed, and that it does only when all who are bound to
+ * its pool are bound to it (L4): no fence is needed. Returns whom to tell. */
+static uint64_t join_pool(dx_ring_block_t *block, int32_t index, int32_t pool)
+{
+    dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    dx_consumer_entry_t *entry = &entries[index];
+    /* What the pool has yet to claim is this worker's, too. */
+    dx_store_relaxed(&entry->start_sequence, dx_load_relaxed(&entries[pool].start_sequence));
+    dx_store_release(&entry->sequence, DX_SEQUENCE_IDLE);
+    (void)dx_fetch_or_acq_rel(&block->active, INT64_C(1) << index);
+    uint64_t told = 0;
+    for (uint64_t rest = (uint64_t)dx_load_relaxed(&block->active); rest != 0; rest &= rest - 1) {
+        const int behind = __builtin_ctzll(rest);
+        const uint64_t upstream = (uint64_t)dx_load_relaxed(&entries[behind].upstream);
+        if ((upstream >> pool & 1) != 0) {
+            told |= dxi_entry_follow(block, behind, upstream | UINT64_C(1) << index);
+        }
+    }
+    return told;
+}
+
+static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
+                       const dx_consumer_options_t *options, const dxi_consumer_role_t *role,
+                       uint64_t *told_out, dx_error_t *error)
+{
+    dx_ring_block_t *block = ring->block;
+    int code = options_validate(ring, options, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    const bool worker = role->kind == DX_CONSUMER_WORKER;
+    const int index = entry_find(block, worker ? role->pool : -1); /* W4 in src/ring/worker.c */
+    if (index < 0) {
+        return dxi_fail(error, DX_ELIMIT,
+                        "ring '%s' has %u consumers, the most it was made for (consumers_max)",
+                        block->name, block->consumers_max);
+    }
+    const int64_t skip_bit = options->may_skip ? dxi_skip_bit_find(block) : 0;
+    if (options->may_skip && skip_bit == 0) {
+        return dxi_fail(error, DX_ELIMIT, "ring '%s' has %u consumers that may skip, the most",
+                        block->name, DX_RING_SKIPPERS_MAX);
+    }
+    dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
+    const int64_t fence = dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE;
+    entry_init(entry, options, role, dxi_share_index(ring), fence);
+    entry->skip_bit = skip_bit;
+    dx_store32_release(&entry->state, DX_CONSUMER_ADDED);
+    int64_t sequence = 0;
+    if (worker) {
+        *told_out = join_pool(block, index, role->pool);
+        sequence = dx_load_acquire(&dxi_block_consumers(block)[role->pool].sequence);
+    } else {
+        code = join(block, index, options, &sequence, error);
+    }
+    if (code == DX_OK) {
+        handle_init(consumer, ring, index, options, sequence);
+        ring->handles[index] = consumer;
+        dxi_gating_update(block);
+    }
+    return code;
+}
+
+int dxi_consumer_add(dx_consumer_t *consumer, dx_ring_t *ring, const dx_consumer_options_t *options,
+                     const dxi_consumer_role_t *role, dx_error_t *error)
+{
+    dx_consumer_options_t whole = {0};
+    if (options != NULL) {
+        whole = *options;
+    }
+    memset(consumer, 0, sizeof(*consumer));
+    int code = dxi_table_lock(ring, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    uint64_t told = 0;
+    whole.upstream = dxi_whole_pools(ring->block, whole.upstream);
+    code = open_locked(consumer, ring, &whole, role, &told, error);
+    dxi_table_unlock(ring);
+    dxi_rebind_wake(ring->block, told);
+    dxi_wake_producers(ring->block); /* one may have gone to sleep because we stood further back */
+    return code;
 }
 
 int dxi_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
@@ -330,18 +404,8 @@ int dxi_consumer_open(dx_consumer_t *consumer, dx_ring_t *ring,
             "it again",
             layout, DXI_CONSUMER_LAYOUT);
     }
-    dx_consumer_options_t whole = {0};
-    if (options != NULL) {
-        whole = *options;
-    }
-    memset(consumer, 0, sizeof(*consumer));
-    int code = dxi_table_lock(ring, error);
-    if (code == DX_OK) {
-        whole.upstream = dxi_whole_pools(ring->block, whole.upstream);
-        code = open_locked(consumer, ring, &whole, error);
-        dxi_table_unlock(ring);
-    }
-    return code;
+    static const dxi_consumer_role_t poller = {.kind = DX_CONSUMER_POLLER};
+    return dxi_consumer_add(consumer, ring, options, &poller, error);
 }
 
 void dx_consumer_close(dx_consumer_t *consumer)
@@ -349,42 +413,7 @@ void dx_consumer_close(dx_consumer_t *consumer)
     if (consumer->entry == NULL) {
         return;
     }
-    dx_ring_t *ring = consumer->ring;
-    dx_ring_block_t *block = ring->block;
-    dx_consumer_entry_t *entries = dxi_block_consumers(block);
-    const uint64_t self = UINT64_C(1) << consumer->index;
-
-    if (!dxi_table_lock_always(ring)) {
-        return;
-    }
-    /* Those behind us follow what we followed. */
-    uint64_t followed = 0;
-    uint64_t behind = 0; /* at any distance, as far as it matters to them */
-    for (uint64_t rest = (uint64_t)dx_load_relaxed(&block->active) & ~self; rest != 0;
-         rest &= rest - 1) {
-        dx_consumer_entry_t *entry = &entries[__builtin_ctzll(rest)];
-        uint64_t upstream = (uint64_t)dx_load_relaxed(&entry->upstream);
-        if ((upstream & self) != 0) {
-            upstream = (upstream & ~self) | consumer->upstream;
-            dx_store_release(&entry->upstream, (int64_t)upstream);
-            behind |= rest & -rest;
-        }
-        if ((dx_load_relaxed(&entry->skip_watch) & consumer->entry->skip_bit) != 0) {
-            behind |= rest & -rest;
-        }
-        followed |= upstream;
-    }
-    (void)dx_fetch_or_acq_rel(&block->gating, (int64_t)(consumer->upstream & ~followed)); /* C1 */
-    (void)dx_fetch_and_acq_rel(&block->gating, (int64_t)~self);
-    (void)dx_fetch_and_acq_rel(&block->active, (int64_t)~self);
-    dx_store32_release(&consumer->entry->state, DX_CONSUMER_FREE);
-    ring->handles[consumer->index] = NULL;
-    for (; behind != 0; behind &= behind - 1) {
-        dxi_consumer_bind(ring->handles[__builtin_ctzll(behind)]);
-    }
-    dxi_heavy_fence(block);
-    dxi_wake_followers(block, consumer->index);
-    dxi_table_unlock(ring);
+    dxi_consumers_close(consumer->ring, UINT64_C(1) << consumer->index);
     consumer->entry = NULL;
 }
 
@@ -443,6 +472,10 @@ static void count_batch(const dx_consumer_t *consumer, int64_t events)
 int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *context,
                       int64_t limit)
 {
+    (void)dxi_consumer_rebind(consumer);
+    if (consumer->catching_up) {
+        dxi_consumer_settle(consumer);
+    }
     int64_t last = dx_consumer_poll(consumer);
     if (last < consumer->next) {
         return dxi_published(consumer->block) >= consumer->next ? DX_POLL_GATING : DX_POLL_IDLE;

@@ -26,6 +26,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -74,6 +75,7 @@ int dx_disruptor_create(const dx_disruptor_options_t *options, dx_disruptor_t **
         return code;
     }
     disruptor->options = *options;
+    pthread_mutex_init(&disruptor->members_lock, NULL);
     pthread_mutex_init(&disruptor->gate_lock, NULL);
     pthread_cond_init(&disruptor->gate_changed, NULL);
     *disruptor_out = disruptor;
@@ -94,6 +96,7 @@ void dx_disruptor_destroy(dx_disruptor_t *disruptor)
     dx_ring_destroy(disruptor->ring);
     pthread_cond_destroy(&disruptor->gate_changed);
     pthread_mutex_destroy(&disruptor->gate_lock);
+    pthread_mutex_destroy(&disruptor->members_lock);
     dxi_free(disruptor);
 }
 
@@ -107,6 +110,24 @@ dx_ring_t *dx_disruptor_ring(const dx_disruptor_t *disruptor)
 static bool has_thread(const dxi_processor_t *processor)
 {
     return processor->role != DXI_ROLE_POLLER && processor->role != DXI_ROLE_POOL;
+}
+
+/* In the place of the thread that it does not have. */
+static void rebind(dxi_processor_t *processor)
+{
+    while (!dxi_consumer_rebind(&processor->consumer)) {
+        (void)sched_yield();
+    }
+}
+
+void dxi_members_rebind(dx_disruptor_t *disruptor)
+{
+    for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
+        dxi_processor_t *processor = disruptor->processors[__builtin_ctzll(rest)];
+        if (has_thread(processor) && processor->thread == NULL) {
+            rebind(processor);
+        }
+    }
 }
 
 /* Puts a processor where its entry stands, ready to run. */
@@ -127,7 +148,8 @@ static void make_ready(dxi_processor_t *processor)
     dxi_attempts_forget(&processor->batch_attempts);
     processor->failure = DX_OK;
     dx_store32_relaxed(&entry->failure, DX_OK);
-    dx_store32_release(&entry->control, 0);
+    /* The rest of the word belongs to those who change the graph. */
+    (void)dx_fetch_and32_acq_rel(&entry->control, ~(DXI_CONTROL_HALT | DXI_CONTROL_CANCEL));
     dx_store32_release(&entry->state, DX_CONSUMER_RUNNING);
 }
 
@@ -179,6 +201,7 @@ int dxi_threads_start(dx_disruptor_t *disruptor, uint64_t members, dx_error_t *e
         if (!has_thread(processor)) {
             continue;
         }
+        rebind(processor);
         const int code = dx_thread_start(&processor->thread_options, dxi_processor_main, processor,
                                          &processor->thread, error);
         if (code != DX_OK) {

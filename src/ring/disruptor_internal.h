@@ -43,6 +43,8 @@ typedef struct dxi_processor {
     /* Workers. Keyed: a consumer of its own that looks only at its part of the keys. */
     struct dxi_processor *pool;
     int64_t claim_max;
+    bool admitted;         /* all who are bound to the pool are bound to it: it may claim */
+    dx_atomic32_t leaving; /* POOL: 1 + index of a worker that leaves with events, 0: none */
     int64_t
         pending_first; /* claimed, not yet handled: kept when it stops, pending_last + 1 if none */
     int64_t pending_last;
@@ -75,7 +77,8 @@ struct dx_disruptor {
     dx_disruptor_options_t options;
     dxi_processor_t *processors[DX_RING_CONSUMERS_MAX]; /* by index of the consumer entry */
     uint64_t members;                                   /* mask of processors[] in use */
-    dx_atomic32_t state;                                /* dxi_disruptor_state_t */
+    pthread_mutex_t members_lock; /* the owner writes the two above, others look at them */
+    dx_atomic32_t state;          /* dxi_disruptor_state_t */
 
     /* The gate of start: threads wait until all of them exist, start waits until all began. */
     pthread_mutex_t gate_lock;
@@ -111,6 +114,30 @@ dxi_end_t dxi_worker_loop(dxi_processor_t *processor);
 
 /* Called when a worker has ended by itself: with the last of them the pool has ended, too. */
 void dxi_pool_check(dxi_processor_t *pool);
+
+/* True when all who read the worker's pool read the worker, too. */
+bool dxi_pool_admits(const dxi_processor_t *worker);
+
+/* Gives what `from`, which does not run, has claimed and not handled to `to`, which has nothing
+ * claimed: in the thread of `to`, or while it has none. */
+void dxi_worker_hand_over(dxi_processor_t *from, dxi_processor_t *to);
+
+/* True when it has claimed events that it has not handled. */
+DX_INLINE bool dxi_worker_holds(const dxi_processor_t *worker)
+{
+    return worker->pending_first <= worker->pending_last;
+}
+
+/* Binds the members that have no thread to what they are to follow. */
+void dxi_members_rebind(dx_disruptor_t *disruptor);
+
+/* Takes members out of the graph and frees them. Their threads have ended. */
+void dxi_members_close(dx_disruptor_t *disruptor, uint64_t members);
+
+/* DX_ENOTFOUND when a group is empty or has a member that its disruptor lacks. */
+int dxi_group_check(dx_group_t group, dx_error_t *error);
+
+int dxi_policy_validate(dx_error_policy_t policy, dx_error_handler_t on_error, dx_error_t *error);
 
 /* Starts the threads of `members`, all or none. */
 int dxi_threads_start(dx_disruptor_t *disruptor, uint64_t members, dx_error_t *error);

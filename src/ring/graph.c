@@ -53,7 +53,7 @@ static int retry_validate(const dx_retry_options_t *retry, dx_error_t *error)
     return code;
 }
 
-static int policy_validate(dx_error_policy_t policy, dx_error_handler_t on_error, dx_error_t *error)
+int dxi_policy_validate(dx_error_policy_t policy, dx_error_handler_t on_error, dx_error_t *error)
 {
     if ((unsigned)policy > DX_ON_ERROR_ASK) {
         return dxi_fail(error, DX_EINVAL, "on_error_policy is %d, must be a dx_error_policy_t",
@@ -72,7 +72,7 @@ static int handler_validate(const dx_handler_t *handler, dx_error_t *error)
                         "%s of on_event and on_batch are set, must be exactly one",
                         handler->on_event == NULL ? "none" : "both");
     }
-    int code = policy_validate(handler->on_error_policy, handler->on_error, error);
+    int code = dxi_policy_validate(handler->on_error_policy, handler->on_error, error);
     if (code == DX_OK) {
         code = retry_validate(&handler->retry, error);
     }
@@ -89,10 +89,6 @@ static int group_validate(dx_group_t group, bool may_be_empty, dx_error_t *error
 {
     if (group.disruptor == NULL) {
         return dxi_fail(error, DX_EINVAL, "the group has no disruptor");
-    }
-    if (dx_disruptor_is_running(group.disruptor)) {
-        return dxi_fail(error, DX_ESTATE,
-                        "the disruptor runs, its graph can only be changed before or between runs");
     }
     if (group.members == 0 && !may_be_empty) {
         return dxi_fail(error, DX_ENOTFOUND, "the group is empty, must have at least one consumer");
@@ -113,19 +109,6 @@ static bool wait_is_zero(const dx_wait_options_t *wait)
     return memcmp(wait, &zero, sizeof(zero)) == 0;
 }
 
-static void remove_members(dx_disruptor_t *disruptor, uint64_t members)
-{
-    for (uint64_t rest = members; rest != 0; rest &= rest - 1) {
-        const int index = __builtin_ctzll(rest);
-        dxi_processor_t *processor = disruptor->processors[index];
-        disruptor->processors[index] = NULL;
-        dx_consumer_close(&processor->consumer);
-        pthread_mutex_destroy(&processor->policy_lock);
-        dxi_free(processor);
-    }
-    disruptor->members &= ~members;
-}
-
 /* What all kinds of consumers have in common when they are added. */
 typedef struct plan {
     const char *name; /* NULL: `fallback` and the number of the consumer */
@@ -133,18 +116,30 @@ typedef struct plan {
     uint64_t upstream;
     bool may_skip;
     dx_start_t start;
+    int64_t start_sequence;
     const dx_wait_options_t *wait;
     const dx_thread_options_t *thread;
     dxi_role_t role;
     dx_consumer_kind_t kind;
+    int32_t pool; /* WORKER: index of the pool's entry */
 } plan_t;
+
+static uint64_t find_members(const dx_disruptor_t *disruptor, const char *name);
+
+/* "fallback-number", with the number of members or the next that is free. */
+static void name_generate(const dx_disruptor_t *disruptor, const char *fallback, char *name_out)
+{
+    int number = __builtin_popcountll(disruptor->members);
+    do {
+        (void)snprintf(name_out, DX_RING_NAME_MAX + 1, "%s-%d", fallback, number++);
+    } while (find_members(disruptor, name_out) != 0);
+}
 
 /* Adds one consumer. Its processor is in disruptor->processors[index]; the index or a DX_E*. */
 static int add_one(dx_disruptor_t *disruptor, const plan_t *plan, dx_error_t *error)
 {
     char generated[DX_RING_NAME_MAX + 1];
-    (void)snprintf(generated, sizeof(generated), "%s-%d", plan->fallback,
-                   __builtin_popcountll(disruptor->members));
+    name_generate(disruptor, plan->fallback, generated);
     const char *name = plan->name != NULL ? plan->name : generated;
 
     dxi_processor_t *processor = dxi_alloc_zeroed(1, sizeof(*processor));
@@ -155,10 +150,13 @@ static int add_one(dx_disruptor_t *disruptor, const plan_t *plan, dx_error_t *er
         .name = name,
         .upstream = plan->upstream,
         .start = plan->start,
+        .start_sequence = plan->start_sequence,
         .may_skip = plan->may_skip,
         .wait = wait_is_zero(plan->wait) ? disruptor->options.wait : *plan->wait,
     };
-    const int code = dx_consumer_open(&processor->consumer, disruptor->ring, &options, error);
+    const dxi_consumer_role_t role = {.kind = plan->kind, .pool = plan->pool};
+    const int code =
+        dxi_consumer_add(&processor->consumer, disruptor->ring, &options, &role, error);
     if (code != DX_OK) {
         (void)dxi_fail_context(error, "consumer '%s'", name);
         dxi_free(processor);
@@ -167,7 +165,6 @@ static int add_one(dx_disruptor_t *disruptor, const plan_t *plan, dx_error_t *er
     processor->role = plan->role;
     processor->disruptor = disruptor;
     processor->pending_last = -1;
-    processor->consumer.entry->kind = (int32_t)plan->kind;
     if (plan->thread != NULL) {
         processor->thread_options = *plan->thread;
     }
@@ -179,8 +176,10 @@ static int add_one(dx_disruptor_t *disruptor, const plan_t *plan, dx_error_t *er
     pthread_mutex_init(&processor->policy_lock, NULL);
 
     const int index = processor->consumer.index;
+    pthread_mutex_lock(&disruptor->members_lock);
     disruptor->processors[index] = processor;
     disruptor->members |= UINT64_C(1) << index;
+    pthread_mutex_unlock(&disruptor->members_lock);
     return index;
 }
 
@@ -196,6 +195,10 @@ static int add_handler(dx_disruptor_t *disruptor, const dx_handler_t *handler, c
     plan_t plan = *base;
     plan.name = handler->name;
     plan.may_skip = handler->may_skip;
+    if (plan.start == DX_START_CURSOR) { /* else its pool has said it */
+        plan.start = handler->start;
+        plan.start_sequence = handler->start_sequence;
+    }
     plan.wait = &handler->wait;
     plan.thread = &handler->thread;
     const int index = add_one(disruptor, &plan, error);
@@ -223,6 +226,22 @@ static void group_store(dx_disruptor_t *disruptor, uint64_t members, dx_group_t 
     }
 }
 
+/* The end of every addition: the new members run if the disruptor does, or are gone again. */
+static int added(dx_disruptor_t *disruptor, uint64_t members, dx_group_t *group_out,
+                 dx_error_t *error)
+{
+    dxi_members_rebind(disruptor);
+    if (dx_disruptor_is_running(disruptor)) {
+        const int code = dxi_threads_start(disruptor, members, error);
+        if (code != DX_OK) {
+            dxi_members_close(disruptor, members);
+            return code;
+        }
+    }
+    group_store(disruptor, members, group_out);
+    return DX_OK;
+}
+
 static int add_handlers(dx_group_t group, const dx_handler_t *handlers, uint32_t count,
                         dx_group_t *group_out, dx_error_t *error)
 {
@@ -234,17 +253,16 @@ static int add_handlers(dx_group_t group, const dx_handler_t *handlers, uint32_t
                          .upstream = group.members,
                          .role = DXI_ROLE_HANDLER,
                          .kind = DX_CONSUMER_PROCESSOR};
-    uint64_t added = 0;
+    uint64_t members = 0;
     for (uint32_t i = 0; i < count; i++) {
         const int index = add_handler(group.disruptor, &handlers[i], &plan, error);
         if (index < 0) {
-            remove_members(group.disruptor, added);
+            dxi_members_close(group.disruptor, members);
             return index;
         }
-        added |= UINT64_C(1) << index;
+        members |= UINT64_C(1) << index;
     }
-    group_store(group.disruptor, added, group_out);
-    return DX_OK;
+    return added(group.disruptor, members, group_out, error);
 }
 
 int dx_disruptor_handle_events_with(dx_disruptor_t *disruptor, const dx_handler_t *handlers,
@@ -264,15 +282,28 @@ int dx_group_then(dx_group_t group, const dx_handler_t *handlers, uint32_t count
 
 /* --------------------------------------------------------------------------------------- pools */
 
+static int worker_validate(const dx_handler_t *worker, uint32_t number, dx_error_t *error)
+{
+    if (worker->on_batch != NULL) {
+        return dxi_fail(error, DX_EINVAL, "worker %u has on_batch, workers must have on_event",
+                        number);
+    }
+    if (worker->start != DX_START_CURSOR || worker->start_sequence != 0) {
+        return dxi_fail(error, DX_EINVAL, "worker %u has a start, only its pool may have one",
+                        number);
+    }
+    return DX_OK;
+}
+
 static int pool_validate(const dx_pool_t *pool, dx_error_t *error)
 {
     if (pool->workers == NULL || pool->worker_count == 0) {
         return dxi_fail(error, DX_EINVAL, "the pool has no workers, must have at least 1");
     }
     for (uint32_t i = 0; i < pool->worker_count; i++) {
-        if (pool->workers[i].on_batch != NULL) {
-            return dxi_fail(error, DX_EINVAL, "worker %u has on_batch, workers must have on_event",
-                            i);
+        const int code = worker_validate(&pool->workers[i], i, error);
+        if (code != DX_OK) {
+            return code;
         }
     }
     if (pool->name != NULL && strlen(pool->name) > DX_RING_NAME_MAX) {
@@ -293,36 +324,56 @@ static int add_pool_word(dx_group_t group, const dx_pool_t *pool, dx_error_t *er
     const plan_t plan = {.name = pool->name,
                          .fallback = "pool",
                          .upstream = group.members,
+                         .start = pool->start,
+                         .start_sequence = pool->start_sequence,
                          .wait = &none,
                          .role = DXI_ROLE_POOL,
                          .kind = DX_CONSUMER_POOL};
     return add_one(group.disruptor, &plan, error);
 }
 
-static int add_worker(dx_group_t group, const dx_pool_t *pool, uint32_t number,
-                      dxi_processor_t *pool_word, dx_error_t *error)
+/* A worker that takes what its pool has not claimed. */
+static int add_worker(dxi_processor_t *pool, const dx_handler_t *handler, dx_error_t *error)
 {
-    const bool keyed = pool->key != NULL;
     const plan_t plan = {.fallback = "worker",
-                         .upstream = group.members,
-                         .role = keyed ? DXI_ROLE_HANDLER : DXI_ROLE_WORKER,
-                         .kind = keyed ? DX_CONSUMER_PROCESSOR : DX_CONSUMER_WORKER};
-    const int index = add_handler(group.disruptor, &pool->workers[number], &plan, error);
-    if (index < 0) {
-        return index;
+                         .upstream =
+                             (uint64_t)dx_load_acquire(&pool->consumer.entry->upstream),
+                         .role = DXI_ROLE_WORKER,
+                         .kind = DX_CONSUMER_WORKER,
+                         .pool = pool->consumer.index};
+    const int index = add_handler(pool->disruptor, handler, &plan, error);
+    if (index >= 0) {
+        dxi_processor_t *worker = pool->disruptor->processors[index];
+        worker->pool = pool;
+        worker->claim_max = pool->claim_max;
+        memcpy(worker->pool_name, pool->consumer.entry->name, sizeof(worker->pool_name));
     }
-    dxi_processor_t *worker = group.disruptor->processors[index];
-    worker->claim_max = pool->claim_max != 0 ? pool->claim_max : CLAIM_MAX_DEFAULT;
-    worker->key = pool->key;
-    worker->key_context = pool->key_context;
-    worker->part = number;
-    worker->part_count = pool->worker_count;
-    memcpy(worker->pool_name, pool->name, strlen(pool->name));
-    if (pool_word != NULL) {
-        assert(index > pool_word->consumer.index); /* W4 in src/ring/worker.c */
-        worker->pool = pool_word;
-        worker->consumer.entry->pool = pool_word->consumer.index;
-        dx_store_release(&worker->consumer.entry->sequence, DX_SEQUENCE_IDLE);
+    return index;
+}
+
+/* A worker that looks at everything and takes its part of the keys. All begin where `first` (NULL:
+ * it is the first) does. */
+static int add_keyed_worker(dx_group_t group, const dx_pool_t *pool, uint32_t number,
+                            const dxi_processor_t *first, dx_error_t *error)
+{
+    plan_t plan = {.fallback = "worker",
+                   .upstream = group.members,
+                   .start = pool->start,
+                   .start_sequence = pool->start_sequence,
+                   .role = DXI_ROLE_HANDLER,
+                   .kind = DX_CONSUMER_PROCESSOR};
+    if (first != NULL) {
+        plan.start = DX_START_SEQUENCE;
+        plan.start_sequence = dx_load_relaxed(&first->consumer.entry->start_sequence) + 1;
+    }
+    const int index = add_handler(group.disruptor, &pool->workers[number], &plan, error);
+    if (index >= 0) {
+        dxi_processor_t *worker = group.disruptor->processors[index];
+        worker->key = pool->key;
+        worker->key_context = pool->key_context;
+        worker->part = number;
+        worker->part_count = pool->worker_count;
+        memcpy(worker->pool_name, pool->name, strlen(pool->name));
     }
     return index;
 }
@@ -336,31 +387,83 @@ static int add_pool(dx_group_t group, const dx_pool_t *pool, dx_group_t *group_o
         return code;
     }
     char generated[DX_RING_NAME_MAX + 1];
-    (void)snprintf(generated, sizeof(generated), "pool-%d",
-                   __builtin_popcountll(group.disruptor->members));
+    name_generate(group.disruptor, "pool", generated);
     dx_pool_t named = *pool;
     named.name = pool->name != NULL ? pool->name : generated;
 
-    uint64_t added = 0;
-    dxi_processor_t *pool_word = NULL;
+    uint64_t members = 0;
+    dxi_processor_t *word = NULL;
+    dxi_processor_t *first = NULL;
     if (pool->key == NULL) {
         const int index = add_pool_word(group, &named, error);
         if (index < 0) {
             return index;
         }
-        added = UINT64_C(1) << index;
-        pool_word = group.disruptor->processors[index];
+        members = UINT64_C(1) << index;
+        word = group.disruptor->processors[index];
+        word->claim_max = pool->claim_max != 0 ? pool->claim_max : CLAIM_MAX_DEFAULT;
     }
     for (uint32_t i = 0; i < pool->worker_count; i++) {
-        const int index = add_worker(group, &named, i, pool_word, error);
+        const int index = word != NULL ? add_worker(word, &pool->workers[i], error)
+                                       : add_keyed_worker(group, &named, i, first, error);
         if (index < 0) {
-            remove_members(group.disruptor, added);
+            dxi_members_close(group.disruptor, members);
             return index;
         }
-        added |= UINT64_C(1) << index;
+        members |= UINT64_C(1) << index;
+        first = group.disruptor->processors[index];
     }
-    group_store(group.disruptor, added, group_out);
-    return DX_OK;
+    return added(group.disruptor, members, group_out, error);
+}
+
+/* The one pool of which the group is a part, or NULL. */
+static dxi_processor_t *pool_of(dx_group_t group)
+{
+    dxi_processor_t *found = NULL;
+    for (uint64_t rest = group.members; rest != 0; rest &= rest - 1) {
+        dxi_processor_t *processor = group.disruptor->processors[__builtin_ctzll(rest)];
+        dxi_processor_t *pool = processor->role == DXI_ROLE_POOL ? processor : processor->pool;
+        if (pool == NULL || (found != NULL && found != pool)) {
+            return NULL;
+        }
+        found = pool;
+    }
+    return found;
+}
+
+int dx_group_add_worker(dx_group_t group, const dx_handler_t *worker, dx_group_t *worker_out,
+                        dx_error_t *error)
+{
+    int code = dxi_group_check(group, error);
+    if (code == DX_OK) {
+        code = worker_validate(worker, 0, error);
+    }
+    if (code != DX_OK) {
+        return code;
+    }
+    const dxi_processor_t *one = group.disruptor->processors[__builtin_ctzll(group.members)];
+    if (one->key != NULL) {
+        return dxi_fail(error, DX_ENOTSUP,
+                        "pool '%s' is by key, its workers are those it was made with",
+                        one->pool_name);
+    }
+    dxi_processor_t *pool = pool_of(group);
+    if (pool == NULL) {
+        return dxi_fail(error, DX_ENOTFOUND, "the group is not of one pool");
+    }
+    const int index = add_worker(pool, worker, error);
+    if (index < 0) {
+        return index;
+    }
+    uint64_t members = UINT64_C(1) << index;
+    /* With a worker its pool lives, too. */
+    const bool ended = dx_load32_acquire(&pool->consumer.entry->state) == DX_CONSUMER_STOPPED;
+    members |= ended ? UINT64_C(1) << pool->consumer.index : 0;
+    code = added(group.disruptor, members, NULL, error);
+    if (code == DX_OK) {
+        group_store(group.disruptor, UINT64_C(1) << index, worker_out);
+    }
+    return code;
 }
 
 int dx_disruptor_handle_events_with_pool(dx_disruptor_t *disruptor, const dx_pool_t *pool,
@@ -397,6 +500,8 @@ int dx_group_then_custom(dx_group_t group, const dx_custom_processor_t *custom,
                          .fallback = "custom",
                          .upstream = group.members,
                          .may_skip = custom->may_skip,
+                         .start = custom->start,
+                         .start_sequence = custom->start_sequence,
                          .wait = &custom->wait,
                          .thread = &custom->thread,
                          .role = DXI_ROLE_CUSTOM,
@@ -406,8 +511,7 @@ int dx_group_then_custom(dx_group_t group, const dx_custom_processor_t *custom,
         return index;
     }
     group.disruptor->processors[index]->custom = *custom;
-    group_store(group.disruptor, UINT64_C(1) << index, group_out);
-    return DX_OK;
+    return added(group.disruptor, UINT64_C(1) << index, group_out, error);
 }
 
 int dx_group_then_poller(dx_group_t group, const dx_consumer_options_t *options,
@@ -425,6 +529,7 @@ int dx_group_then_poller(dx_group_t group, const dx_consumer_options_t *options,
                          .upstream = group.members,
                          .may_skip = options->may_skip,
                          .start = options->start,
+                         .start_sequence = options->start_sequence,
                          .wait = &options->wait,
                          .role = DXI_ROLE_POLLER,
                          .kind = DX_CONSUMER_POLLER};
@@ -433,8 +538,7 @@ int dx_group_then_poller(dx_group_t group, const dx_consumer_options_t *options,
         return index;
     }
     *consumer_out = &group.disruptor->processors[index]->consumer;
-    group_store(group.disruptor, UINT64_C(1) << index, group_out);
-    return DX_OK;
+    return added(group.disruptor, UINT64_C(1) << index, group_out, error); /* needs no thread */
 }
 
 /* ------------------------------------------------------------------------------- groups, edges */
@@ -478,8 +582,24 @@ int dx_disruptor_after(dx_disruptor_t *disruptor, const char *const *names, uint
     return DX_OK;
 }
 
-static int connect_validate(dx_disruptor_t *disruptor, dx_group_t ahead, dx_group_t behind,
-                            dx_error_t *error)
+int dx_group_member(dx_group_t group, const char *name, dx_group_t *member_out, dx_error_t *error)
+{
+    const int code = dxi_group_check(group, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    for (uint64_t rest = group.members; rest != 0; rest &= rest - 1) {
+        const int index = __builtin_ctzll(rest);
+        if (strcmp(group.disruptor->processors[index]->consumer.entry->name, name) == 0) {
+            group_store(group.disruptor, UINT64_C(1) << index, member_out);
+            return DX_OK;
+        }
+    }
+    return dxi_fail(error, DX_ENOTFOUND, "no member of the group is called '%s'", name);
+}
+
+int dx_disruptor_connect(dx_disruptor_t *disruptor, dx_group_t ahead, dx_group_t behind,
+                         dx_error_t *error)
 {
     if (ahead.disruptor != disruptor || behind.disruptor != disruptor) {
         return dxi_fail(error, DX_EINVAL, "the groups are not of this disruptor");
@@ -488,122 +608,11 @@ static int connect_validate(dx_disruptor_t *disruptor, dx_group_t ahead, dx_grou
     if (code == DX_OK) {
         code = group_validate(behind, false, error);
     }
-    if (code != DX_OK) {
-        return code;
-    }
-    const dx_ring_block_t *block = disruptor->ring->block;
-    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
-    const uint64_t cycle = dxi_upstream_closure(block, ahead.members) & behind.members;
-    if (cycle != 0) {
-        return dxi_fail(
-            error, DX_EINVAL, "'%s' behind '%s' would close a cycle: '%s' already follows '%s'",
-            entries[__builtin_ctzll(cycle)].name, entries[__builtin_ctzll(ahead.members)].name,
-            entries[__builtin_ctzll(ahead.members)].name, entries[__builtin_ctzll(cycle)].name);
-    }
-    /* A consumer that has handled events must not get behind one that has not. */
-    const int64_t furthest = dxi_minimum(block, ahead.members);
-    for (uint64_t rest = behind.members; rest != 0; rest &= rest - 1) {
-        const int64_t sequence = dx_load_acquire(&entries[__builtin_ctzll(rest)].sequence);
-        if (sequence != DX_SEQUENCE_IDLE && sequence > furthest) {
-            return dxi_fail(error, DX_ESTATE,
-                            "'%s' has handled %" PRId64 ", but what it should follow only %" PRId64,
-                            entries[__builtin_ctzll(rest)].name, sequence, furthest);
-        }
-    }
-    return DX_OK;
-}
-
-int dx_disruptor_connect(dx_disruptor_t *disruptor, dx_group_t ahead, dx_group_t behind,
-                         dx_error_t *error)
-{
-    ahead.members = dxi_whole_pools(disruptor->ring->block, ahead.members);
-    behind.members = dxi_whole_pools(disruptor->ring->block, behind.members);
-    const int code = connect_validate(disruptor, ahead, behind, error);
-    if (code != DX_OK) {
-        return code;
-    }
-    dx_ring_t *ring = disruptor->ring;
-    dx_consumer_entry_t *entries = dxi_block_consumers(ring->block);
-    pthread_mutex_lock(&ring->lock);
-    for (uint64_t rest = behind.members; rest != 0; rest &= rest - 1) {
-        (void)dx_fetch_or_acq_rel(&entries[__builtin_ctzll(rest)].upstream, (int64_t)ahead.members);
-    }
-    (void)dx_fetch_and_acq_rel(&ring->block->gating, (int64_t)~ahead.members); /* C1 */
-    pthread_mutex_unlock(&ring->lock);
-    /* Those behind them may be hidden from by more consumers now. */
-    for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
-        dxi_consumer_bind(&disruptor->processors[__builtin_ctzll(rest)]->consumer);
-    }
-    return DX_OK;
-}
-
-/* ----------------------------------------------------------------------- changes while it runs */
-
-int dx_group_set_error_policy(dx_group_t group, dx_error_policy_t policy,
-                              dx_error_handler_t on_error, void *context, dx_error_t *error)
-{
-    const int code = policy_validate(policy, on_error, error);
-    if (code != DX_OK) {
-        return code;
-    }
-    if (group.disruptor == NULL || group.members == 0 ||
-        (group.members & ~group.disruptor->members) != 0) {
-        return dxi_fail(error, DX_ENOTFOUND, "the group has no consumer of this disruptor");
-    }
-    for (uint64_t rest = group.members; rest != 0; rest &= rest - 1) {
-        dxi_processor_t *processor = group.disruptor->processors[__builtin_ctzll(rest)];
-        pthread_mutex_lock(&processor->policy_lock);
-        processor->policy = policy;
-        processor->on_error = on_error;
-        processor->on_error_context = context;
-        pthread_mutex_unlock(&processor->policy_lock);
-    }
-    return DX_OK;
-}
-
-static int running_group_validate(dx_group_t group, dx_error_t *error)
-{
-    if (group.disruptor == NULL || group.members == 0 ||
-        (group.members & ~group.disruptor->members) != 0) {
-        return dxi_fail(error, DX_ENOTFOUND, "the group has no consumer of this disruptor");
-    }
-    /* Before the state: handlers run before start has returned. */
-    const int code = dxi_threads_check_caller(group.disruptor, group.members, error);
-    if (code == DX_OK && !dx_disruptor_is_running(group.disruptor)) {
-        return dxi_fail(error, DX_ESTATE, "the disruptor does not run");
-    }
-    return code;
-}
-
-int dx_group_pause(dx_group_t group, dx_error_t *error)
-{
-    const int code = running_group_validate(group, error);
     if (code == DX_OK) {
-        dxi_threads_stop(group.disruptor, group.members);
+        code = dxi_follow(disruptor->ring, behind.members, ahead.members, true, error);
+    }
+    if (code == DX_OK) {
+        dxi_members_rebind(disruptor);
     }
     return code;
-}
-
-int dx_group_resume(dx_group_t group, dx_error_t *error)
-{
-    const int code = running_group_validate(group, error);
-    if (code != DX_OK) {
-        return code;
-    }
-    /* Only those whose thread does not run: a second resume is allowed. A thread that has ended by
-     * itself is joined first. */
-    uint64_t idle = 0;
-    for (uint64_t rest = group.members; rest != 0; rest &= rest - 1) {
-        const int index = __builtin_ctzll(rest);
-        const dxi_processor_t *processor = group.disruptor->processors[index];
-        if (dx_load32_acquire(&processor->consumer.entry->state) == DX_CONSUMER_RUNNING) {
-            continue;
-        }
-        idle |= UINT64_C(1) << index;
-        if (processor->pool != NULL) { /* with a worker its pool lives, too */
-            idle |= UINT64_C(1) << processor->pool->consumer.index;
-        }
-    }
-    dxi_threads_stop(group.disruptor, idle);
-    return idle != 0 ? dxi_threads_start(group.disruptor, idle, error) : DX_OK;
 }

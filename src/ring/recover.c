@@ -178,29 +178,6 @@ static bool holds_claims(dx_ring_block_t *block, uint64_t mask)
 
 /* ----------------------------------------------------------------------------------- consumers */
 
-/* Takes the consumer out of the graph: those behind it follow what it followed. */
-static void unlink_consumer(dx_ring_block_t *block, int32_t index)
-{
-    dx_consumer_entry_t *entries = dxi_block_consumers(block);
-    const uint64_t self = UINT64_C(1) << index;
-    const uint64_t active = (uint64_t)dx_load_acquire(&block->active) & ~self;
-    const uint64_t upstream = (uint64_t)dx_load_acquire(&entries[index].upstream);
-    uint64_t followed = 0;
-    for (uint64_t rest = active; rest != 0; rest &= rest - 1) {
-        dx_consumer_entry_t *entry = &entries[__builtin_ctzll(rest)];
-        uint64_t theirs = (uint64_t)dx_load_relaxed(&entry->upstream);
-        if ((theirs & self) != 0) {
-            theirs = (theirs & ~self) | upstream;
-            dx_store_release(&entry->upstream, (int64_t)theirs);
-            (void)dx_fetch_or32_acq_rel(&entry->control, DXI_CONTROL_REBIND);
-        }
-        followed |= theirs;
-    }
-    (void)dx_fetch_or_acq_rel(&block->gating, (int64_t)(upstream & ~followed));
-    (void)dx_fetch_and_acq_rel(&block->gating, (int64_t)~self);
-    (void)dx_fetch_and_acq_rel(&block->active, (int64_t)~self);
-}
-
 /* What becomes of a consumer whose process is dead, or stalled. */
 static void lose_consumer(dx_ring_block_t *block, int32_t index, bool dead)
 {
@@ -223,9 +200,8 @@ static void lose_consumer(dx_ring_block_t *block, int32_t index, bool dead)
     dx_store_relaxed(&entry->evicted_at, dx_load_acquire(&entry->sequence));
     (void)dx_fetch_or_acq_rel(&entry->waiters, DXI_WAITERS_EVICTED);
     (void)dx_fetch_or32_acq_rel(&entry->control, DXI_CONTROL_EVICTED);
-    unlink_consumer(block, index);
+    (void)dxi_entries_leave(block, UINT64_C(1) << index, DX_CONSUMER_EVICTED);
     entry->process = dead ? -1 : entry->process;
-    dx_store32_release(&entry->state, DX_CONSUMER_EVICTED);
     dxi_count(&block->evictions, 1);
 }
 
@@ -238,6 +214,7 @@ static void recover_consumers(dx_ring_block_t *block, uint64_t processes, bool d
             lose_consumer(block, (int32_t)i, dead);
         }
     }
+    dxi_graph_repair(block);
 }
 
 /* ----------------------------------------------------------------------------------- processes */

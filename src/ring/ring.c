@@ -181,6 +181,7 @@ static void place_at(dx_ring_block_t *block, int64_t first)
         dx_store_relaxed(&entries[i].sequence,
                          entries[i].kind == DX_CONSUMER_WORKER ? DX_SEQUENCE_IDLE : first - 1);
         dx_store_relaxed(&entries[i].start_sequence, first - 1);
+        dx_store_relaxed(&entries[i].skip_since, INT64_MIN);
     }
 }
 

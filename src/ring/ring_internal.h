@@ -28,7 +28,7 @@ struct dx_ring {
     dx_memory_t memory;
     dxi_producer_core_t *producers;                /* producers_max of them */
     pthread_mutex_t lock;                          /* see dxi_table_lock() */
-    dx_consumer_t *handles[DX_RING_CONSUMERS_MAX]; /* of the open entries, to bind again */
+    dx_consumer_t *handles[DX_RING_CONSUMERS_MAX]; /* of the open entries: for dx_ring_reset() */
     dxi_share_t *share;                            /* NULL: a private ring */
 };
 
@@ -174,6 +174,9 @@ typedef enum dxi_pause_action {
 void dxi_pause_begin(dxi_pause_t *pause, const dx_wait_options_t *options, int64_t *spin_budget_ns,
                      const void *line);
 
+/* Watches another word from now on. */
+void dxi_pause_watch(dxi_pause_t *pause, const void *line);
+
 /* Pauses once in the way of the strategy, and says what else to do before the next look. */
 dxi_pause_action_t dxi_pause_step(dxi_pause_t *pause);
 
@@ -191,11 +194,69 @@ void dxi_wait_options_resolve(dx_wait_options_t *options);
 
 /* ---------------------------------------------------------------------- consumers (consumer.c) */
 
-/* Points a handle at what its entry follows; after a change of the graph. */
-void dxi_consumer_bind(dx_consumer_t *consumer);
+/* What a consumer is, besides its options. */
+typedef struct dxi_consumer_role {
+    dx_consumer_kind_t kind;
+    int32_t pool; /* WORKER: index of its pool's entry */
+} dxi_consumer_role_t;
+
+/* dx_consumer_open() for every kind. A worker claims nothing before dxi_pool_admits(). */
+int dxi_consumer_add(dx_consumer_t *consumer, dx_ring_t *ring, const dx_consumer_options_t *options,
+                     const dxi_consumer_role_t *role, dx_error_t *error);
 
 /* Sets a flag of the consumer's control word and wakes it. */
 void dxi_consumer_control(const dx_ring_t *ring, int32_t index, int32_t flag);
+
+/* ------------------------------------------------------------------ who follows whom (relink.c) */
+
+/* Under the table lock, all of these: */
+
+/* Computes who holds producers back, adding before clearing. */
+void dxi_gating_update(dx_ring_block_t *block);
+
+/* The entries that a new consumer may take. */
+uint64_t dxi_entries_free(const dx_ring_block_t *block);
+
+/* A bit of marks for a consumer that may skip; 0 when all are in use. */
+int64_t dxi_skip_bit_find(const dx_ring_block_t *block);
+
+/* Points a handle at what its entry is to follow. In its thread, or while it has none. */
+void dxi_consumer_bind(dx_consumer_t *consumer);
+
+/* Says whom the entry is to follow. dxi_gating_update() must come before the lock is given back,
+ * and dxi_rebind_wake() after that for those returned. */
+uint64_t dxi_entry_follow(dx_ring_block_t *block, int32_t index, uint64_t upstream);
+
+/* Takes entries out of the graph, whatever runs: those behind them follow what they followed.
+ * Returns as dxi_entry_follow(), gating is up to date. */
+uint64_t dxi_entries_leave(dx_ring_block_t *block, uint64_t leaving, dx_consumer_state_t state);
+
+/* Ends a change that somebody did not end: his process has died. Everybody must be woken then. */
+void dxi_graph_repair(dx_ring_block_t *block);
+
+/* Without the lock: */
+
+/* Wakes those that must bind again. */
+void dxi_rebind_wake(dx_ring_block_t *block, uint64_t told);
+
+/* Binds the consumer again if it was told to. In its own thread, while it holds no event. False
+ * when the lock was not free: try again later. */
+bool dxi_consumer_rebind(dx_consumer_t *consumer);
+
+/* For one that is `catching_up`: when it is no longer ahead of what it follows, that need not gate
+ * any more. */
+void dxi_consumer_settle(dx_consumer_t *consumer);
+
+/* Makes the consumers in `behind` follow `upstream`, instead of or besides what they follow.
+ * Returns DX_OK, DX_ENOTFOUND, DX_EINVAL for a cycle, DX_EBUSY. */
+int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, bool besides,
+               dx_error_t *error);
+
+/* Closes consumers at once: dxi_entries_leave() with all that belongs to it. */
+void dxi_consumers_close(dx_ring_t *ring, uint64_t leaving);
+
+/* The skip bits that hide an event from the consumer of `entry`. In its own thread. */
+int64_t dxi_skips(const dx_consumer_entry_t *entry, int64_t sequence);
 
 /* Adds to a counter that only the caller writes. */
 DX_INLINE void dxi_count(dx_atomic64_t *counter, int64_t amount)

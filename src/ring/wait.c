@@ -245,8 +245,17 @@ static void monitor_wait(const void *line, int64_t seen)
 void dxi_pause_begin(dxi_pause_t *pause, const dx_wait_options_t *options, int64_t *spin_budget_ns,
                      const void *line)
 {
-    *pause = (dxi_pause_t){.options = options, .spin_budget_ns = spin_budget_ns, .line = line};
-    if (line != NULL && options->kind == DX_WAIT_MONITOR) {
+    *pause = (dxi_pause_t){.options = options, .spin_budget_ns = spin_budget_ns};
+    dxi_pause_watch(pause, line);
+}
+
+void dxi_pause_watch(dxi_pause_t *pause, const void *line)
+{
+    if (line == pause->line) {
+        return;
+    }
+    pause->line = line;
+    if (line != NULL && pause->options->kind == DX_WAIT_MONITOR) {
         pause->line_seen = dx_load_acquire((const dx_atomic64_t *)line);
     }
 }
@@ -405,6 +414,9 @@ static int wait_interrupted(dx_consumer_t *consumer)
     if (DX_LIKELY(control == 0)) {
         return DX_OK;
     }
+    if ((control & DXI_CONTROL_REBIND) != 0 && !dxi_consumer_rebind(consumer)) {
+        (void)sched_yield(); /* somebody changes the graph at this moment */
+    }
     if ((control & DXI_CONTROL_CANCEL) != 0) {
         (void)dx_fetch_and32_acq_rel(&entry->control, ~DXI_CONTROL_CANCEL);
         return DX_ECANCELLED;
@@ -464,7 +476,11 @@ static DX_NOINLINE int64_t wait_slow(dx_consumer_t *consumer)
     dxi_pause_begin(&pause, &consumer->wait, &consumer->spin_budget_ns, consumer->source);
     for (;;) {
         int code = wait_interrupted(consumer); /* T1 */
+        if (DX_UNLIKELY(consumer->catching_up)) {
+            dxi_consumer_settle(consumer);
+        }
         if (code == DX_OK) {
+            dxi_pause_watch(&pause, consumer->source);
             code = wait_pause(consumer, &pause);
         }
         const int64_t last = dx_consumer_poll(consumer);

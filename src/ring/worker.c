@@ -36,13 +36,26 @@
  *   W3  a worker that stops in the middle of a claim keeps the rest (pending) and its word, and
  *       goes on with it when it runs again: nothing is lost
  *   W4  pool index < worker index
+ *   W5  what one worker takes over from another is announced by both, and counted in block->joins,
+ *       before the other becomes idle: who reads the words in the wrong order at that moment reads
+ *       them again
+ *
+ * A worker that joins while the pool runs is idle, and stays so, until everybody who is bound to
+ * the pool is bound to it: only then its word counts. One that leaves finishes its claim. If it
+ * can't, because it has failed or was paused in the middle, its place is kept until another has
+ * taken over the rest. A worker that has failed and is not removed keeps its rest as any consumer
+ * does: the next worker might fail by the same event, so that is not for the pool to decide.
  *
  * Key-ordered pools need none of this: each worker is a consumer that sees every event and takes
  * those of its part of the keys (is_visible() in src/ring/processor.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <time.h>
+
 #include "ring/disruptor_internal.h"
+
+#define ADMISSION_LOOK_NS INT64_C(50000)
 
 /* Says that this worker holds nobody back any more. */
 static void become_idle(dx_consumer_t *consumer)
@@ -71,6 +84,68 @@ static void pool_moved(dx_consumer_t *consumer, const dxi_processor_t *pool, int
     }
 }
 
+/* Waits until it may claim. Those behind the pool take notice at their next wait or empty poll; one
+ * that never looks keeps the worker idle, and nobody else. */
+static int worker_admission(dxi_processor_t *worker)
+{
+    dx_consumer_t *consumer = &worker->consumer;
+    const struct timespec pause = {.tv_nsec = ADMISSION_LOOK_NS};
+    while (!worker->admitted) {
+        worker->admitted = dxi_pool_admits(worker);
+        if ((dx_load32_acquire(&consumer->entry->control) & DXI_CONTROL_HALT) != 0) {
+            return DX_EALERTED;
+        }
+        if (!worker->admitted) {
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+    return DX_OK;
+}
+
+bool dxi_pool_admits(const dxi_processor_t *worker)
+{
+    const dx_ring_block_t *block = worker->consumer.block;
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    for (uint64_t rest = (uint64_t)dx_load_acquire(&block->active); rest != 0; rest &= rest - 1) {
+        /* ACQUIRE, pairs with the release in dxi_consumer_bind(). */
+        const uint64_t bound = (uint64_t)dx_load_acquire(&entries[__builtin_ctzll(rest)].bound);
+        if ((bound >> worker->pool->consumer.index & 1) != 0 &&
+            (bound >> worker->consumer.index & 1) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void dxi_worker_hand_over(dxi_processor_t *from, dxi_processor_t *to)
+{
+    dx_ring_t *ring = to->consumer.ring;
+    to->pending_first = from->pending_first;
+    to->pending_last = from->pending_last;
+    const bool locked = dxi_table_lock_always(ring);
+    dx_store_release(&to->consumer.entry->sequence, to->pending_first - 1);
+    /* W5. Pairs with minimum_of_several() and dxi_gating_minimum(). */
+    dx_store_release(&ring->block->joins, dx_load_relaxed(&ring->block->joins) + 1);
+    if (locked) {
+        dxi_table_unlock(ring);
+    }
+    dxi_point("worker:both-announced");
+    from->pending_first = from->pending_last + 1;
+    become_idle(&from->consumer);
+}
+
+/* Takes over from a worker that leaves its pool. */
+static bool take_over(dxi_processor_t *worker)
+{
+    dx_atomic32_t *leaving = &worker->pool->leaving;
+    int32_t from = dx_load32_acquire(leaving);
+    if (DX_LIKELY(from == 0) || !dx_compare_exchange32_acq_rel(leaving, &from, 0)) {
+        return false;
+    }
+    dxi_worker_hand_over(worker->disruptor->processors[from - 1], worker);
+    return true;
+}
+
 /* Claims the next readable events. Returns DX_OK with pending_first and pending_last set, or why
  * the wait ended. The worker is IDLE unless it has claimed. */
 static int worker_claim(dxi_processor_t *worker)
@@ -78,6 +153,10 @@ static int worker_claim(dxi_processor_t *worker)
     dx_consumer_t *consumer = &worker->consumer;
     dx_atomic64_t *pool_word = &worker->pool->consumer.entry->sequence;
 
+    const int code = worker_admission(worker);
+    if (code != DX_OK || take_over(worker)) {
+        return code;
+    }
     for (;;) {
         int64_t claimed = dx_load_acquire(pool_word);
         consumer->next = claimed + 1;
@@ -166,17 +245,24 @@ dxi_end_t dxi_worker_loop(dxi_processor_t *worker)
 
 void dxi_pool_check(dxi_processor_t *pool)
 {
-    const dx_disruptor_t *disruptor = pool->disruptor;
+    dx_disruptor_t *disruptor = pool->disruptor;
     /* Each worker stores its own state, fences, and looks at the others: the last one sees all. */
     dx_fence_seq_cst();
+    bool ended = true;
+    pthread_mutex_lock(&disruptor->members_lock);
     for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
         const dxi_processor_t *worker = disruptor->processors[__builtin_ctzll(rest)];
         const int32_t state = dx_load32_acquire(&worker->consumer.entry->state);
-        if (worker->pool == pool && state != DX_CONSUMER_STOPPED && state != DX_CONSUMER_FAILED) {
-            return;
-        }
+        ended &= worker->pool != pool || state == DX_CONSUMER_STOPPED ||
+                 state == DX_CONSUMER_FAILED;
     }
-    dx_store32_release(&pool->consumer.entry->state, DX_CONSUMER_STOPPED);
+    if (ended) { /* under the lock: a worker that is added now finds the pool running or stopped */
+        dx_store32_release(&pool->consumer.entry->state, DX_CONSUMER_STOPPED);
+    }
+    pthread_mutex_unlock(&disruptor->members_lock);
+    if (!ended) {
+        return;
+    }
     dxi_heavy_fence(pool->consumer.block);
     dxi_wake_followers(pool->consumer.block, pool->consumer.index);
 }

@@ -38,10 +38,6 @@ static void calls_in_the_wrong_state_are_refused(void **state)
     assert_ok(dx_disruptor_start(disruptor, NULL));
     assert_true(dx_disruptor_is_running(disruptor));
     assert_fails(dx_disruptor_start(disruptor, &error), DX_ESTATE, error, "runs");
-    assert_fails(dx_disruptor_handle_events_with(disruptor, &handler, 1, NULL, &error), DX_ESTATE,
-                 error, "before or between runs");
-    assert_fails(dx_group_then(group, &handler, 1, NULL, &error), DX_ESTATE, error, "runs");
-    assert_fails(dx_disruptor_connect(disruptor, group, group, &error), DX_ESTATE, error, "runs");
     assert_fails(dx_ring_reset(dx_disruptor_ring(disruptor), 0, &error), DX_ESTATE, error,
                  "'probe' runs");
     assert_ok(dx_disruptor_halt(disruptor));

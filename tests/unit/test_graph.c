@@ -328,10 +328,9 @@ static void a_cycle_is_refused_with_the_names_on_its_path(void **state)
     dx_disruptor_destroy(disruptor);
 }
 
-static void a_consumer_is_not_put_behind_one_that_has_seen_less(void **state)
+static void a_consumer_that_is_put_behind_one_that_has_seen_less_waits_for_it(void **state)
 {
     (void)state;
-    dx_error_t error = {0};
     dx_group_t old;
     dx_group_t young;
     const dx_handler_t handler = {.on_event = accept_event};
@@ -346,13 +345,17 @@ static void a_consumer_is_not_put_behind_one_that_has_seen_less(void **state)
     wait_until(stat_of(disruptor, 1).sequence == 3);
     assert_ok(dx_disruptor_halt(disruptor));
     assert_true(stat_of(disruptor, 0).sequence < 3);
-    assert_fails(dx_disruptor_connect(disruptor, young, old, &error), DX_ESTATE, error,
-                 "'handler-1' has handled 3, but what it should follow only");
-    assert_ok(dx_disruptor_connect(disruptor, old, young, NULL));
+    assert_ok(dx_disruptor_connect(disruptor, young, old, NULL));
+    /* It does not cover what it follows before that has caught up: both hold producers back. */
+    assert_true(stat_of(disruptor, 0).gating);
+    assert_true(stat_of(disruptor, 1).gating);
     assert_ok(dx_disruptor_start(disruptor, NULL));
+    wait_until(stat_of(disruptor, 0).sequence == 3 && !stat_of(disruptor, 0).gating);
+    publish(disruptor, 2);
     shutdown_ok(disruptor);
     assert_int_equal(all.members, 3);
-    assert_int_equal(stat_of(disruptor, 0).events, 4);
+    assert_int_equal(stat_of(disruptor, 0).events, 6);
+    assert_int_equal(stat_of(disruptor, 1).events, 6); /* none twice, none missed */
     dx_disruptor_destroy(disruptor);
 }
 
@@ -765,7 +768,7 @@ int main(void)
         cmocka_unit_test(handlers_are_checked_at_each_limit),
         cmocka_unit_test(groups_that_make_no_sense_are_refused),
         cmocka_unit_test(a_cycle_is_refused_with_the_names_on_its_path),
-        cmocka_unit_test(a_consumer_is_not_put_behind_one_that_has_seen_less),
+        cmocka_unit_test(a_consumer_that_is_put_behind_one_that_has_seen_less_waits_for_it),
         cmocka_unit_test(the_numbers_of_consumers_and_skippers_are_limited),
         cmocka_unit_test(pools_are_checked_at_each_limit),
         cmocka_unit_test(a_custom_processor_stands_anywhere_in_the_graph),
