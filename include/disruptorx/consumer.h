@@ -111,8 +111,8 @@ DX_API void dx_consumer_close(dx_consumer_t *consumer);
  * wait or drain, or at a poll that finds nothing: dx_ring_consumer_stat() shows what it reads
  * (`bound`). It goes on with its next event, which it is given once that has been finished by all
  * that it follows: when they are behind it, it waits for them.
- * Returns DX_OK, DX_ENOTFOUND when there is no such consumer, DX_EINVAL with the names when it would
- * close a cycle, DX_EBUSY.
+ * Returns DX_OK, DX_ENOTFOUND when there is no such consumer, DX_EINVAL with the names when it
+ * would close a cycle, DX_EBUSY.
  * Threads: any. */
 DX_API DX_NODISCARD int dx_consumer_follow(dx_ring_t *ring, int32_t index, uint64_t upstream,
                                            dx_error_t *error);

@@ -249,6 +249,7 @@ typedef struct dx_consumer_stat {
     int64_t sequence;  /* last finished */
     int64_t lag;       /* published - sequence, at least 0 */
     uint64_t upstream; /* bit i: it follows consumer i; 0: it follows the publication */
+    uint64_t bound;    /* what it reads at the moment: `upstream`, once it has seen a change */
     int64_t events;
     int64_t batches;
     int64_t batch_max;

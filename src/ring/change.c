@@ -231,8 +231,7 @@ static int give_rest_away(dxi_processor_t *leaves, uint64_t members, dx_error_t 
     }
     /* Taken before it could be withdrawn: then it is being handed over. */
     const bool nobody = dx_exchange32_acq_rel(leaving, 0) != 0;
-    while (!nobody &&
-           dx_load_acquire(&leaves->consumer.entry->sequence) != DX_SEQUENCE_IDLE) {
+    while (!nobody && dx_load_acquire(&leaves->consumer.entry->sequence) != DX_SEQUENCE_IDLE) {
         (void)nanosleep(&look, NULL);
     }
     if (!nobody || give_to_paused(leaves, others)) {

@@ -188,8 +188,7 @@ static int start_find(dx_ring_block_t *block, const dx_consumer_options_t *optio
     if (start < oldest || start > newest) {
         return dxi_fail(error, DX_ELIMIT,
                         "start_sequence is %" PRId64 ", must be from %" PRId64
-                        ", the oldest event that is kept, to %" PRId64
-                        ", one ring beyond the next",
+                        ", the oldest event that is kept, to %" PRId64 ", one ring beyond the next",
                         options->start_sequence, oldest + 1, newest + 1);
     }
     *start_out = start;

@@ -336,8 +336,7 @@ static int add_pool_word(dx_group_t group, const dx_pool_t *pool, dx_error_t *er
 static int add_worker(dxi_processor_t *pool, const dx_handler_t *handler, dx_error_t *error)
 {
     const plan_t plan = {.fallback = "worker",
-                         .upstream =
-                             (uint64_t)dx_load_acquire(&pool->consumer.entry->upstream),
+                         .upstream = (uint64_t)dx_load_acquire(&pool->consumer.entry->upstream),
                          .role = DXI_ROLE_WORKER,
                          .kind = DX_CONSUMER_WORKER,
                          .pool = pool->consumer.index};

@@ -101,7 +101,8 @@ static uint64_t edges_of(const dx_ring_block_t *block, int32_t index)
     for (uint64_t rest = active_of(block); rest != 0; rest &= rest - 1) {
         const dx_consumer_entry_t *worker = &entries[__builtin_ctzll(rest)];
         if (worker->kind == DX_CONSUMER_WORKER && worker->pool == index) {
-            edges &= (uint64_t)(dx_load_relaxed(&worker->bound) & dx_load_relaxed(&worker->upstream));
+            edges &=
+                (uint64_t)(dx_load_relaxed(&worker->bound) & dx_load_relaxed(&worker->upstream));
         }
     }
     return edges;
@@ -452,8 +453,7 @@ static int follow_validate(const dx_ring_block_t *block, uint64_t behind, uint64
                     ahead_name, ahead_name, behind_name);
 }
 
-int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, bool besides,
-               dx_error_t *error)
+int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, bool besides, dx_error_t *error)
 {
     dx_ring_block_t *block = ring->block;
     int code = dxi_table_lock(ring, error);
@@ -462,8 +462,8 @@ int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, bool besides
     }
     const uint64_t unknown = behind & ~active_of(block);
     if (unknown != 0) {
-        code = dxi_fail(error, DX_ENOTFOUND, "consumer %d does not exist",
-                        __builtin_ctzll(unknown));
+        code =
+            dxi_fail(error, DX_ENOTFOUND, "consumer %d does not exist", __builtin_ctzll(unknown));
     }
     behind = dxi_whole_pools(block, behind);
     upstream = dxi_whole_pools(block, upstream);

@@ -133,6 +133,7 @@ int dx_ring_consumer_stat(const dx_ring_t *ring, int32_t index, dx_consumer_stat
         .sequence = sequence,
         .lag = published > sequence ? published - sequence : 0,
         .upstream = (uint64_t)dx_load_relaxed(&entry->upstream),
+        .bound = (uint64_t)dx_load_relaxed(&entry->bound),
         .events = dx_load_relaxed(&counters->events),
         .batches = dx_load_relaxed(&counters->batches),
         .batch_max = dx_load_relaxed(&counters->batch_max),

@@ -253,8 +253,8 @@ void dxi_pool_check(dxi_processor_t *pool)
     for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
         const dxi_processor_t *worker = disruptor->processors[__builtin_ctzll(rest)];
         const int32_t state = dx_load32_acquire(&worker->consumer.entry->state);
-        ended &= worker->pool != pool || state == DX_CONSUMER_STOPPED ||
-                 state == DX_CONSUMER_FAILED;
+        ended &=
+            worker->pool != pool || state == DX_CONSUMER_STOPPED || state == DX_CONSUMER_FAILED;
     }
     if (ended) { /* under the lock: a worker that is added now finds the pool running or stopped */
         dx_store32_release(&pool->consumer.entry->state, DX_CONSUMER_STOPPED);
