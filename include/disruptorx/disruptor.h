@@ -211,6 +211,18 @@ DX_API DX_NODISCARD int dx_disruptor_handle_events_with(dx_disruptor_t *disrupto
 DX_API DX_NODISCARD int dx_group_then(dx_group_t group, const dx_handler_t *handlers,
                                       uint32_t count, dx_group_t *group_out, dx_error_t *error);
 
+/* Puts handlers in between: they follow `ahead` (the publication when it has no members), and
+ * `behind` follows them instead of `ahead`. When RUNNING, the new handlers get their first event
+ * after all of `behind` has changed over (a poller is not waited for): so they may write events
+ * that those behind them read. Those behind them are given every event that is published after this
+ * returns, and the older ones from where the handlers start on, when they have finished it.
+ * Returns as dx_group_then(); DX_EINVAL when it would close a cycle, DX_EDEADLOCK from a handler of
+ * `behind`.
+ * Threads: owner. */
+DX_API DX_NODISCARD int dx_group_insert(dx_group_t ahead, dx_group_t behind,
+                                        const dx_handler_t *handlers, uint32_t count,
+                                        dx_group_t *group_out, dx_error_t *error);
+
 /* Adds a pool of workers: behind the publication, or behind `group`.
  * Returns as dx_group_then().
  * Threads: owner. */

@@ -22,7 +22,7 @@
 #include "base/fail.h"
 #include "ring/disruptor_internal.h"
 
-#define TAKE_OVER_LOOK_NS INT64_C(50000)
+#define LOOK_NS INT64_C(50000)
 
 int dxi_group_check(dx_group_t group, dx_error_t *error)
 {
@@ -31,6 +31,34 @@ int dxi_group_check(dx_group_t group, dx_error_t *error)
         return dxi_fail(error, DX_ENOTFOUND, "the group has no consumer of this disruptor");
     }
     return DX_OK;
+}
+
+static bool runs(const dxi_processor_t *processor)
+{
+    return processor->thread != NULL &&
+           dx_load32_acquire(&processor->consumer.entry->state) == DX_CONSUMER_RUNNING;
+}
+
+static uint64_t running_of(const dx_disruptor_t *disruptor, uint64_t members)
+{
+    uint64_t running = 0;
+    for (uint64_t rest = members; rest != 0; rest &= rest - 1) {
+        const int index = __builtin_ctzll(rest);
+        running |= runs(disruptor->processors[index]) ? UINT64_C(1) << index : 0;
+    }
+    return running;
+}
+
+void dxi_members_wait_bound(const dx_disruptor_t *disruptor, uint64_t members, uint64_t upstream)
+{
+    const struct timespec look = {.tv_nsec = LOOK_NS};
+    for (uint64_t rest = members; rest != 0; rest &= rest - 1) {
+        const dxi_processor_t *processor = disruptor->processors[__builtin_ctzll(rest)];
+        const dx_atomic64_t *bound = &processor->consumer.entry->bound;
+        while (runs(processor) && (upstream & ~(uint64_t)dx_load_acquire(bound)) != 0) {
+            (void)nanosleep(&look, NULL);
+        }
+    }
 }
 
 /* -------------------------------------------------------------------------------- error policy */
@@ -180,22 +208,6 @@ static int keyed_validate(const dx_disruptor_t *disruptor, uint64_t members, dx_
     return DX_OK;
 }
 
-static bool runs(const dxi_processor_t *processor)
-{
-    return processor->thread != NULL &&
-           dx_load32_acquire(&processor->consumer.entry->state) == DX_CONSUMER_RUNNING;
-}
-
-static uint64_t running_of(const dx_disruptor_t *disruptor, uint64_t members)
-{
-    uint64_t running = 0;
-    for (uint64_t rest = members; rest != 0; rest &= rest - 1) {
-        const int index = __builtin_ctzll(rest);
-        running |= runs(disruptor->processors[index]) ? UINT64_C(1) << index : 0;
-    }
-    return running;
-}
-
 /* Gives the rest to a paused worker that has none, if there is one. */
 static bool give_to_paused(dxi_processor_t *leaves, uint64_t others)
 {
@@ -218,7 +230,7 @@ static int give_rest_away(dxi_processor_t *leaves, uint64_t members, dx_error_t 
         return DX_OK;
     }
     dx_disruptor_t *disruptor = leaves->disruptor;
-    const struct timespec look = {.tv_nsec = TAKE_OVER_LOOK_NS};
+    const struct timespec look = {.tv_nsec = LOOK_NS};
     const uint64_t others = workers_of(leaves->pool) & ~members;
     dx_atomic32_t *leaving = &leaves->pool->leaving;
     dx_store32_release(leaving, leaves->consumer.index + 1);

@@ -131,6 +131,9 @@ DX_INLINE bool dxi_worker_holds(const dxi_processor_t *worker)
 /* Binds the members that have no thread to what they are to follow. */
 void dxi_members_rebind(dx_disruptor_t *disruptor);
 
+/* Waits until those of `members` that run read all of `upstream`. */
+void dxi_members_wait_bound(const dx_disruptor_t *disruptor, uint64_t members, uint64_t upstream);
+
 /* Takes members out of the graph and frees them. Their threads have ended. */
 void dxi_members_close(dx_disruptor_t *disruptor, uint64_t members);
 

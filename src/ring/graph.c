@@ -242,8 +242,9 @@ static int added(dx_disruptor_t *disruptor, uint64_t members, dx_group_t *group_
     return DX_OK;
 }
 
-static int add_handlers(dx_group_t group, const dx_handler_t *handlers, uint32_t count,
-                        dx_group_t *group_out, dx_error_t *error)
+/* Adds handlers behind a group, not running yet. */
+static int open_handlers(dx_group_t group, const dx_handler_t *handlers, uint32_t count,
+                         uint64_t *members_out, dx_error_t *error)
 {
     if (handlers == NULL || count == 0) {
         return dxi_fail(error, DX_EINVAL, "there are %u handlers, must be at least 1",
@@ -262,7 +263,16 @@ static int add_handlers(dx_group_t group, const dx_handler_t *handlers, uint32_t
         }
         members |= UINT64_C(1) << index;
     }
-    return added(group.disruptor, members, group_out, error);
+    *members_out = members;
+    return DX_OK;
+}
+
+static int add_handlers(dx_group_t group, const dx_handler_t *handlers, uint32_t count,
+                        dx_group_t *group_out, dx_error_t *error)
+{
+    uint64_t members = 0;
+    const int code = open_handlers(group, handlers, count, &members, error);
+    return code == DX_OK ? added(group.disruptor, members, group_out, error) : code;
 }
 
 int dx_disruptor_handle_events_with(dx_disruptor_t *disruptor, const dx_handler_t *handlers,
@@ -278,6 +288,36 @@ int dx_group_then(dx_group_t group, const dx_handler_t *handlers, uint32_t count
 {
     const int code = group_validate(group, false, error);
     return code != DX_OK ? code : add_handlers(group, handlers, count, group_out, error);
+}
+
+int dx_group_insert(dx_group_t ahead, dx_group_t behind, const dx_handler_t *handlers,
+                    uint32_t count, dx_group_t *group_out, dx_error_t *error)
+{
+    dx_disruptor_t *disruptor = behind.disruptor;
+    int code = group_validate(behind, false, error);
+    if (code == DX_OK) {
+        code = group_validate(ahead, true, error);
+    }
+    if (code == DX_OK && ahead.disruptor != disruptor) {
+        code = dxi_fail(error, DX_EINVAL, "the groups are of different disruptors");
+    }
+    if (code == DX_OK) {
+        code = dxi_threads_check_caller(disruptor, behind.members, error);
+    }
+    uint64_t members = 0;
+    if (code == DX_OK) {
+        code = open_handlers(ahead, handlers, count, &members, error);
+    }
+    if (code != DX_OK) {
+        return code;
+    }
+    code = dxi_follow(disruptor->ring, behind.members, members, ahead.members, error);
+    if (code != DX_OK) {
+        dxi_members_close(disruptor, members);
+        return code;
+    }
+    dxi_members_wait_bound(disruptor, behind.members, members);
+    return added(disruptor, members, group_out, error);
 }
 
 /* --------------------------------------------------------------------------------------- pools */
@@ -608,7 +648,7 @@ int dx_disruptor_connect(dx_disruptor_t *disruptor, dx_group_t ahead, dx_group_t
         code = group_validate(behind, false, error);
     }
     if (code == DX_OK) {
-        code = dxi_follow(disruptor->ring, behind.members, ahead.members, true, error);
+        code = dxi_follow(disruptor->ring, behind.members, ahead.members, 0, error);
     }
     if (code == DX_OK) {
         dxi_members_rebind(disruptor);

@@ -453,7 +453,8 @@ static int follow_validate(const dx_ring_block_t *block, uint64_t behind, uint64
                     ahead_name, ahead_name, behind_name);
 }
 
-int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, bool besides, dx_error_t *error)
+int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, uint64_t instead_of,
+               dx_error_t *error)
 {
     dx_ring_block_t *block = ring->block;
     int code = dxi_table_lock(ring, error);
@@ -467,6 +468,7 @@ int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, bool besides
     }
     behind = dxi_whole_pools(block, behind);
     upstream = dxi_whole_pools(block, upstream);
+    instead_of = dxi_whole_pools(block, instead_of);
     if (code == DX_OK) {
         code = follow_validate(block, behind, upstream, error);
     }
@@ -475,7 +477,7 @@ int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, bool besides
         const dx_consumer_entry_t *entries = dxi_block_consumers(block);
         for (uint64_t rest = behind; rest != 0; rest &= rest - 1) {
             const int index = __builtin_ctzll(rest);
-            const uint64_t kept = besides ? (uint64_t)dx_load_relaxed(&entries[index].upstream) : 0;
+            const uint64_t kept = (uint64_t)dx_load_relaxed(&entries[index].upstream) & ~instead_of;
             told |= dxi_entry_follow(block, index, kept | upstream);
         }
         dxi_point("follow:before-gating");
@@ -492,5 +494,5 @@ int dx_consumer_follow(dx_ring_t *ring, int32_t index, uint64_t upstream, dx_err
     if (index < 0 || index >= (int32_t)ring->block->consumers_max) {
         return dxi_fail(error, DX_ENOTFOUND, "consumer %d does not exist", index);
     }
-    return dxi_follow(ring, UINT64_C(1) << index, upstream, false, error);
+    return dxi_follow(ring, UINT64_C(1) << index, upstream, ~UINT64_C(0), error);
 }

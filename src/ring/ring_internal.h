@@ -247,9 +247,9 @@ bool dxi_consumer_rebind(dx_consumer_t *consumer);
  * any more. */
 void dxi_consumer_settle(dx_consumer_t *consumer);
 
-/* Makes the consumers in `behind` follow `upstream`, instead of or besides what they follow.
+/* Makes the consumers in `behind` follow `upstream`, and no longer those in `instead_of`.
  * Returns DX_OK, DX_ENOTFOUND, DX_EINVAL for a cycle, DX_EBUSY. */
-int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, bool besides,
+int dxi_follow(dx_ring_t *ring, uint64_t behind, uint64_t upstream, uint64_t instead_of,
                dx_error_t *error);
 
 /* Closes consumers at once: dxi_entries_leave() with all that belongs to it. */
