@@ -66,6 +66,7 @@ typedef struct dx_consumer {
     uint32_t slot_bytes;
     uint32_t slot_shift;
     int32_t index;
+    bool evicted;         /* it shows no event any more */
     bool catching_up;     /* it was ahead of what it follows when it was bound to it */
     int64_t missed_first; /* see dx_consumer_missed(); more than missed_last: none */
     int64_t missed_last;
@@ -154,7 +155,7 @@ DX_INLINE int64_t dx_consumer_poll(dx_consumer_t *consumer)
         }
         /* Nothing, or it stands ahead of what it follows. The time to see whether that has
          * changed. RELAXED: dxi_consumer_rebind() looks again. */
-        if (DX_LIKELY((dx_load32_relaxed(&consumer->entry->control) & DXI_CONTROL_REBIND) == 0)) {
+        if (DX_LIKELY((dx_load32_relaxed(&consumer->entry->control) & DXI_CONTROL_ATTEND) == 0)) {
             return consumer->next - 1;
         }
     }

@@ -78,10 +78,11 @@ typedef enum dx_ring_mode {
 #define DXI_WAITERS_EVICTED INT64_MIN /* the next release is told that it is in vain */
 
 /* dx_consumer_entry_t.control */
-#define DXI_CONTROL_HALT 1   /* stop after the current batch */
-#define DXI_CONTROL_CANCEL 2 /* end the current wait once */
-#define DXI_CONTROL_REBIND 4 /* whom it follows has changed: see src/ring/relink.c */
-#define DXI_CONTROL_EVICTED 8
+#define DXI_CONTROL_HALT 1    /* stop after the current batch */
+#define DXI_CONTROL_CANCEL 2  /* end the current wait once */
+#define DXI_CONTROL_REBIND 4  /* whom it follows has changed: see src/ring/relink.c */
+#define DXI_CONTROL_EVICTED 8 /* see src/ring/evict.c */
+#define DXI_CONTROL_ATTEND (DXI_CONTROL_REBIND | DXI_CONTROL_EVICTED)
 
 typedef enum dx_consumer_state {
     DX_CONSUMER_FREE = 0,    /* the entry is unused */

@@ -102,10 +102,16 @@ static int64_t observe_bound(dx_consumer_t *consumer)
 
 int64_t dxi_consumer_observe(dx_consumer_t *consumer)
 {
+    if (DX_UNLIKELY(consumer->evicted)) {
+        return consumer->next - 1;
+    }
     const int64_t last = observe_bound(consumer);
     if (DX_LIKELY(last >= consumer->next) ||
-        DX_LIKELY((dx_load32_relaxed(&consumer->entry->control) & DXI_CONTROL_REBIND) == 0)) {
+        DX_LIKELY((dx_load32_relaxed(&consumer->entry->control) & DXI_CONTROL_ATTEND) == 0)) {
         return last;
+    }
+    if (dxi_consumer_is_evicted(consumer)) {
+        return consumer->next - 1;
     }
     (void)dxi_consumer_rebind(consumer); /* nothing is there: it holds no event (L2) */
     return observe_bound(consumer);
@@ -164,22 +170,31 @@ static int options_validate(const dx_ring_t *ring, const dx_consumer_options_t *
     return code != DX_OK ? code : dx_wait_options_check(&options->wait, error);
 }
 
-/* The lowest free entry above `index`, or -1. */
+/* The lowest free entry above `index`, or -1. One that could still be resumed comes last. */
 static int entry_find(const dx_ring_block_t *block, int32_t index)
 {
-    const uint64_t above = ~UINT64_C(0) << (index + 1);
-    const uint64_t found = dxi_entries_free(block) & above;
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    const uint64_t found = dxi_entries_free(block) & ~UINT64_C(0) << (index + 1);
+    for (uint64_t rest = found; rest != 0; rest &= rest - 1) {
+        if (dx_load32_relaxed(&entries[__builtin_ctzll(rest)].state) != DX_CONSUMER_EVICTED) {
+            return __builtin_ctzll(rest);
+        }
+    }
     return found != 0 ? __builtin_ctzll(found) : -1;
 }
 
 /* Where a new consumer is to begin: the last sequence before that. */
-static int start_find(dx_ring_block_t *block, const dx_consumer_options_t *options, uint64_t others,
-                      int64_t *start_out, dx_error_t *error)
+static int start_find(dx_ring_block_t *block, const dx_consumer_options_t *options,
+                      int64_t resumed_at, uint64_t others, int64_t *start_out, dx_error_t *error)
 {
     const int64_t published = dxi_published(block);
     int64_t oldest = others != 0 ? dxi_minimum(block, others) : published;
     oldest = oldest < published ? oldest : published;
     *start_out = options->start == DX_START_OLDEST ? oldest : published;
+    if (resumed_at != INT64_MIN) {
+        *start_out = resumed_at - 1 > oldest ? resumed_at - 1 : oldest;
+        return DX_OK;
+    }
     if (options->start != DX_START_SEQUENCE) {
         return DX_OK;
     }
@@ -282,7 +297,7 @@ static void handle_init(dx_consumer_t *consumer, dx_ring_t *ring, int32_t index,
 
 /* Enters the masks so that no producer passes the new consumer, and finds its place. */
 static int join(dx_ring_block_t *block, int32_t index, const dx_consumer_options_t *options,
-                int64_t *sequence_out, dx_error_t *error)
+                int64_t resumed_at, int64_t *sequence_out, dx_error_t *error)
 {
     dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
     const int64_t bit = INT64_C(1) << index;
@@ -299,7 +314,7 @@ static int join(dx_ring_block_t *block, int32_t index, const dx_consumer_options
     dxi_heavy_fence(block);
     dxi_point("open:before-start");
     int64_t start = 0;
-    const int code = start_find(block, options, others, &start, error);
+    const int code = start_find(block, options, resumed_at, others, &start, error);
     if (code != DX_OK) {
         (void)dxi_entries_leave(block, (uint64_t)bit, DX_CONSUMER_FREE);
         return code;
@@ -333,7 +348,7 @@ static uint64_t join_pool(dx_ring_block_t *block, int32_t index, int32_t pool)
 
 static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
                        const dx_consumer_options_t *options, const dxi_consumer_role_t *role,
-                       uint64_t *told_out, dx_error_t *error)
+                       int64_t resumed_at, uint64_t *told_out, dx_error_t *error)
 {
     dx_ring_block_t *block = ring->block;
     int code = options_validate(ring, options, error);
@@ -362,12 +377,51 @@ static int open_locked(dx_consumer_t *consumer, dx_ring_t *ring,
         *told_out = join_pool(block, index, role->pool);
         sequence = dx_load_acquire(&dxi_block_consumers(block)[role->pool].sequence);
     } else {
-        code = join(block, index, options, &sequence, error);
+        code = join(block, index, options, resumed_at, &sequence, error);
     }
     if (code == DX_OK) {
         handle_init(consumer, ring, index, options, sequence);
         ring->handles[index] = consumer;
         dxi_gating_update(block);
+    }
+    return code;
+}
+
+/* Takes over what a consumer of that name left, or opens a new one. */
+static int resume_locked(dx_consumer_t *consumer, dx_ring_t *ring,
+                         const dx_consumer_options_t *options, const dxi_consumer_role_t *role,
+                         dx_error_t *error)
+{
+    dx_ring_block_t *block = ring->block;
+    dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    dxi_resume_t resume;
+    int code = options_validate(ring, options, error);
+    if (code == DX_OK) {
+        if (dxi_block_shared(block)) {
+            (void)dxi_recover(ring, 0); /* it may have died this moment */
+        }
+        code = dxi_resume_find(block, options, &resume, error);
+    }
+    if (code != DX_OK) {
+        return code;
+    }
+    if (resume.index >= 0) {
+        dxi_resume_take(ring, resume.index, options, role->kind);
+        handle_init(consumer, ring, resume.index, options,
+                    dx_load_acquire(&entries[resume.index].sequence));
+        ring->handles[resume.index] = consumer;
+        dxi_gating_update(block);
+        return DX_OK;
+    }
+    uint64_t told = 0; /* only workers tell, and they are not resumed */
+    code = open_locked(consumer, ring, options, role, resume.first, &told, error);
+    if (code == DX_OK && resume.first != INT64_MIN) {
+        const int64_t start = dx_load_relaxed(&consumer->entry->start_sequence);
+        consumer->missed_first = resume.first;
+        consumer->missed_last = start;
+        if (resume.evicted != consumer->index) {
+            dx_store32_release(&entries[resume.evicted].state, DX_CONSUMER_FREE);
+        }
     }
     return code;
 }
@@ -386,7 +440,8 @@ int dxi_consumer_add(dx_consumer_t *consumer, dx_ring_t *ring, const dx_consumer
     }
     uint64_t told = 0;
     whole.upstream = dxi_whole_pools(ring->block, whole.upstream);
-    code = open_locked(consumer, ring, &whole, role, &told, error);
+    code = whole.resume ? resume_locked(consumer, ring, &whole, role, error)
+                        : open_locked(consumer, ring, &whole, role, INT64_MIN, &told, error);
     dxi_table_unlock(ring);
     dxi_rebind_wake(ring->block, told);
     dxi_wake_producers(ring->block); /* one may have gone to sleep because we stood further back */
@@ -412,6 +467,10 @@ void dx_consumer_close(dx_consumer_t *consumer)
     if (consumer->entry == NULL) {
         return;
     }
+    if (dxi_consumer_forget(consumer)) {
+        consumer->entry = NULL;
+        return;
+    }
     dxi_consumers_close(consumer->ring, UINT64_C(1) << consumer->index);
     consumer->entry = NULL;
 }
@@ -426,6 +485,9 @@ int64_t dx_consumer_missed(const dx_consumer_t *consumer, int64_t *first_out, in
 void dx_consumer_fail(dx_consumer_t *consumer, int code)
 {
     dx_consumer_entry_t *entry = consumer->entry;
+    if (dxi_consumer_is_evicted(consumer)) {
+        return; /* nobody waits for it any more */
+    }
     dx_store32_relaxed(&entry->failure, code < 0 ? code : DX_EFATAL);
     dx_store32_release(&entry->state, DX_CONSUMER_FAILED);
     dxi_heavy_fence(consumer->block);
@@ -471,6 +533,9 @@ static void count_batch(const dx_consumer_t *consumer, int64_t events)
 int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *context,
                       int64_t limit)
 {
+    if (dxi_consumer_is_evicted(consumer)) {
+        return DX_EEVICTED;
+    }
     (void)dxi_consumer_rebind(consumer);
     if (consumer->catching_up) {
         dxi_consumer_settle(consumer);

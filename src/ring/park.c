@@ -308,6 +308,9 @@ void dxi_release_slow(dx_consumer_t *consumer, int64_t sequence)
 {
     dx_ring_block_t *block = consumer->block;
     dx_consumer_entry_t *entry = consumer->entry;
+    if (dx_load_relaxed(&entry->waiters) < 0 && dxi_consumer_is_evicted(consumer)) {
+        return; /* in vain */
+    }
     if ((dx_load_relaxed(&entry->waiters) & DXI_SIGNAL_FENCE) != 0) {
         dx_fence_seq_cst(); /* as in dxi_publish_slow() */
     }

@@ -470,7 +470,8 @@ static dxi_end_t after_wait(dxi_processor_t *processor, int64_t code)
     case DX_ETIMEDOUT:
         return dxi_deliver_timeout(processor);
     case DX_ECONSUMER: /* what we follow has ended: so must we, and those behind us */
-        processor->failure = DX_ECONSUMER;
+    case DX_EEVICTED:
+        processor->failure = (int32_t)code;
         return DXI_END_FAIL;
     default: /* DX_ECANCELLED */
         return DXI_END_NONE;

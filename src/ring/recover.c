@@ -40,8 +40,6 @@
  *   V1  only claims of dead or closed producers are voided
  *   V2  after recovery no claim of the dead remains; while one does, its process stays DEAD and the
  *       next round tries again
- *   V3  an evicted consumer's entry is used for another only when its process is dead or has closed
- *       it
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -178,42 +176,9 @@ static bool holds_claims(dx_ring_block_t *block, uint64_t mask)
 
 /* ----------------------------------------------------------------------------------- consumers */
 
-/* What becomes of a consumer whose process is dead, or stalled. */
-static void lose_consumer(dx_ring_block_t *block, int32_t index, bool dead)
-{
-    dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
-    const int32_t state = dx_load32_acquire(&entry->state);
-    if (state == DX_CONSUMER_EVICTED) {
-        entry->process = dead ? -1 : entry->process; /* V3 */
-        return;
-    }
-    if (state == DX_CONSUMER_LEFT) {
-        return;
-    }
-    if (entry->on_death == DX_ON_DEATH_BLOCK) {
-        if (dead) {
-            entry->process = -1;
-            dx_store32_release(&entry->state, DX_CONSUMER_DEAD);
-        }
-        return;
-    }
-    dx_store_relaxed(&entry->evicted_at, dx_load_acquire(&entry->sequence));
-    (void)dx_fetch_or_acq_rel(&entry->waiters, DXI_WAITERS_EVICTED);
-    (void)dx_fetch_or32_acq_rel(&entry->control, DXI_CONTROL_EVICTED);
-    (void)dxi_entries_leave(block, UINT64_C(1) << index, DX_CONSUMER_EVICTED);
-    entry->process = dead ? -1 : entry->process;
-    dxi_count(&block->evictions, 1);
-}
-
 static void recover_consumers(dx_ring_block_t *block, uint64_t processes, bool dead)
 {
-    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
-    for (uint32_t i = 0; i < block->consumers_max; i++) {
-        if (in_mask(processes, entries[i].process) &&
-            dx_load32_acquire(&entries[i].state) != DX_CONSUMER_FREE) {
-            lose_consumer(block, (int32_t)i, dead);
-        }
-    }
+    dxi_consumers_lose(block, processes, dead);
     dxi_graph_repair(block);
 }
 

@@ -146,7 +146,7 @@ uint64_t dxi_entries_free(const dx_ring_block_t *block)
     for (uint64_t rest = free_entries; rest != 0; rest &= rest - 1) {
         const dx_consumer_entry_t *entry = &entries[__builtin_ctzll(rest)];
         if (dx_load32_relaxed(&entry->state) == DX_CONSUMER_EVICTED && entry->process >= 0) {
-            free_entries &= ~(rest & -rest); /* V3 in recover.c */
+            free_entries &= ~(rest & -rest); /* E2 in evict.c */
         }
     }
     return free_entries;
@@ -302,6 +302,10 @@ bool dxi_consumer_rebind(dx_consumer_t *consumer)
     dxi_point("rebind:before-lock");
     if (!dxi_table_try_lock(consumer->ring)) {
         return false;
+    }
+    if (dxi_consumer_is_evicted(consumer)) { /* meanwhile */
+        dxi_table_unlock(consumer->ring);
+        return true;
     }
     /* Before the look: a change that comes later sets it again. */
     (void)dx_fetch_and32_acq_rel(&entry->control, ~DXI_CONTROL_REBIND);

@@ -204,6 +204,30 @@ typedef struct dxi_consumer_role {
 int dxi_consumer_add(dx_consumer_t *consumer, dx_ring_t *ring, const dx_consumer_options_t *options,
                      const dxi_consumer_role_t *role, dx_error_t *error);
 
+/* True when the consumer was evicted: from then on its handle shows no event. */
+bool dxi_consumer_is_evicted(dx_consumer_t *consumer);
+
+/* Ends the handle of an evicted consumer: its entry keeps what it takes to resume it. False when it
+ * was not evicted. */
+bool dxi_consumer_forget(dx_consumer_t *consumer);
+
+/* What there is to resume under a name (evict.c). */
+typedef struct dxi_resume {
+    int32_t index;   /* of a DEAD entry to take over; -1: none */
+    int32_t evicted; /* of an EVICTED entry */
+    int64_t first;   /* the first event that the evicted one had not released; INT64_MIN: none */
+} dxi_resume_t;
+
+/* Under the table lock. DX_EBUSY when one of that name lives. */
+int dxi_resume_find(const dx_ring_block_t *block, const dx_consumer_options_t *options,
+                    dxi_resume_t *resume_out, dx_error_t *error);
+void dxi_resume_take(dx_ring_t *ring, int32_t index, const dx_consumer_options_t *options,
+                     dx_consumer_kind_t kind);
+
+/* Takes the consumers of `processes` out of the graph, or lets them keep their place as dead, as
+ * their options say. Under the table lock. */
+void dxi_consumers_lose(dx_ring_block_t *block, uint64_t processes, bool dead);
+
 /* Sets a flag of the consumer's control word and wakes it. */
 void dxi_consumer_control(const dx_ring_t *ring, int32_t index, int32_t flag);
 

@@ -414,6 +414,9 @@ static int wait_interrupted(dx_consumer_t *consumer)
     if (DX_LIKELY(control == 0)) {
         return DX_OK;
     }
+    if (dxi_consumer_is_evicted(consumer)) {
+        return DX_EEVICTED;
+    }
     if ((control & DXI_CONTROL_REBIND) != 0 && !dxi_consumer_rebind(consumer)) {
         (void)sched_yield(); /* somebody changes the graph at this moment */
     }

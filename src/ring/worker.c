@@ -222,7 +222,8 @@ dxi_end_t dxi_worker_loop(dxi_processor_t *worker)
 {
     dxi_end_t end = worker_handle(worker);
     while (end == DXI_END_NONE) {
-        switch (worker_claim(worker)) {
+        const int code = worker_claim(worker);
+        switch (code) {
         case DX_OK:
             end = worker_handle(worker);
             break;
@@ -233,7 +234,8 @@ dxi_end_t dxi_worker_loop(dxi_processor_t *worker)
             end = dxi_deliver_timeout(worker);
             break;
         case DX_ECONSUMER:
-            worker->failure = DX_ECONSUMER;
+        case DX_EEVICTED:
+            worker->failure = code;
             end = DXI_END_FAIL;
             break;
         default: /* DX_ECANCELLED */
