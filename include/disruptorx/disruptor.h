@@ -133,6 +133,8 @@ typedef struct dx_handler {
     bool may_skip;     /* the handler may return DX_HANDLER_SKIP */
     dx_start_t start;  /* where it begins; not for workers */
     int64_t start_sequence;
+    dx_on_death_t on_death; /* shared rings, not for workers: as in dx_consumer_options_t */
+    bool resume;
     dx_wait_options_t wait;
     dx_thread_options_t thread; /* CPUs, scheduling; its name is set from `name` when NULL */
     uint64_t reserved[4];       /* must be zero */
@@ -255,6 +257,8 @@ DX_API DX_NODISCARD int dx_group_and(dx_group_t a, dx_group_t b, dx_group_t *bot
                                      dx_error_t *error);
 
 /* The group of the named consumers, to go on from: "after".
+ * In a shared ring that may be consumers of other processes: what they do is waited for, and that
+ * is all that the group is good for.
  * Returns DX_OK, DX_ENOTFOUND with the name that no consumer has.
  * Threads: owner. */
 DX_API DX_NODISCARD int dx_disruptor_after(dx_disruptor_t *disruptor, const char *const *names,

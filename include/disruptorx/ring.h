@@ -49,8 +49,8 @@ typedef enum dx_on_stall {
 /* What is there under the name already. */
 typedef enum dx_share_existing {
     DX_SHARE_REPLACE_STALE = 0, /* a ring that nobody is attached to is replaced; DX_EBUSY if not */
-    DX_SHARE_ATTACH = 1         /* a ring that somebody is attached to is attached to, if it has the
-                                 * same geometry */
+    DX_SHARE_ATTACH = 1 /* a ring of that name is attached to, if it has the same geometry, and
+                                 * made when there is none: for programs that start in any order */
 } dx_share_existing_t;
 
 #define DX_RING_FOLDER "/dev/shm"
@@ -311,6 +311,12 @@ typedef struct dx_producer_stat {
  * Threads: any. */
 DX_API DX_NODISCARD int dx_ring_producer_stat(const dx_ring_t *ring, int32_t index,
                                               dx_producer_stat_t *stat_out);
+
+/* Finds a consumer by its name, in whatever process: its index, for `upstream` masks and for
+ * dx_ring_consumer_stat(); the lowest when several have it.
+ * Returns the index, or DX_ENOTFOUND.
+ * Threads: any. */
+DX_API DX_NODISCARD int32_t dx_ring_consumer_find(const dx_ring_t *ring, const char *name);
 
 DX_EXTERN_C_END
 #endif

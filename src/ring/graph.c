@@ -93,7 +93,10 @@ static int group_validate(dx_group_t group, bool may_be_empty, dx_error_t *error
     if (group.members == 0 && !may_be_empty) {
         return dxi_fail(error, DX_ENOTFOUND, "the group is empty, must have at least one consumer");
     }
-    const uint64_t unknown = group.members & ~group.disruptor->members;
+    /* In a shared ring, a consumer of another process can be followed, too. */
+    const dx_ring_block_t *block = group.disruptor->ring->block;
+    const uint64_t others = dxi_block_shared(block) ? (uint64_t)dx_load_acquire(&block->active) : 0;
+    const uint64_t unknown = group.members & ~(group.disruptor->members | others);
     if (unknown != 0) {
         return dxi_fail(error, DX_ENOTFOUND, "the group names consumer %d, which does not exist",
                         __builtin_ctzll(unknown));
@@ -117,6 +120,8 @@ typedef struct plan {
     bool may_skip;
     dx_start_t start;
     int64_t start_sequence;
+    dx_on_death_t on_death;
+    bool resume;
     const dx_wait_options_t *wait;
     const dx_thread_options_t *thread;
     dxi_role_t role;
@@ -152,6 +157,8 @@ static int add_one(dx_disruptor_t *disruptor, const plan_t *plan, dx_error_t *er
         .start = plan->start,
         .start_sequence = plan->start_sequence,
         .may_skip = plan->may_skip,
+        .on_death = plan->on_death,
+        .resume = plan->resume,
         .wait = wait_is_zero(plan->wait) ? disruptor->options.wait : *plan->wait,
     };
     const dxi_consumer_role_t role = {.kind = plan->kind, .pool = plan->pool};
@@ -199,6 +206,8 @@ static int add_handler(dx_disruptor_t *disruptor, const dx_handler_t *handler, c
         plan.start = handler->start;
         plan.start_sequence = handler->start_sequence;
     }
+    plan.on_death = handler->on_death;
+    plan.resume = handler->resume;
     plan.wait = &handler->wait;
     plan.thread = &handler->thread;
     const int index = add_one(disruptor, &plan, error);
@@ -330,6 +339,12 @@ static int worker_validate(const dx_handler_t *worker, uint32_t number, dx_error
     }
     if (worker->start != DX_START_CURSOR || worker->start_sequence != 0) {
         return dxi_fail(error, DX_EINVAL, "worker %u has a start, only its pool may have one",
+                        number);
+    }
+    if (worker->resume || worker->on_death != DX_ON_DEATH_EVICT) {
+        return dxi_fail(error, DX_EINVAL,
+                        "worker %u has resume or on_death, which are not for workers: what one has "
+                        "claimed dies with it",
                         number);
     }
     return DX_OK;
@@ -606,12 +621,27 @@ static uint64_t find_members(const dx_disruptor_t *disruptor, const char *name)
     return dxi_whole_pools(disruptor->ring->block, found);
 }
 
+/* Consumers of other processes that have the name: a mask. */
+static uint64_t find_others(const dx_ring_block_t *block, const char *name)
+{
+    uint64_t found = 0;
+    const uint64_t active = dxi_block_shared(block) ? (uint64_t)dx_load_acquire(&block->active) : 0;
+    for (uint64_t rest = active; rest != 0; rest &= rest - 1) {
+        const dx_consumer_entry_t *entry = &dxi_block_consumers(block)[__builtin_ctzll(rest)];
+        found |= strncmp(entry->name, name, DX_RING_NAME_MAX) == 0 ? rest & -rest : 0;
+    }
+    return found;
+}
+
 int dx_disruptor_after(dx_disruptor_t *disruptor, const char *const *names, uint32_t count,
                        dx_group_t *group_out, dx_error_t *error)
 {
     uint64_t members = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t found = find_members(disruptor, names[i]);
+        uint64_t found = find_members(disruptor, names[i]);
+        if (found == 0) {
+            found = find_others(disruptor->ring->block, names[i]);
+        }
         if (found == 0) {
             return dxi_fail(error, DX_ENOTFOUND, "no consumer is called '%s'", names[i]);
         }

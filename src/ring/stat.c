@@ -201,3 +201,15 @@ int dx_ring_process_stat(const dx_ring_t *ring, int32_t index, dx_process_stat_t
     dxi_name_copy(stat_out->name, entry->name);
     return DX_OK;
 }
+
+int32_t dx_ring_consumer_find(const dx_ring_t *ring, const char *name)
+{
+    const dx_ring_block_t *block = ring->block;
+    for (uint64_t rest = (uint64_t)dx_load_acquire(&block->active); rest != 0; rest &= rest - 1) {
+        const int32_t index = __builtin_ctzll(rest);
+        if (strncmp(dxi_block_consumers(block)[index].name, name, DX_RING_NAME_MAX) == 0) {
+            return index;
+        }
+    }
+    return DX_ENOTFOUND;
+}

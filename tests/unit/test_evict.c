@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "disruptorx/disruptor.h"
 #include "share_test.h"
 
 #define SLOTS 8
@@ -283,6 +284,19 @@ static void with_wait_a_stopped_consumer_is_reported_and_waited_for(void **state
 
 /* ---------------------------------------------------------------------------------- in a graph */
 
+/* Counts the events of its process's word, and stops at one that is not the next: an event whose
+ * handling a death interrupted comes again, and nothing is left out. */
+static int follow_in_order(void *context, void *event, int64_t sequence, bool end_of_batch)
+{
+    share_word_t *word = context;
+    (void)end_of_batch;
+    if (((const event_t *)event)->value != sequence || sequence > dx_load_relaxed(&word->value)) {
+        _exit(95);
+    }
+    dx_store_release(&word->value, sequence + 1);
+    return DX_HANDLER_CONTINUE;
+}
+
 static void those_behind_a_dead_stage_follow_what_it_followed(void **state)
 {
     (void)state;
@@ -316,6 +330,80 @@ static void those_behind_a_dead_stage_follow_what_it_followed(void **state)
     }
 }
 
+/* A process with a handler of its own, that says how far it is. */
+static pid_t start_handler(share_word_t *word, const char *name, const char *behind)
+{
+    const pid_t child = fork();
+    if (child != 0) {
+        return child;
+    }
+    dx_disruptor_t *disruptor = NULL;
+    dx_group_t group = {0};
+    const dx_disruptor_options_t options = {.ring = {.slot_count = SLOTS,
+                                                     .event_bytes = sizeof(event_t),
+                                                     .mode = DX_RING_MULTI,
+                                                     .share = {.name = "r",
+                                                               .folder = share_folder,
+                                                               .detect_ns = DETECT_NS,
+                                                               .existing = DX_SHARE_ATTACH}}};
+    child_must(dx_disruptor_create(&options, &disruptor, NULL));
+    const dx_handler_t handler = {.name = name,
+                                  .context = word,
+                                  .on_event = follow_in_order,
+                                  .on_death = DX_ON_DEATH_BLOCK,
+                                  .resume = true};
+    if (behind != NULL) {
+        child_must(dx_disruptor_after(disruptor, &behind, 1, &group, NULL));
+        child_must(dx_group_then(group, &handler, 1, NULL, NULL));
+    } else {
+        child_must(dx_disruptor_handle_events_with(disruptor, &handler, 1, NULL, NULL));
+    }
+    child_must(dx_disruptor_start(disruptor, NULL));
+    dx_store_release(&word->step, 1);
+    for (;;) {
+        (void)usleep(1000);
+    }
+}
+
+static void handlers_of_other_processes_are_followed_and_resumed(void **state)
+{
+    (void)state;
+    dx_ring_t *ring = share_ring(DX_RING_MULTI, SLOTS, DX_ON_STALL_WAIT);
+    share_word_t *ahead = share_word();
+    share_word_t *behind = share_word();
+    dx_producer_t producer;
+    open_producer(&producer, ring, DX_FULL_WAIT);
+    pid_t journal = start_handler(ahead, "journal", NULL);
+    wait_until(dx_load_acquire(&ahead->step) == 1);
+    const pid_t trader = start_handler(behind, "trader", "journal");
+    wait_until(dx_load_acquire(&behind->step) == 1);
+    const int32_t index = dx_ring_consumer_find(ring, "journal");
+    assert_number(dx_ring_consumer_find(ring, "trader"), 1);
+    assert_number(dx_ring_consumer_find(ring, "nobody"), DX_ENOTFOUND);
+    assert_int_equal(stat_of(ring, 1).upstream, UINT64_C(1) << index);
+
+    publish_n(&producer, 3 * SLOTS);
+    wait_until(dx_load_acquire(&behind->value) == 3 * SLOTS);
+    share_kill(journal);
+    publish_n(&producer, SLOTS); /* full: the journal keeps its place */
+    wait_until(stat_of(ring, index).state == DX_CONSUMER_DEAD);
+    assert_code(dx_producer_try_claim_n(&producer, 1), DX_EAGAIN);
+    assert_number(dx_load_acquire(&behind->value), 3 * SLOTS); /* and the trader waits for it */
+
+    dx_store_release(&ahead->step, 0);
+    journal = start_handler(ahead, "journal", NULL);
+    publish_n(&producer, SLOTS);
+    wait_until(dx_load_acquire(&behind->value) == 5 * SLOTS);
+    assert_number(dx_load_acquire(&ahead->value), 5 * SLOTS);
+    assert_number(dx_ring_consumer_find(ring, "journal"), index);
+    share_kill(journal);
+    share_kill(trader);
+    dx_producer_close(&producer);
+    share_word_free(ahead);
+    share_word_free(behind);
+    dx_ring_destroy(ring);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +414,7 @@ int main(void)
         SHARED(a_stopped_process_that_holds_a_claim_is_killed),
         SHARED(with_wait_a_stopped_consumer_is_reported_and_waited_for),
         SHARED(those_behind_a_dead_stage_follow_what_it_followed),
+        SHARED(handlers_of_other_processes_are_followed_and_resumed),
     };
     return cmocka_run_group_tests_name("evict", tests, NULL, NULL);
 }
