@@ -287,8 +287,9 @@ int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out, dx_er
             layout.slot_count, layout.slot_bytes, layout.block_bytes, DX_RING_BYTES_MAX);
     }
     const bool attach = options->share.name != NULL && options->share.existing == DX_SHARE_ATTACH;
-    code = DX_EEXIST;
-    for (int tries = 0; code == DX_EEXIST && tries < (attach ? TRIES_MAX : 1); tries++) {
+    code = DX_EAGAIN;
+    for (int tries = 0; tries < TRIES_MAX && (code == DX_EAGAIN || (attach && code == DX_EEXIST));
+         tries++) {
         code = attach ? dxi_share_attach_like(&options->share, &layout, ring_out, error)
                       : DX_ENOTFOUND;
         if (code == DX_ENOTFOUND) {
@@ -298,7 +299,7 @@ int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out, dx_er
     if (code != DX_OK) {
         (void)dxi_fail_context(error, "ring of %u slots", layout.slot_count);
     }
-    return code == DX_EEXIST ? DX_EBUSY : code;
+    return code == DX_EEXIST || code == DX_EAGAIN ? DX_EBUSY : code;
 }
 
 void dx_ring_destroy(dx_ring_t *ring)

@@ -171,6 +171,7 @@ int dxi_share_create(dx_ring_t *ring, const dx_share_options_t *options,
     int code = share_new(ring, options->name, options->folder, error);
     if (code == DX_OK) {
         ring->share->keep = options->keep;
+        (void)dxi_share_remove_unfinished(ring->share->path, options->name); /* they take space */
         code = file_make(ring->share, options, layout->block_bytes, error);
     }
     return code == DX_OK ? map_file(ring, layout, false, memory, error) : code;
@@ -283,7 +284,9 @@ static int name_file(dxi_share_t *share, dx_error_t *error)
         }
     }
     if (code == DX_OK && os != 0) {
-        code = dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot name '%s'", share->path);
+        /* ENOENT: we have been away for so long that another took our file for abandoned. */
+        code = os == ENOENT ? DX_EAGAIN : dxi_code_of_errno(os);
+        (void)dxi_fail_os(error, code, os, "cannot name '%s'", share->path);
     }
     return code;
 }

@@ -72,6 +72,12 @@ int dxi_share_read_layout(int fd, const char *path, dx_ring_block_t *layout_out,
 /* Checks the words of a mapped block that the library goes by: masks, indexes, sequences. */
 int dxi_share_check_words(const dx_ring_block_t *block, const char *path, dx_error_t *error);
 
+/* ----------------------------------------------------------------------- share_list.c */
+
+/* Removes what makers of the ring `name`, whose file would be `path`, left when they died. Returns
+ * how many. */
+int dxi_share_remove_unfinished(const char *path, const char *name);
+
 /* ----------------------------------------------------------------------- share_lock.c */
 
 /* The lock of DXI_LOCK_TABLE. Not between threads of one attachment: see dxi_table_lock(). */

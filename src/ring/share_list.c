@@ -18,7 +18,7 @@
 
 #define UNFINISHED_END "-new"
 #define UNFINISHED_SUFFIX DX_RING_SUFFIX UNFINISHED_END
-#define UNLOCKED_S 2 /* a maker locks its file at once: one that is empty for longer is alone */
+#define UNLOCKED_NS INT64_C(500000000) /* a maker locks its file at once: an empty one is alone */
 #define TRIES_MAX 100
 
 static bool ends_with(const char *text, const char *end)
@@ -103,6 +103,14 @@ int dx_ring_list(const char *folder, dx_ring_file_visitor_t visit, void *context
     return visited;
 }
 
+static int64_t age_ns(const struct stat *status)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* the clock of the file system */
+    return (now.tv_sec - status->st_ctim.tv_sec) * INT64_C(1000000000) + now.tv_nsec -
+           status->st_ctim.tv_nsec;
+}
+
 /* True when nobody will ever finish the file: its maker is gone. It has space only after it was
  * locked; an empty one may be about to be locked. */
 static bool is_abandoned(const char *path, const dx_ring_file_t *found)
@@ -110,11 +118,10 @@ static bool is_abandoned(const char *path, const dx_ring_file_t *found)
     struct stat status;
     return found->unfinished && found->code == DX_OK && found->attached == 0 &&
            stat(path, &status) == 0 &&
-           (status.st_size != 0 || time(NULL) - status.st_ctime > UNLOCKED_S);
+           (status.st_size != 0 || age_ns(&status) > UNLOCKED_NS);
 }
 
-/* Removes what makers of that ring left when they died. */
-static int remove_unfinished(const char *path, const char *name)
+int dxi_share_remove_unfinished(const char *path, const char *name)
 {
     const size_t folder_bytes = (size_t)(strrchr(path, '/') - path);
     char folder[DXI_SHARE_PATH_BYTES];
@@ -184,7 +191,7 @@ int dx_ring_remove(const char *name, const char *folder, bool force, dx_error_t 
     if (code != DX_OK) {
         return code;
     }
-    const int removed = remove_unfinished(path, name);
+    const int removed = dxi_share_remove_unfinished(path, name);
     code = DX_EAGAIN;
     for (int tries = 0; code == DX_EAGAIN && tries < TRIES_MAX; tries++) {
         code = remove_once(path, force, error);
