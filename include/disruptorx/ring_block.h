@@ -179,8 +179,13 @@ typedef struct dx_consumer_entry {
     DX_ISOLATED dx_consumer_counters_t counters;
 } dx_consumer_entry_t;
 
+/* dx_producer_entry_t.in_use */
+#define DXI_PRODUCER_FREE 0
+#define DXI_PRODUCER_OPEN 1
+#define DXI_PRODUCER_CLOSED 2 /* what it held is still to be given up: see src/ring/recover.c */
+
 typedef struct dx_producer_entry {
-    DX_ISOLATED dx_atomic32_t in_use;
+    DX_ISOLATED dx_atomic32_t in_use; /* DXI_PRODUCER_* */
     dx_atomic32_t cancel; /* 1: the claim that waits now, or the next that would, ends */
     dx_atomic32_t process_id;
     dx_atomic32_t thread_id;
@@ -250,7 +255,8 @@ typedef struct dx_ring_block {
     dx_atomic64_t kills;              /* stalled processes ended because they held a claim */
     dx_atomic64_t voided;             /* sequences of dead producers given up */
     dx_atomic64_t evictions;          /* consumers evicted */
-    dx_atomic32_t table_holder; /* index + 1 of the process that changes the tables: for eyes */
+    dx_atomic32_t table_holder; /* index + 1 of the process that changes the tables; 0: nobody */
+    dx_atomic32_t closed;       /* 1: there are CLOSED producers */
 } dx_ring_block_t;
 
 DX_INLINE bool dxi_block_shared(const dx_ring_block_t *block)

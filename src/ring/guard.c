@@ -84,7 +84,7 @@ static void look(dx_ring_t *ring, int64_t now_ns)
     dxi_share_t *share = ring->share;
     const int64_t passed_ns = now_ns - share->looked_ns;
     uint64_t stalled = 0;
-    bool dead = false;
+    bool dead = dx_load32_acquire(&ring->block->closed) != 0; /* or closed: as much work */
     share->looked_ns = now_ns;
     for (int32_t i = 0; i < (int32_t)DX_RING_PROCESSES_MAX; i++) {
         const dx_process_entry_t *entry = &dxi_block_processes(ring->block)[i];
@@ -102,6 +102,9 @@ static void look(dx_ring_t *ring, int64_t now_ns)
     }
     if (dxi_table_try_lock(ring)) {
         (void)dxi_recover(ring, stalled);
+        if (dx_load32_acquire(&ring->block->closed) != 0) {
+            (void)dxi_recover_closed(ring->block);
+        }
         dxi_table_unlock(ring);
     } else {
         dxi_recover_table(ring->block, stalled);

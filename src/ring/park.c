@@ -53,6 +53,9 @@
 
 #include "ring/ring_internal.h"
 
+/* How long a sleep lasts while claims of closed producers are still to be given up. */
+#define CLOSED_LOOK_NS INT64_C(1000000)
+
 /* --------------------------------------------------------------------------------- heavy fence */
 
 static pthread_once_t membarrier_once = PTHREAD_ONCE_INIT;
@@ -166,6 +169,10 @@ void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns
     if (!there && dx_load32_acquire(&entry->control) == 0 &&
         dxi_ended_before(block, consumer->upstream, want) == 0) {
         dxi_point("park:before-sleep");
+        if (dx_load32_relaxed(&block->closed) != 0 &&
+            (timeout_ns < 0 || timeout_ns > CLOSED_LOOK_NS)) {
+            timeout_ns = CLOSED_LOOK_NS; /* nobody wakes us when it can be told whose they are */
+        }
         sleep_on_token(entry, timeout_ns, dxi_block_shared(block));
         /* Stores and loads only: the words come from the waker's core, and a read-modify-write
          * would wait for each before we look at the event. A token that comes between this load and

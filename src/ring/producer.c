@@ -289,7 +289,7 @@ static int entry_find(const dx_ring_block_t *block, dx_error_t *error)
     const dx_producer_entry_t *entries = dxi_block_producers(block);
     for (uint32_t i = 0; i < block->producers_max; i++) {
         /* ACQUIRE, pairs with dxi_producer_close(): what its last owner did is visible. */
-        if (dx_load32_acquire(&entries[i].in_use) == 0) {
+        if (dx_load32_acquire(&entries[i].in_use) == DXI_PRODUCER_FREE) {
             return (int)i;
         }
     }
@@ -312,8 +312,9 @@ static int entry_open(dx_ring_t *ring, const dx_producer_options_t *options, dx_
         return code;
     }
     int index = entry_find(ring->block, error);
-    if (index < 0 && dxi_block_shared(ring->block) && dxi_recover(ring, 0) > 0) {
-        index = entry_find(ring->block, error); /* it was a dead one's */
+    if (index < 0 && ((dxi_block_shared(ring->block) && dxi_recover(ring, 0) > 0) ||
+                      dxi_recover_closed(ring->block))) {
+        index = entry_find(ring->block, error); /* it was a dead or closed one's */
     }
     if (index >= 0) {
         dx_producer_entry_t *entry = &dxi_block_producers(ring->block)[index];
@@ -326,7 +327,7 @@ static int entry_open(dx_ring_t *ring, const dx_producer_options_t *options, dx_
         entry->process = dxi_share_index(ring);
         dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
         dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
-        dx_store32_release(&entry->in_use, 1);
+        dx_store32_release(&entry->in_use, DXI_PRODUCER_OPEN);
     }
     dxi_table_unlock(ring);
     return index;
@@ -394,23 +395,17 @@ void dxi_producer_close(dxi_producer_core_t *core)
     dx_producer_entry_t *entry = core->entry;
     if (block->mode == DX_RING_SINGLE) {
         if (core->ring->share == NULL || core->ring->share->index >= 0) { /* not after fork() */
-            dx_store32_release(&entry->in_use, 0);
+            dx_store32_release(&entry->in_use, DXI_PRODUCER_FREE);
         }
         return;
     }
     if (!dxi_table_lock_always(core->ring)) {
         return;
     }
-    const int64_t voided = dx_load_relaxed(&block->voided);
-    dx_store32_release(&entry->in_use, 0);
-    (void)dxi_recover_claims(block, 0, dx_load_relaxed(&entry->held_first),
-                             dx_load_relaxed(&entry->held_last));
-    const bool voided_any = dx_load_relaxed(&block->voided) != voided;
+    dx_store32_release(&entry->in_use, DXI_PRODUCER_CLOSED);
+    dxi_point("close:closed");
+    (void)dxi_recover_closed(block);
     dxi_table_unlock(core->ring);
-    if (voided_any) {
-        dxi_heavy_fence(block);
-        dxi_wake_all(block);
-    }
 }
 
 void dxi_producer_cancel(dxi_producer_core_t *core)

@@ -29,6 +29,10 @@
  * claims for longer: then s waits until that record moves on. A dead one's record counts for
  * nothing.
  *
+ * A producer that closes with claims does the same for itself. What it can't tell from what others
+ * hold stays in its entry, which is CLOSED until then. block->closed says so; consumers that find
+ * nothing to read try again, and so does the guard.
+ *
  * THE STALLED. A process that is stopped can come back and go on writing, so nothing that it may
  * write to can be given to others. Its consumers only read: they are evicted, and are told when
  * they come back. If it holds a claim, or the tables, it is killed (DX_ON_STALL_EVICT), and
@@ -70,7 +74,8 @@ static bool is_covered(const dx_ring_block_t *block, uint64_t dead, int64_t sequ
 {
     const dx_producer_entry_t *entries = dxi_block_producers(block);
     for (uint32_t i = 0; i < block->producers_max; i++) {
-        if (dx_load32_acquire(&entries[i].in_use) == 0 || in_mask(dead, entries[i].process)) {
+        if (dx_load32_acquire(&entries[i].in_use) != DXI_PRODUCER_OPEN ||
+            in_mask(dead, entries[i].process)) {
             continue;
         }
         /* ACQUIRE, pairs with dxi_producer_hold(): see WHOSE IS A HOLE. */
@@ -110,14 +115,23 @@ int64_t dxi_recover_claims(dx_ring_block_t *block, uint64_t dead, int64_t first,
     return covered;
 }
 
-/* Voids what the dead producers hold. False when some of it can't be told from what others hold. */
+/* True when the entry is of a producer that will never publish again. */
+static bool is_over(const dx_producer_entry_t *entry, uint64_t dead)
+{
+    const int32_t in_use = dx_load32_acquire(&entry->in_use);
+    return in_use == DXI_PRODUCER_CLOSED ||
+           (in_use == DXI_PRODUCER_OPEN && in_mask(dead, entry->process));
+}
+
+/* Voids what the dead and the closed producers hold. False when some of it can't be told from what
+ * others hold. */
 static bool recover_producers(dx_ring_block_t *block, uint64_t dead)
 {
     dx_producer_entry_t *entries = dxi_block_producers(block);
     int64_t covered = 0;
     for (uint32_t i = 0; i < block->producers_max; i++) {
-        dx_producer_entry_t *entry = &entries[i];
-        if (dx_load32_acquire(&entry->in_use) == 0 || !in_mask(dead, entry->process)) {
+        const dx_producer_entry_t *entry = &entries[i];
+        if (!is_over(entry, dead)) {
             continue;
         }
         if (block->mode == DX_RING_MULTI) {
@@ -130,10 +144,12 @@ static bool recover_producers(dx_ring_block_t *block, uint64_t dead)
     if (covered != 0) {
         return false;
     }
+    /* Not before: while anything is left, the records say what. */
+    dx_store32_release(&block->closed, 0);
     for (uint32_t i = 0; i < block->producers_max; i++) {
-        if (in_mask(dead, entries[i].process)) {
+        if (is_over(&entries[i], dead)) {
+            dx_store32_release(&entries[i].in_use, DXI_PRODUCER_FREE); /* first: we may die, too */
             entries[i].process = -1;
-            dx_store32_release(&entries[i].in_use, 0);
         }
     }
     return true;
@@ -152,13 +168,38 @@ static bool recover_producers_soon(dx_ring_block_t *block, uint64_t dead)
     return false;
 }
 
+bool dxi_recover_closed(dx_ring_block_t *block)
+{
+    const int64_t voided = dx_load_relaxed(&block->voided);
+    const bool done = recover_producers(block, 0);
+    if (!done) {
+        dx_store32_release(&block->closed, 1);
+    }
+    if (!done || dx_load_relaxed(&block->voided) != voided) {
+        dxi_heavy_fence(block);
+        dxi_wake_all(block); /* to go on, or to sleep more lightly: see dxi_park_consumer() */
+    }
+    return done;
+}
+
+void dxi_recover_closed_try(dx_ring_t *ring)
+{
+    if (dxi_table_try_lock(ring)) {
+        if (dx_load32_acquire(&ring->block->closed) != 0) {
+            (void)recover_producers(ring->block, 0);
+        }
+        dxi_table_unlock(ring);
+    }
+}
+
 /* True when a process of `mask` holds something that it could still write to. */
 static bool holds_claims(dx_ring_block_t *block, uint64_t mask)
 {
     const dx_producer_entry_t *entries = dxi_block_producers(block);
     const int64_t published = dxi_published(block);
     for (uint32_t i = 0; block->mode == DX_RING_MULTI && i < block->producers_max; i++) {
-        if (dx_load32_acquire(&entries[i].in_use) == 0 || !in_mask(mask, entries[i].process)) {
+        if (dx_load32_acquire(&entries[i].in_use) != DXI_PRODUCER_OPEN ||
+            !in_mask(mask, entries[i].process)) {
             continue;
         }
         const int64_t first = dx_load_acquire(&entries[i].held_first);

@@ -401,7 +401,7 @@ int32_t dxi_producers_open(const dx_ring_block_t *block)
 {
     int32_t open = 0;
     for (uint32_t i = 0; i < block->producers_max; i++) {
-        open += dx_load32_acquire(&dxi_block_producers(block)[i].in_use);
+        open += dx_load32_acquire(&dxi_block_producers(block)[i].in_use) == DXI_PRODUCER_OPEN;
     }
     return open;
 }
@@ -431,6 +431,7 @@ int dx_ring_reset(dx_ring_t *ring, int64_t first_sequence, dx_error_t *error)
         }
     }
     place_at(block, first_sequence);
+    (void)dxi_recover_closed(block); /* their claims are gone */
     for (uint32_t i = 0; i < block->consumers_max; i++) {
         if (ring->handles[i] != NULL) { /* the handles remember where they stood */
             ring->handles[i]->next = first_sequence;

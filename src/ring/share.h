@@ -139,4 +139,11 @@ void dxi_recover_self(dx_ring_t *ring);
  * Returns how many are still in the record of one that lives. Under the table lock. */
 int64_t dxi_recover_claims(dx_ring_block_t *block, uint64_t dead, int64_t first, int64_t last);
 
+/* Gives up what CLOSED producers hold. False when some of it can't be told yet from what others
+ * hold. Under the table lock. */
+bool dxi_recover_closed(dx_ring_block_t *block);
+
+/* The same, if the tables are free, for consumers that find nothing to read. */
+void dxi_recover_closed_try(dx_ring_t *ring);
+
 #endif

@@ -156,7 +156,7 @@ int dx_ring_producer_stat(const dx_ring_t *ring, int32_t index, dx_producer_stat
     const dx_ring_block_t *block = ring->block;
     memset(stat_out, 0, sizeof(*stat_out));
     if (index < 0 || index >= (int32_t)block->producers_max ||
-        dx_load32_acquire(&dxi_block_producers(block)[index].in_use) == 0) {
+        dx_load32_acquire(&dxi_block_producers(block)[index].in_use) != DXI_PRODUCER_OPEN) {
         return DX_ENOTFOUND;
     }
     const dx_producer_entry_t *entry = &dxi_block_producers(block)[index];

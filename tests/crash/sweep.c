@@ -39,7 +39,8 @@
 
 #include "disruptorx/clock.h"
 
-#define EACH_BELOW 600
+#define EACH_BELOW 400
+#define LEAD_ABOVE 200 /* longer ways are run at full speed to a breakpoint */
 #define STEPS_MAX 3000000
 #define PLACES_MAX 100000
 #define PATIENCE_NS INT64_C(20000000000)
@@ -349,6 +350,7 @@ static outcome_t step(const sweep_case_t *swept, const sweep_t *sweep, pid_t chi
             if (dx_clock_ns() > end_ns && is_asleep(child)) {
                 return ASLEEP;
             }
+            (void)sched_yield();
         }
     }
     if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
@@ -357,25 +359,87 @@ static outcome_t step(const sweep_case_t *swept, const sweep_t *sweep, pid_t chi
     return dx_load_acquire(&sweep->journal->phase) == SWEEP_AFTER ? DONE : STEPPED;
 }
 
-static bool is_system_call(pid_t child)
-{
 #if defined(__x86_64__)
+static uint64_t address_of(pid_t child)
+{
     struct user_regs_struct registers;
     sweep_check(ptrace(PTRACE_GETREGS, child, NULL, &registers) == 0);
-    errno = 0;
-    const long word = ptrace(PTRACE_PEEKTEXT, child, registers.rip, NULL);
-    return (word & 0xffff) == 0x050f;
-#else
-    (void)child;
-    return true; /* every instruction may be one */
-#endif
+    return registers.rip;
 }
+
+static bool is_system_call(pid_t child, uint64_t address)
+{
+    const long word = ptrace(PTRACE_PEEKTEXT, child, address, NULL);
+    return (word & 0xffff) == 0x050f;
+}
+
+static void poke(pid_t child, uint64_t address, long word)
+{
+    sweep_check(ptrace(PTRACE_POKETEXT, child, address, word) == 0);
+}
+
+/* Runs at full speed to the `visits`-th time that the victim comes to the address. False when that
+ * never came: its loops are not always as long, and a thread that nobody traces dies there. */
+static bool run_to(const sweep_case_t *swept, const sweep_t *sweep, pid_t child, uint64_t address,
+                   int64_t visits)
+{
+    const long word = ptrace(PTRACE_PEEKTEXT, child, address, NULL);
+    for (;;) {
+        int status = 0;
+        poke(child, address, (word & ~0xffL) | 0xcc);
+        sweep_check(ptrace(PTRACE_CONT, child, NULL, NULL) == 0);
+        /* Not taken yet, if it has ended. */
+        siginfo_t info = {0};
+        sweep_check(waitid(P_PID, (id_t)child, &info, WEXITED | WSTOPPED | WNOWAIT) == 0);
+        if (info.si_code != CLD_TRAPPED || info.si_status != SIGTRAP) {
+            return false;
+        }
+        sweep_check(waitpid(child, &status, __WALL) == child);
+        if (!WIFSTOPPED(status)) {
+            return false;
+        }
+        struct user_regs_struct registers;
+        sweep_check(ptrace(PTRACE_GETREGS, child, NULL, &registers) == 0);
+        poke(child, address, word);
+        registers.rip = address;
+        sweep_check(ptrace(PTRACE_SETREGS, child, NULL, &registers) == 0);
+        if (--visits == 0) {
+            return true;
+        }
+        (void)step(swept, sweep, child);
+    }
+}
+#else
+static uint64_t address_of(pid_t child)
+{
+    (void)child;
+    return 0;
+}
+
+static bool is_system_call(pid_t child, uint64_t address)
+{
+    (void)child;
+    (void)address;
+    return true; /* every instruction may be one */
+}
+
+static bool run_to(const sweep_case_t *swept, const sweep_t *sweep, pid_t child, uint64_t address,
+                   int64_t visits)
+{
+    (void)address;
+    for (int64_t i = 1; i < visits; i++) {
+        (void)step(swept, sweep, child);
+    }
+    return true;
+}
+#endif
 
 /* Places to kill: numbers of instructions, in order. */
 typedef struct places {
     int64_t *at;
     int64_t count;
-    int64_t total; /* instructions of the operation */
+    int64_t total;       /* instructions of the operation */
+    uint64_t *addresses; /* of each of them; NULL where breakpoints are not known */
 } places_t;
 
 static void add_place(places_t *places, int64_t steps)
@@ -409,10 +473,12 @@ static void explore(const sweep_case_t *swept, const sweep_t *sweep, pid_t child
     int64_t steps = 0;
     add_place(places, 0);
     while (outcome == STEPPED) {
-        const bool call = is_system_call(child);
+        sweep_check(steps < STEPS_MAX);
+        const uint64_t address = address_of(child);
+        const bool call = is_system_call(child, address);
+        places->addresses[steps] = address;
         outcome = step(swept, sweep, child);
         steps++;
-        sweep_check(steps < STEPS_MAX);
         if (call) {
             add_place(places, steps - 1); /* the last moment before it */
         }
@@ -420,6 +486,7 @@ static void explore(const sweep_case_t *swept, const sweep_t *sweep, pid_t child
             add_place(places, steps);
         }
     }
+    places->addresses[steps] = 0; /* the end */
     places->total = steps;
     free(seen);
 }
@@ -442,8 +509,8 @@ static pid_t start_victim(const sweep_case_t *swept, sweep_t *sweep)
 
 static void end_victim(pid_t child)
 {
-    (void)kill(child, SIGKILL);
     int status = 0;
+    (void)kill(child, SIGKILL); /* if it has ended by itself, nobody else has its id yet */
     while (waitpid(child, &status, __WALL) == child && !WIFSIGNALED(status)) {
     }
 }
@@ -509,18 +576,38 @@ static void tear_down(sweep_t *sweep)
     check_no_files(sweep);
 }
 
-/* Kills after `steps` instructions, or explores when `places` is given. */
-static void run(const sweep_case_t *swept, sweep_t *sweep, int64_t steps, places_t *places)
+/* Leads the victim to where it has run `steps` instructions. False when it ended before. */
+static bool lead(const sweep_case_t *swept, const sweep_t *sweep, pid_t child, int64_t steps,
+                 const places_t *places)
+{
+    if (places != NULL && steps > LEAD_ABOVE && places->addresses[steps] != 0) {
+        int64_t visits = 1;
+        for (int64_t i = 0; i < steps; i++) {
+            visits += places->addresses[i] == places->addresses[steps];
+        }
+        if (visits < steps / 4) {
+            return run_to(swept, sweep, child, places->addresses[steps], visits);
+        }
+    }
+    outcome_t outcome = STEPPED;
+    for (int64_t i = 0; i < steps && outcome == STEPPED; i++) {
+        outcome = step(swept, sweep, child);
+    }
+    return true;
+}
+
+/* Kills after `steps` instructions; explores when that is negative. False when the victim ended
+ * too early. */
+static bool run(const sweep_case_t *swept, sweep_t *sweep, int64_t steps, places_t *places)
 {
     case_steps = steps;
     set_up(swept, sweep);
     const pid_t child = start_victim(swept, sweep);
-    if (places != NULL) {
+    bool arrived = true;
+    if (steps < 0) {
         explore(swept, sweep, child, places);
-    }
-    outcome_t outcome = STEPPED;
-    for (int64_t i = 0; places == NULL && i < steps && outcome == STEPPED; i++) {
-        outcome = step(swept, sweep, child);
+    } else {
+        arrived = lead(swept, sweep, child, steps, places);
     }
     end_victim(child);
     if (swept->makes) {
@@ -538,13 +625,15 @@ static void run(const sweep_case_t *swept, sweep_t *sweep, int64_t steps, places
     }
     verify(sweep);
     tear_down(sweep);
+    return arrived;
 }
 
 static int64_t sweep_case(const sweep_case_t *swept, sweep_t *sweep, int64_t every)
 {
-    places_t places = {.at = calloc(PLACES_MAX, sizeof(int64_t))};
+    places_t places = {.at = calloc(PLACES_MAX, sizeof(int64_t)),
+                       .addresses = calloc(STEPS_MAX, sizeof(uint64_t))};
     const int64_t started_ns = dx_clock_ns();
-    run(swept, sweep, -1, &places);
+    (void)run(swept, sweep, -1, &places);
     int64_t kills = 1;
     int64_t next = 0;
     every = every == 0 && places.total < EACH_BELOW ? 1 : every;
@@ -552,8 +641,10 @@ static int64_t sweep_case(const sweep_case_t *swept, sweep_t *sweep, int64_t eve
         const bool noted = next < places.count && places.at[next] == n;
         next += noted;
         if (noted || (every != 0 && n % every == 0)) {
-            run(swept, sweep, n, NULL);
             kills++;
+            if (!run(swept, sweep, n, &places)) {
+                (void)run(swept, sweep, n, NULL); /* step by step, then */
+            }
         }
     }
     printf("%-28s %7lld instructions, %6lld places, %6lld kills, %5.1f s\n", swept->name,
@@ -561,7 +652,17 @@ static int64_t sweep_case(const sweep_case_t *swept, sweep_t *sweep, int64_t eve
            (double)(dx_clock_ns() - started_ns) / 1e9);
     (void)fflush(stdout);
     free(places.at);
+    free(places.addresses);
     return kills;
+}
+
+/* Tracer and victim take turns: on one processor each finds the other ready at once. */
+static void stay_here(void)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    (void)sched_setaffinity(0, sizeof(one), &one);
 }
 
 int main(int argc, char **argv)
@@ -575,6 +676,7 @@ int main(int argc, char **argv)
     sweep.folder = folder;
     sweep.journal = mmap(NULL, sizeof(*sweep.journal), PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    stay_here();
     const char *every = getenv("DX_CRASH_EVERY");
     int64_t kills = 0;
     for (int i = 0; i < sweep_case_count; i++) {
@@ -584,7 +686,7 @@ int main(int argc, char **argv)
             continue;
         }
         if (argc > 2) {
-            run(swept, &sweep, strtoll(argv[2], NULL, 10), NULL);
+            (void)run(swept, &sweep, strtoll(argv[2], NULL, 10), NULL);
             kills++;
             continue;
         }
