@@ -96,8 +96,7 @@ static int64_t observe_bound(dx_consumer_t *consumer)
         }
         last = sequence;
     }
-    if (DX_UNLIKELY(last < consumer->next &&
-                    dx_load32_relaxed(&consumer->block->closed) != 0)) {
+    if (DX_UNLIKELY(last < consumer->next && dx_load32_relaxed(&consumer->block->closed) != 0)) {
         dxi_recover_closed_try(consumer->ring); /* what comes next may be nobody's */
     }
     consumer->available = last;

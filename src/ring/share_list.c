@@ -117,8 +117,7 @@ static bool is_abandoned(const char *path, const dx_ring_file_t *found)
 {
     struct stat status;
     return found->unfinished && found->code == DX_OK && found->attached == 0 &&
-           stat(path, &status) == 0 &&
-           (status.st_size != 0 || age_ns(&status) > UNLOCKED_NS);
+           stat(path, &status) == 0 && (status.st_size != 0 || age_ns(&status) > UNLOCKED_NS);
 }
 
 int dxi_share_remove_unfinished(const char *path, const char *name)

@@ -45,7 +45,7 @@
 #define PLACES_MAX 100000
 #define PATIENCE_NS INT64_C(20000000000)
 #define ASLEEP_NS INT64_C(30000000)
-#define FIRST_OF_SURVIVOR 1000000 /* the survivor's values; the victim's count from 0 */
+#define FIRST_OF_SURVIVOR 1000000      /* the survivor's values; the victim's count from 0 */
 #define DETECT_NS INT64_C(60000000000) /* no guard comes in between */
 
 static const char *case_name;
@@ -71,15 +71,14 @@ static int64_t hidden;
 
 dx_ring_options_t sweep_ring_options(const sweep_t *sweep)
 {
-    return (dx_ring_options_t){.name = SWEEP_NAME,
-                               .slot_count = SWEEP_SLOTS,
-                               .event_bytes = sizeof(sweep_event_t),
-                               .mode = sweep->mode,
-                               .consumers_max = 4,
-                               .producers_max = 4,
-                               .share = {.name = SWEEP_NAME,
-                                         .folder = sweep->folder,
-                                         .detect_ns = DETECT_NS}};
+    return (dx_ring_options_t){
+        .name = SWEEP_NAME,
+        .slot_count = SWEEP_SLOTS,
+        .event_bytes = sizeof(sweep_event_t),
+        .mode = sweep->mode,
+        .consumers_max = 4,
+        .producers_max = 4,
+        .share = {.name = SWEEP_NAME, .folder = sweep->folder, .detect_ns = DETECT_NS}};
 }
 
 dx_ring_t *sweep_attach(const sweep_t *sweep)
@@ -208,8 +207,8 @@ static void check_tables(const sweep_t *sweep)
     dx_ring_stat(sweep->ring, &stat);
     if (stat.processes != 1 || stat.producers != (sweep->writing ? 1 : 0) ||
         stat.consumers != (sweep->reading ? 1 : 0)) {
-        sweep_fail("left: %d processes, %d producers, %d consumers", stat.processes,
-                   stat.producers, stat.consumers);
+        sweep_fail("left: %d processes, %d producers, %d consumers", stat.processes, stat.producers,
+                   stat.consumers);
     }
     const uint64_t gating = (uint64_t)dx_load_acquire(&dx_ring_block(sweep->ring)->gating);
     const uint64_t expected = sweep->reading ? UINT64_C(1) << sweep->reader.index : 0;

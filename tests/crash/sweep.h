@@ -67,8 +67,8 @@ typedef struct sweep {
 typedef struct sweep_case {
     const char *name;
     dx_ring_mode_t mode;
-    bool makes;   /* the victim makes, or removes, the ring: the survivor has none meanwhile */
-    bool sleeps;  /* the operation may sleep in the kernel: it is killed there, too */
+    bool makes;  /* the victim makes, or removes, the ring: the survivor has none meanwhile */
+    bool sleeps; /* the operation may sleep in the kernel: it is killed there, too */
     void (*prepare)(sweep_t *); /* survivor, before the fork; may be NULL */
     void (*arrange)(sweep_t *); /* victim, at full speed; may be NULL */
     void (*operate)(sweep_t *); /* victim, instruction by instruction */

@@ -36,10 +36,10 @@ static void attach(sweep_t *sweep)
 static void attach_producer(sweep_t *sweep)
 {
     attach(sweep);
-    sweep_check(dx_producer_open(&sweep->producer, sweep->own,
-                                 &(dx_producer_options_t){.name = "victim",
-                                                          .wait = {.kind = DX_WAIT_BLOCKING}},
-                                 NULL) == DX_OK);
+    sweep_check(dx_producer_open(
+                    &sweep->producer, sweep->own,
+                    &(dx_producer_options_t){.name = "victim", .wait = {.kind = DX_WAIT_BLOCKING}},
+                    NULL) == DX_OK);
 }
 
 static void open_consumer(sweep_t *sweep, uint64_t upstream)
@@ -361,8 +361,7 @@ const sweep_case_t sweep_cases[] = {
     {"abort-multi", MULTI, STEPS(with_reader, attach_producer, abort_two_publish_one)},
     {"abort-single", SINGLE, STEPS(with_reader, attach_producer, abort_two_publish_one)},
     {"full-multi", MULTI, STEPS(fill_the_ring, attach_producer, find_the_ring_full)},
-    {"park-producer", MULTI, .sleeps = true,
-     STEPS(fill_the_ring, attach_producer, wait_for_room)},
+    {"park-producer", MULTI, .sleeps = true, STEPS(fill_the_ring, attach_producer, wait_for_room)},
     {"wake-reader-multi", MULTI, STEPS(with_sleeping_reader, attach_producer, publish_one)},
     {"wake-reader-single", SINGLE, STEPS(with_sleeping_reader, attach_producer, publish_one)},
     {"wake-writer", MULTI,
@@ -386,8 +385,7 @@ const sweep_case_t sweep_cases[] = {
     {"producer-close", MULTI, STEPS(with_reader, attach_producer, close_producer)},
     {"producer-close-claims", MULTI,
      STEPS(with_reader, attach_producer_with_claims, close_producer)},
-    {"ring-close", MULTI, STEPS(with_reader, attach, close_and_reopen_ring),
-     .mend = reopen_ring},
+    {"ring-close", MULTI, STEPS(with_reader, attach, close_and_reopen_ring), .mend = reopen_ring},
     {"attach", MULTI, STEPS(with_reader, NULL, attach)},
     {"detach", MULTI, STEPS(with_reader, attach, detach)},
     {"detach-all", MULTI, STEPS(with_reader, attach_all, detach)},
