@@ -23,7 +23,7 @@ import sys
 # The layer of each public header. A new header is added here, in the commit that adds it.
 PUBLIC_HEADERS = {
     "base": "platform atomic error memory thread clock histogram counters log version",
-    "ring": "ring ring_block producer consumer wait disruptor",
+    "ring": "ring ring_block producer consumer span wait disruptor",
     "wire": "frame",
     "cluster": "cluster",
     "bus": "bus",

@@ -56,6 +56,7 @@ typedef struct dx_batch {
     int64_t done; /* in: first - 1. Out, with any result but CONTINUE: the last event that is done;
                    * the result is about the one after it */
     bool end_of_batch;
+    bool spans; /* the events are spans: see dx_batch_spans() */
     char *slots;
     int64_t mask;
     uint32_t slot_bytes;

@@ -52,7 +52,8 @@ typedef struct dxi_producer_core dxi_producer_core_t;
 typedef struct dx_producer {
     /* Changed by claims. */
     int64_t claimed;    /* single: the last sequence claimed; multi: by this handle */
-    int64_t limit;      /* claims up to here need not look at the consumers */
+    int64_t limit;      /* claims up to here need not look at the consumers; rings with spans: -1 */
+    int64_t span_limit; /* the same for claims of spans; rings without: -1 */
     int64_t held;       /* multi: how many sequences are claimed and not yet published */
     int64_t held_first; /* multi: the first of them */
 
@@ -65,6 +66,7 @@ typedef struct dx_producer {
     uint32_t slot_shift;
     int64_t prefetch_slots;  /* how far ahead the next lines are fetched for writing */
     uint32_t prefetch_bytes; /* how much of the slot there */
+    int64_t span_bytes_max;  /* the longest payload of a span; rings without: -1 */
     dx_producer_entry_t *entry;
     dxi_producer_core_t *core; /* NULL: not open */
 } dx_producer_t;
@@ -194,7 +196,7 @@ DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, in
  * Returns the last sequence, or DX_EINVAL when count is not 1 to slot_count, DX_ECLOSED,
  * DX_EAGAIN, DX_EDROPPED, DX_ETIMEDOUT, DX_ECANCELLED by the policy, DX_ECONSUMER when a consumer
  * that holds the ring has failed, DX_EDEADLOCK when it would wait for itself. Nothing is claimed
- * then.
+ * then. DX_EINVAL on a ring with spans: see disruptorx/span.h.
  *
  * Single: wait-free while there is room, one load of a shared line that others rarely write. Multi:
  * one compare-and-swap; lock-free.
@@ -282,13 +284,23 @@ DX_INLINE void *dxi_typed_slot(char *slots, int64_t index, size_t type_bytes, ui
     return slots + (size_t)index * stride;
 }
 
-/* Makes the sequences first to last readable. A single-producer ring must be published in the order
- * of its claims; a multi-producer ring in any order, but each sequence once.
- * Returns DX_OK; DX_ECLOSED when the ring closed since the claim: the events are in the ring, but
- * consumers may have left.
- * Wait-free while nobody sleeps.
- * Threads: producer. */
-DX_INLINE int dx_producer_publish_range(dx_producer_t *producer, int64_t first, int64_t last)
+/* The end of every publish: wakes who sleeps for one of these slots. */
+DX_INLINE int dxi_published_wake(const dx_producer_t *producer, int64_t first, int64_t last)
+{
+    /* (W1) Dekker pair with dxi_park(): we store the sequence, then load who sleeps; a sleeper says
+     * that it sleeps, then loads the sequence. One of the two must see the other, or a wake-up is
+     * lost. The sleeper's membarrier() makes every running thread pass a full fence, so here it is
+     * enough to keep the compiler from swapping the two. Where there is no membarrier(),
+     * DXI_SIGNAL_FENCE is set and the slow path fences. */
+    dx_fence_light();
+    if (DX_UNLIKELY(dx_load_relaxed(&producer->block->signal) != 0)) {
+        return dxi_publish_slow(producer->core, first, last);
+    }
+    return DX_OK;
+}
+
+/* What dx_producer_publish_range() does, whatever the slots hold. */
+DX_INLINE int dxi_publish_slots(dx_producer_t *producer, int64_t first, int64_t last)
 {
     dx_ring_block_t *block = producer->block;
 
@@ -310,16 +322,19 @@ DX_INLINE int dx_producer_publish_range(dx_producer_t *producer, int64_t first, 
         }
         dxi_producer_let_go(producer, first, last);
     }
-    /* (W1) Dekker pair with dxi_park(): we store the sequence, then load who sleeps; a sleeper says
-     * that it sleeps, then loads the sequence. One of the two must see the other, or a wake-up is
-     * lost. The sleeper's membarrier() makes every running thread pass a full fence, so here it is
-     * enough to keep the compiler from swapping the two. Where there is no membarrier(),
-     * DXI_SIGNAL_FENCE is set and the slow path fences. */
-    dx_fence_light();
-    if (DX_UNLIKELY(dx_load_relaxed(&block->signal) != 0)) {
-        return dxi_publish_slow(producer->core, first, last);
-    }
-    return DX_OK;
+    return dxi_published_wake(producer, first, last);
+}
+
+/* Makes the sequences first to last readable. A single-producer ring must be published in the order
+ * of its claims; a multi-producer ring in any order, but each sequence once.
+ * Returns DX_OK; DX_ECLOSED when the ring closed since the claim: the events are in the ring, but
+ * consumers may have left.
+ * Wait-free while nobody sleeps.
+ * Threads: producer. */
+DX_INLINE int dx_producer_publish_range(dx_producer_t *producer, int64_t first, int64_t last)
+{
+    assert(producer->span_bytes_max < 0 && "the ring has spans: dx_producer_publish_span()");
+    return dxi_publish_slots(producer, first, last);
 }
 
 /* Makes one sequence readable. See dx_producer_publish_range().

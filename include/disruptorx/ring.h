@@ -194,7 +194,8 @@ DX_API int64_t dx_ring_consumed(const dx_ring_t *ring);
  * Threads: any. */
 DX_API int64_t dx_ring_remaining(const dx_ring_t *ring);
 
-/* True when the event of that sequence is published and its slot not yet reused.
+/* True when the event of that sequence is published and its slot not yet reused. Spans are asked
+ * for by their first slot.
  * Threads: any. */
 DX_API bool dx_ring_is_available(const dx_ring_t *ring, int64_t sequence);
 

@@ -79,6 +79,9 @@ static int64_t observe_bound(dx_consumer_t *consumer)
                                                       : minimum_of_several(consumer);
         return last >= consumer->next ? last : consumer->next - 1;
     }
+    if (consumer->block->spans != 0) {
+        return dxi_span_observe(consumer);
+    }
     /* What was seen readable stays readable until we release it: go on from there. */
     int64_t last = consumer->available;
     last = last >= consumer->next ? last : consumer->next - 1;
@@ -138,7 +141,7 @@ int dx_consumer_skip(dx_consumer_t *consumer, int64_t sequence)
     if (sequence < consumer->next || dx_consumer_poll(consumer) < sequence) {
         return DX_EINVAL;
     }
-    dxi_mark(consumer->block, sequence, consumer->entry->skip_bit);
+    dxi_event_skip(consumer, sequence);
     return DX_OK;
 }
 
@@ -188,11 +191,13 @@ static int entry_find(const dx_ring_block_t *block, int32_t index)
 
 /* Where a new consumer is to begin: the last sequence before that. */
 static int start_find(dx_ring_block_t *block, const dx_consumer_options_t *options,
-                      int64_t resumed_at, uint64_t others, int64_t *start_out, dx_error_t *error)
+                      int64_t resumed_at, uint64_t others, int64_t *start_out, int64_t *oldest_out,
+                      dx_error_t *error)
 {
     const int64_t published = dxi_published(block);
     int64_t oldest = others != 0 ? dxi_minimum(block, others) : published;
     oldest = oldest < published ? oldest : published;
+    *oldest_out = oldest;
     *start_out = options->start == DX_START_OLDEST ? oldest : published;
     if (resumed_at != INT64_MIN) {
         *start_out = resumed_at - 1 > oldest ? resumed_at - 1 : oldest;
@@ -215,11 +220,14 @@ static int start_find(dx_ring_block_t *block, const dx_consumer_options_t *optio
 
 /* Where the consumer stands. That is not where it begins when what it follows, or the publication,
  * is still behind: it must not pass that (C2), but the events in between are not its own (C3). They
- * are hidden from it. */
-static int64_t start_place(dx_ring_block_t *block, uint64_t upstream, int64_t start)
+ * are hidden from it. And it must not stand in the middle of a span: `oldest` is the end of one. */
+static int64_t start_place(dx_ring_block_t *block, uint64_t upstream, int64_t oldest, int64_t start)
 {
     const int64_t published = dxi_published(block);
-    const int64_t ahead = upstream != 0 ? dxi_minimum(block, upstream) : published;
+    int64_t ahead = upstream != 0 ? dxi_minimum(block, upstream) : published;
+    if (block->spans != 0 && start < ahead) {
+        ahead = dxi_span_floor(block, oldest, start);
+    }
     if (start <= ahead) {
         return start;
     }
@@ -317,12 +325,13 @@ static int join(dx_ring_block_t *block, int32_t index, const dx_consumer_options
     dxi_heavy_fence(block);
     dxi_point("open:before-start");
     int64_t start = 0;
-    const int code = start_find(block, options, resumed_at, others, &start, error);
+    int64_t oldest = 0;
+    const int code = start_find(block, options, resumed_at, others, &start, &oldest, error);
     if (code != DX_OK) {
         (void)dxi_entries_leave(block, (uint64_t)bit, DX_CONSUMER_FREE);
         return code;
     }
-    *sequence_out = start_place(block, options->upstream, start);
+    *sequence_out = start_place(block, options->upstream, oldest, start);
     dx_store_relaxed(&entry->start_sequence, start);
     dx_store_release(&entry->sequence, *sequence_out);
     return DX_OK;
@@ -533,6 +542,31 @@ static void count_batch(const dx_consumer_t *consumer, int64_t events)
     }
 }
 
+void dxi_drained(dx_consumer_t *consumer, int64_t first, int64_t done, int64_t handled)
+{
+    const dx_ring_block_t *block = consumer->block;
+    int64_t sequence = first <= dx_load_relaxed(&block->marks_last) ? first : done + 1;
+    while (sequence <= done) {
+        if (dx_consumer_is_hidden(consumer, sequence)) {
+            count_hidden(consumer, sequence);
+        }
+        sequence += dxi_span_slots(block, sequence);
+    }
+    count_batch(consumer, handled);
+    dx_consumer_release(consumer, done);
+}
+
+/* As below, on a ring with spans. */
+static int drain_spans(dx_consumer_t *consumer, dx_poll_handler_t handler, void *context,
+                       int64_t limit, int64_t last)
+{
+    dx_consumer_t *outer = current_consumer;
+    current_consumer = consumer;
+    const int code = dxi_span_drain(consumer, handler, context, limit, last);
+    current_consumer = outer;
+    return code;
+}
+
 int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *context,
                       int64_t limit)
 {
@@ -546,6 +580,9 @@ int dx_consumer_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *
     int64_t last = dx_consumer_poll(consumer);
     if (last < consumer->next) {
         return dxi_published(consumer->block) >= consumer->next ? DX_POLL_GATING : DX_POLL_IDLE;
+    }
+    if (consumer->block->spans != 0) {
+        return drain_spans(consumer, handler, context, limit, last);
     }
     if (limit > 0 && last - consumer->next >= limit) {
         last = consumer->next + limit - 1;

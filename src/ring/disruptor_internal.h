@@ -60,6 +60,8 @@ typedef struct dxi_processor {
     dx_error_handler_t on_error;
     void *on_error_context;
 
+    int64_t batch_spans; /* rings with spans: how many a batch has at most, and at how many slots */
+    int64_t batch_slots; /* no further one is begun */
     dxi_attempts_t event_attempts; /* RETRY */
     dxi_attempts_t batch_attempts; /* REWIND */
     int64_t counted;               /* events up to this stand in the counters */

@@ -69,7 +69,9 @@ void dxi_marks_take_back(dx_ring_block_t *block)
 
 int64_t dxi_mark_bits(const dx_ring_block_t *block, int64_t sequence)
 {
-    const int64_t mark = dx_load_relaxed(mark_of(block, sequence));
+    /* ACQUIRE, for who does not hold the sequence: what tells it that the slot was not reused yet
+     * must be loaded later (S3 in src/ring/span.c). For all others relaxed would do. */
+    const int64_t mark = dx_load_acquire(mark_of(block, sequence));
     if ((mark & ~(DXI_MARK_VOID | DXI_MARK_SKIPS)) != lap_part(block, sequence)) {
         return 0;
     }

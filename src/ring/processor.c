@@ -31,9 +31,16 @@
  * Whether an event is visible is asked only in batches that have a mark, or in keyed workers; the
  * other batches run the plain loop.
  *
+ * On rings with spans an event takes several slots, and only its header says how many. Sequences
+ * below are those of first slots; where an event ends is asked for (event_end()). Batches are cut
+ * by the loop that gives the events, because nobody knows before how many there are; only where
+ * that is asked (on_batch, on_batch_start, marks, keys) they are counted first. A header that leads
+ * nowhere ends the processor with DX_ECORRUPT before it.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "disruptorx/clock.h"
+#include "disruptorx/span.h"
 #include "ring/disruptor_internal.h"
 
 /* A batch is at most a quarter of the ring: one that took all of it would make the producers wait
@@ -173,8 +180,17 @@ static step_t on_error(dxi_processor_t *processor, int code, void *event, int64_
     return fail_with(processor, code);
 }
 
+/* The last slot of the event at `sequence`, which lies in a batch that ends at `last`; DX_ECORRUPT
+ * when nothing in that place can be an event. */
+static int64_t event_end(const dxi_processor_t *processor, int64_t sequence, int64_t last)
+{
+    const dx_ring_block_t *block = processor->consumer.block;
+    return DX_LIKELY(block->spans == 0) ? sequence : dxi_span_end(block, sequence, last);
+}
+
+/* `end` is the last slot of the event. */
 static step_t on_result(dxi_processor_t *processor, int result, void *event, int64_t sequence,
-                        int64_t batch_first)
+                        int64_t end, int64_t batch_first)
 {
     switch (result) {
     case DX_HANDLER_CONTINUE:
@@ -183,7 +199,7 @@ static step_t on_result(dxi_processor_t *processor, int result, void *event, int
         if (processor->consumer.entry->skip_bit == 0) {
             return on_error(processor, DX_ESTATE, event, sequence);
         }
-        dxi_mark(processor->consumer.block, sequence, processor->consumer.entry->skip_bit);
+        dxi_event_skip(&processor->consumer, sequence);
         return STEP_NEXT;
     case DX_HANDLER_RETRY:
         return try_again(processor, sequence, DX_ELIMIT, STEP_AGAIN);
@@ -192,20 +208,21 @@ static step_t on_result(dxi_processor_t *processor, int result, void *event, int
     case DX_HANDLER_STOP:
         return STEP_STOP_AFTER;
     case DX_HANDLER_RELEASE:
-        count_given(processor, sequence); /* while the slots are still ours to look at */
-        dx_consumer_release(&processor->consumer, sequence);
+        count_given(processor, end); /* while the slots are still ours to look at */
+        dx_consumer_release(&processor->consumer, end);
         return STEP_NEXT;
     default:
         return on_error(processor, result < 0 ? result : DX_EINVAL, event, sequence);
     }
 }
 
-/* The end that a step other than NEXT and AGAIN means; `*done` is the last event done so far. */
-static dxi_end_t end_of(step_t step, int64_t sequence, int64_t *done)
+/* The end that a step other than NEXT and AGAIN means, about the event that ends at slot `end`;
+ * `*done` is the last slot done so far. */
+static dxi_end_t end_of(step_t step, int64_t end, int64_t *done)
 {
     switch (step) {
     case STEP_STOP_AFTER:
-        *done = sequence;
+        *done = end;
         return DXI_END_STOP;
     case STEP_STOP_BEFORE:
         return DXI_END_STOP;
@@ -247,7 +264,25 @@ typedef struct visible {
     bool all;      /* every event is visible: no need to ask */
     int64_t count; /* visible events */
     int64_t last;  /* the last visible one */
+    int64_t end;   /* the last slot of the batch */
 } visible_t;
+
+/* Ends the processor before something that is no span. It may be no damage: one that was evicted
+ * reads what others write. */
+static dxi_end_t fail_corrupt(dxi_processor_t *processor)
+{
+    const int32_t control = dx_load32_acquire(&processor->consumer.entry->control);
+    processor->failure = (control & DXI_CONTROL_EVICTED) != 0 ? DX_EEVICTED : DX_ECORRUPT;
+    return DXI_END_FAIL;
+}
+
+static void count_batch(dx_consumer_counters_t *counters, int64_t events)
+{
+    dxi_count(&counters->batches, events > 0);
+    if (events > dx_load_relaxed(&counters->batch_max)) {
+        dx_store_relaxed(&counters->batch_max, events);
+    }
+}
 
 static bool is_visible(const dxi_processor_t *processor, int64_t sequence)
 {
@@ -266,21 +301,35 @@ static bool is_visible(const dxi_processor_t *processor, int64_t sequence)
     return spread % processor->part_count == processor->part;
 }
 
-static visible_t look_at(dxi_processor_t *processor, int64_t first, int64_t last)
+/* Looks at each event of the batch. Spans: cuts it to batch_max, and before a damaged header. */
+static visible_t look_at(const dxi_processor_t *processor, int64_t first, int64_t last)
 {
-    visible_t visible = {.all = true, .count = last - first + 1, .last = last};
-    if (DX_LIKELY(processor->key == NULL &&
-                  first > dx_load_relaxed(&processor->consumer.block->marks_last))) {
-        return visible;
-    }
-    visible = (visible_t){.last = first - 1};
-    for (int64_t sequence = first; sequence <= last; sequence++) {
+    visible_t visible = {.all = true, .last = first - 1, .end = first - 1};
+    const bool spans = processor->consumer.block->spans != 0;
+    const int64_t slots_max = spans ? processor->batch_slots : INT64_MAX;
+    const int64_t count_max = spans ? processor->batch_spans : INT64_MAX;
+    while (visible.end < last && visible.end - first + 1 < slots_max && visible.count < count_max) {
+        const int64_t sequence = visible.end + 1;
+        const int64_t end = event_end(processor, sequence, last);
+        if (end < 0) {
+            break;
+        }
+        visible.end = end;
         if (is_visible(processor, sequence)) {
             visible.count++;
             visible.last = sequence;
+        } else {
+            visible.all = false;
         }
     }
     return visible;
+}
+
+/* True when the batch may hold events that the handler must not get. */
+static bool may_hide(const dxi_processor_t *processor, int64_t first)
+{
+    return processor->key != NULL ||
+           first <= dx_load_relaxed(&processor->consumer.block->marks_last);
 }
 
 /* Gives visible events to the handler as long as it says CONTINUE: the sequence at which it did not
@@ -311,46 +360,116 @@ static dxi_end_t deliver_events(dxi_processor_t *processor, int64_t first, int64
 {
     const dx_handler_t *handler = &processor->handler;
     const dx_consumer_t *consumer = &processor->consumer;
+    const bool plain = visible->all && consumer->block->spans == 0;
 
-    for (int64_t sequence = first; sequence <= last; sequence++) {
+    for (int64_t sequence = first; sequence <= last; sequence = *done + 1) {
+        int64_t end = event_end(processor, sequence, last);
+        if (end < 0) {
+            return fail_corrupt(processor);
+        }
         if (!visible->all && !is_visible(processor, sequence)) {
-            *done = sequence;
+            *done = end;
             continue;
         }
         int result = DX_HANDLER_CONTINUE;
-        if (visible->all) {
+        if (plain) {
             sequence = deliver_plain(processor, sequence, last, &result);
             *done = sequence - 1;
             if (sequence > last) {
                 break;
             }
+            end = sequence;
         } else {
             result = handler->on_event(handler->context, dx_consumer_event(consumer, sequence),
                                        sequence, sequence == visible->last);
         }
         void *event = dx_consumer_event(consumer, sequence);
         if (DX_UNLIKELY(result != DX_HANDLER_CONTINUE)) {
-            const step_t step = on_result(processor, result, event, sequence, first);
+            const step_t step = on_result(processor, result, event, sequence, end, first);
             if (step == STEP_AGAIN) {
-                sequence--;
                 continue;
             }
             if (step != STEP_NEXT) {
-                return end_of(step, sequence, done);
+                return end_of(step, end, done);
             }
         }
-        *done = sequence;
+        *done = end;
     }
     return DXI_END_NONE;
+}
+
+/* Gives spans to the handler, all of them visible, until the batch is as long as it may be. Counts
+ * them. */
+static dxi_end_t deliver_spans(dxi_processor_t *processor, int64_t first, int64_t last,
+                               int64_t *done)
+{
+    const dx_event_handler_t on_event = processor->handler.on_event;
+    void *const context = processor->handler.context;
+    char *const slots = processor->consumer.slots;
+    const int64_t mask = processor->consumer.mask;
+    /* The span that reaches this slot is the last one. */
+    const int64_t stop =
+        last - first < processor->batch_slots ? last : first + processor->batch_slots - 1;
+    dxi_end_t end = DXI_END_NONE;
+    int64_t left = processor->batch_spans;
+    int64_t uncounted = left; /* what was left when the last of them was counted */
+    int64_t sequence = first;
+
+    while (sequence <= stop && left > 0) {
+        dx_span_t *span = dxi_span_at(slots, mask, sequence);
+        const int64_t next = sequence + dx_span_slots(span->bytes);
+        if (DX_UNLIKELY(next > last + 1)) {
+            end = fail_corrupt(processor);
+            break;
+        }
+        const int result = on_event(context, span, sequence, next > stop || left == 1);
+        if (DX_UNLIKELY(result != DX_HANDLER_CONTINUE)) {
+            const step_t step = on_result(processor, result, span, sequence, next - 1, first);
+            if (step == STEP_AGAIN) {
+                continue;
+            }
+            if (step != STEP_NEXT) {
+                *done = sequence - 1;
+                end = end_of(step, next - 1, done);
+                left -= step == STEP_STOP_AFTER;
+                break;
+            }
+            uncounted = result == DX_HANDLER_RELEASE ? left - 1 : uncounted;
+        }
+        *done = next - 1;
+        sequence = next;
+        left--;
+    }
+    const int64_t given = processor->batch_spans - left;
+    dx_consumer_counters_t *counters = &processor->consumer.entry->counters;
+    if (end != DXI_END_REWIND) { /* what will be given again is not counted now */
+        dxi_count(&counters->events, uncounted - left);
+    }
+    count_batch(counters, given);
+    return end;
 }
 
 /* The end of the run of visible events that starts at `sequence`. */
 static int64_t run_end(const dxi_processor_t *processor, int64_t sequence, int64_t last)
 {
-    while (sequence < last && is_visible(processor, sequence + 1)) {
-        sequence++;
+    int64_t end = event_end(processor, sequence, last);
+    while (end >= 0 && end < last && is_visible(processor, end + 1)) {
+        end = event_end(processor, end + 1, last);
     }
-    return sequence;
+    return end;
+}
+
+/* The event of a batch of spans in which, or before which, `sequence` lies. */
+static int64_t event_begin(const dxi_processor_t *processor, int64_t first, int64_t sequence,
+                           int64_t last)
+{
+    int64_t begin = first;
+    int64_t end = event_end(processor, begin, last);
+    while (end >= 0 && end < last && end < sequence) {
+        begin = end + 1;
+        end = event_end(processor, begin, last);
+    }
+    return begin;
 }
 
 static dxi_end_t deliver_batches(dxi_processor_t *processor, int64_t first, int64_t last,
@@ -358,17 +477,26 @@ static dxi_end_t deliver_batches(dxi_processor_t *processor, int64_t first, int6
 {
     const dx_handler_t *handler = &processor->handler;
     const dx_consumer_t *consumer = &processor->consumer;
+    const bool spans = consumer->block->spans != 0;
 
     for (int64_t sequence = first; sequence <= last; sequence = *done + 1) {
         if (!visible->all && !is_visible(processor, sequence)) {
-            *done = sequence;
+            const int64_t hidden_end = event_end(processor, sequence, last);
+            if (hidden_end < 0) {
+                return fail_corrupt(processor);
+            }
+            *done = hidden_end;
             continue;
         }
         const int64_t end = visible->all ? last : run_end(processor, sequence, last);
+        if (end < 0) {
+            return fail_corrupt(processor);
+        }
         dx_batch_t batch = {.first = sequence,
                             .last = end,
                             .done = sequence - 1,
-                            .end_of_batch = end == visible->last,
+                            .end_of_batch = end >= visible->last,
+                            .spans = spans,
                             .slots = consumer->slots,
                             .mask = consumer->mask,
                             .slot_bytes = consumer->slot_bytes};
@@ -380,22 +508,28 @@ static dxi_end_t deliver_batches(dxi_processor_t *processor, int64_t first, int6
         /* The result is about the event after `done`. */
         int64_t about = batch.done < sequence ? sequence : batch.done + 1;
         about = about < end ? about : end;
+        about = spans ? event_begin(processor, sequence, about, end) : about;
         *done = about - 1;
-        const step_t step =
-            on_result(processor, result, dx_consumer_event(consumer, about), about, first);
+        const int64_t about_end = event_end(processor, about, end);
+        if (about_end < 0) {
+            return fail_corrupt(processor);
+        }
+        const step_t step = on_result(processor, result, dx_consumer_event(consumer, about), about,
+                                      about_end, first);
         if (step == STEP_NEXT) {
-            *done = about;
+            *done = about_end;
         } else if (step != STEP_AGAIN) {
-            return end_of(step, about, done);
+            return end_of(step, about_end, done);
         }
     }
     return DXI_END_NONE;
 }
 
-static dxi_end_t begin_batch(dxi_processor_t *processor, int64_t first, int64_t events,
-                             int64_t depth)
+static dxi_end_t begin_batch(dxi_processor_t *processor, int64_t first, int64_t events)
 {
     const dx_handler_t *handler = &processor->handler;
+    const int64_t readable = dx_consumer_poll(&processor->consumer) - first + 1;
+    const int64_t depth = readable > events ? readable : events;
     for (;;) {
         const int code = handler->on_batch_start(handler->context, events, depth);
         if (code >= 0) {
@@ -416,7 +550,9 @@ static void count_given(dxi_processor_t *processor, int64_t last)
     const dx_consumer_t *consumer = &processor->consumer;
     dx_consumer_counters_t *counters = &consumer->entry->counters;
     while (processor->counted < last) {
-        const int64_t sequence = ++processor->counted;
+        const int64_t sequence = processor->counted + 1;
+        const int64_t end = event_end(processor, sequence, last);
+        processor->counted = end >= 0 ? end : last;
         if (is_visible(processor, sequence)) {
             dxi_count(&counters->events, 1);
         } else if (dx_consumer_is_hidden(consumer, sequence) &&
@@ -431,14 +567,28 @@ dxi_end_t dxi_deliver(dxi_processor_t *processor, int64_t first, int64_t last, i
 {
     const dx_handler_t *handler = &processor->handler;
     dx_consumer_counters_t *counters = &processor->consumer.entry->counters;
-    const visible_t visible = look_at(processor, first, last);
+    const bool spans = processor->consumer.block->spans != 0;
+    visible_t visible = {.all = true, .count = last - first + 1, .last = last, .end = last};
 
     *done_out = first - 1;
     processor->counted = first - 1;
+    if (spans && last - first >= (int64_t)processor->consumer.block->slot_count) {
+        return fail_corrupt(processor);
+    }
+    if (DX_UNLIKELY(may_hide(processor, first))) {
+        visible = look_at(processor, first, last);
+    } else if (spans) {
+        if (handler->on_batch == NULL && handler->on_batch_start == NULL) {
+            return deliver_spans(processor, first, last, done_out);
+        }
+        visible = look_at(processor, first, last);
+    }
+    if (visible.end < first) {
+        return fail_corrupt(processor);
+    }
+    last = visible.end;
     if (handler->on_batch_start != NULL && visible.count > 0) {
-        const int64_t depth = dx_consumer_poll(&processor->consumer) - first + 1;
-        const dxi_end_t end = begin_batch(processor, first, visible.count,
-                                          depth > visible.count ? depth : visible.count);
+        const dxi_end_t end = begin_batch(processor, first, visible.count);
         if (end != DXI_END_NONE) {
             return end;
         }
@@ -447,15 +597,12 @@ dxi_end_t dxi_deliver(dxi_processor_t *processor, int64_t first, int64_t last, i
                               ? deliver_batches(processor, first, last, &visible, done_out)
                               : deliver_events(processor, first, last, &visible, done_out);
 
-    if (DX_LIKELY(end == DXI_END_NONE && visible.all)) {
+    if (DX_LIKELY(end == DXI_END_NONE && visible.all && !spans)) {
         dxi_count(&counters->events, last - processor->counted);
     } else if (end != DXI_END_REWIND) { /* what will be given again is not counted now */
         count_given(processor, *done_out);
     }
-    dxi_count(&counters->batches, visible.count > 0);
-    if (visible.count > dx_load_relaxed(&counters->batch_max)) {
-        dx_store_relaxed(&counters->batch_max, visible.count);
-    }
+    count_batch(counters, visible.count);
     return end;
 }
 
@@ -478,13 +625,29 @@ static dxi_end_t after_wait(dxi_processor_t *processor, int64_t code)
     }
 }
 
+static int64_t batch_share(const dx_ring_block_t *block)
+{
+    const int64_t share = (int64_t)block->slot_count / BATCH_SHARE;
+    return share > BATCH_LEAST ? share : BATCH_LEAST;
+}
+
+/* How long dxi_deliver() may make a batch of spans. */
+static void batch_limit(dxi_processor_t *processor)
+{
+    const int64_t batch_max = processor->handler.batch_max;
+    const bool by_share = batch_max == 0 && processor->role == DXI_ROLE_HANDLER;
+    processor->batch_spans = batch_max != 0 ? batch_max : INT64_MAX;
+    processor->batch_slots = by_share ? batch_share(processor->consumer.block) : INT64_MAX;
+}
+
 static dxi_end_t handler_loop(dxi_processor_t *processor)
 {
     dx_consumer_t *consumer = &processor->consumer;
     int64_t batch_max = processor->handler.batch_max;
-    if (batch_max == 0) {
-        batch_max = (int64_t)consumer->block->slot_count / BATCH_SHARE;
-        batch_max = batch_max > BATCH_LEAST ? batch_max : BATCH_LEAST;
+    if (consumer->block->spans != 0) {
+        batch_max = INT64_MAX; /* dxi_deliver() cuts */
+    } else if (batch_max == 0) {
+        batch_max = batch_share(consumer->block);
     }
 
     for (;;) {
@@ -558,6 +721,7 @@ void dxi_processor_main(void *context)
     }
     gate_begun(processor->disruptor);
 
+    batch_limit(processor);
     dxi_end_t end = DXI_END_NONE;
     switch (processor->role) {
     case DXI_ROLE_WORKER:

@@ -38,6 +38,7 @@
 #include "base/fail.h"
 #include "base/options.h"
 #include "disruptorx/clock.h"
+#include "disruptorx/span.h"
 #include "disruptorx/thread.h"
 #include "ring/ring_internal.h"
 #include "ring/share.h"
@@ -55,7 +56,8 @@ typedef struct claim {
     dxi_producer_core_t *core;
     int64_t claimed; /* single: the last sequence claimed */
     int64_t held;    /* multi: the first sequence that the handle holds, -1 when it holds none */
-    int64_t count;
+    int64_t count;   /* slots */
+    int64_t events;  /* that they hold */
     int64_t limit;
 } claim_t;
 
@@ -223,7 +225,7 @@ static int64_t claim_or_wait(claim_t *claim, int64_t timeout_ns)
     const dx_full_policy_t policy = core->options.full;
     if (last == DX_EAGAIN && timeout_ns == DXI_CLAIM_BY_POLICY) {
         if (policy == DX_FULL_DROP) {
-            dxi_count(&core->entry->drops, claim->count);
+            dxi_count(&core->entry->drops, claim->events);
             return DX_EDROPPED;
         }
         if (policy == DX_FULL_WAIT) {
@@ -245,9 +247,32 @@ static int64_t claim_or_wait(claim_t *claim, int64_t timeout_ns)
 dxi_claim_t dxi_claim_slow(dxi_producer_core_t *core, int64_t claimed, int64_t held, int64_t count,
                            int64_t timeout_ns)
 {
+    if (DX_UNLIKELY(core->block->spans != 0)) {
+        return (dxi_claim_t){.last = DX_EINVAL, .limit = -1}; /* every claim comes here */
+    }
     /* Where it does not come to look at the consumers, no room is known. */
-    claim_t claim = {
-        .core = core, .claimed = claimed, .held = held, .count = count, .limit = claimed};
+    claim_t claim = {.core = core,
+                     .claimed = claimed,
+                     .held = held,
+                     .count = count,
+                     .events = count,
+                     .limit = claimed};
+    const int64_t last = claim_or_wait(&claim, timeout_ns);
+    return (dxi_claim_t){.last = last, .limit = claim.limit};
+}
+
+dxi_claim_t dxi_claim_span_slow(dxi_producer_core_t *core, int64_t claimed, int64_t held,
+                                int64_t slots, int64_t spans, int64_t timeout_ns)
+{
+    if (DX_UNLIKELY(core->block->spans == 0)) {
+        return (dxi_claim_t){.last = DX_EINVAL, .limit = -1}; /* every claim comes here */
+    }
+    claim_t claim = {.core = core,
+                     .claimed = claimed,
+                     .held = held,
+                     .count = slots,
+                     .events = spans,
+                     .limit = claimed};
     const int64_t last = claim_or_wait(&claim, timeout_ns);
     return (dxi_claim_t){.last = last, .limit = claim.limit};
 }
@@ -370,7 +395,8 @@ int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
 
     *producer = (dx_producer_t){
         .claimed = dx_load_acquire(&block->cursor),
-        .limit = limit_now(block),
+        .limit = block->spans == 0 ? limit_now(block) : -1,
+        .span_limit = block->spans != 0 ? limit_now(block) : -1,
         .slots = dxi_block_slots(block),
         .mask = (int64_t)block->slot_count - 1,
         .block = block,
@@ -381,6 +407,7 @@ int dxi_producer_open(dx_producer_t *producer, dx_ring_t *ring,
             block->slot_bytes < PREFETCH_BYTES ? PREFETCH_BYTES / (int64_t)block->slot_bytes : 1,
         .prefetch_bytes =
             block->slot_bytes < PREFETCH_SLOT_BYTES ? block->slot_bytes : PREFETCH_SLOT_BYTES,
+        .span_bytes_max = block->spans != 0 ? dxi_span_bytes_max(block) : -1,
         .entry = entry,
         .core = core,
     };

@@ -33,6 +33,10 @@
  * hold stays in its entry, which is CLOSED until then. block->closed says so; consumers that find
  * nothing to read try again, and so does the guard.
  *
+ * On rings with spans the search goes from span to span, because the slots in the middle of a span
+ * are not stamped and look like holes once its producer has moved on. How far a span reaches that
+ * a living one may hold is not known, so the search ends there, to be tried again.
+ *
  * THE STALLED. A process that is stopped can come back and go on writing, so nothing that it may
  * write to can be given to others. Its consumers only read: they are evicted, and are told when
  * they come back. If it holds a claim, or the tables, it is killed (DX_ON_STALL_EVICT), and
@@ -55,14 +59,6 @@
 #define HOLE_PAUSE_NS INT64_C(50000)
 
 /* -------------------------------------------------------------------------------------- claims */
-
-/* How many slots the event takes that is published there. */
-static int64_t slots_at(const dx_ring_block_t *block, int64_t sequence)
-{
-    (void)block;
-    (void)sequence;
-    return 1;
-}
 
 static bool in_mask(uint64_t mask, int32_t process)
 {
@@ -98,19 +94,23 @@ int64_t dxi_recover_claims(dx_ring_block_t *block, uint64_t dead, int64_t first,
     last = last < claimed ? last : claimed;
     while (sequence <= last) {
         if (dxi_is_stamped(block, sequence)) {
-            sequence += slots_at(block, sequence);
+            sequence = dxi_event_next(block, sequence);
             continue;
         }
         dxi_point("recover:before-records");
         if (is_covered(block, dead, sequence)) {
             covered++;
-        } else if (!dxi_is_stamped(block, sequence)) {
+            if (block->spans != 0) {
+                break;
+            }
+            sequence++;
+        } else if (!dxi_is_stamped(block, sequence)) { /* else it has been published just now */
             dxi_point("recover:before-void");
             dxi_mark(block, sequence, DXI_MARK_VOID);
             dxi_stamp(block, sequence);
             dxi_count(&block->voided, 1);
+            sequence++;
         }
-        sequence++;
     }
     return covered;
 }
@@ -209,7 +209,7 @@ static bool holds_claims(dx_ring_block_t *block, uint64_t mask)
             if (!dxi_is_stamped(block, s)) {
                 return true;
             }
-            s += slots_at(block, s);
+            s = dxi_event_next(block, s);
         }
     }
     return false;

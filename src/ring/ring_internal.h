@@ -81,16 +81,30 @@ int64_t dxi_mark_bits(const dx_ring_block_t *block, int64_t sequence);
 
 /* --------------------------------------------------------------------- sequences (sequences.c) */
 
+/* True when something was published at that sequence, or a lap later (multi). On rings with spans:
+ * when a span that begins there was. */
+DX_INLINE bool dxi_is_stamped(const dx_ring_block_t *block, int64_t sequence)
+{
+    const int64_t index = sequence & (int64_t)(block->slot_count - 1);
+    const int32_t lap = (int32_t)(sequence >> block->slot_shift);
+    /* ACQUIRE, pairs with (S) in dx_producer_publish_range(). A later lap counts too: a slot is
+     * reused only after its event was published. Laps are compared by difference, so 32 bits may
+     * wrap. */
+    const int32_t stamp = dx_load32_acquire(&dxi_block_stamps(block)[index]);
+    return (int32_t)((uint32_t)stamp - (uint32_t)lap) >= 0;
+}
+
 /* The last sequence up to which everything is published. */
 int64_t dxi_published(dx_ring_block_t *block);
 
 /* The same, without writing anything: for memory that is mapped read-only. */
 int64_t dxi_published_seen(const dx_ring_block_t *block);
 
-/* Multi-producer: whether the sequence, or a later one in its slot, is published; and to publish it
- * without waking anybody. */
-bool dxi_is_stamped(const dx_ring_block_t *block, int64_t sequence);
+/* Multi-producer: publishes a sequence without waking anybody. */
 void dxi_stamp(dx_ring_block_t *block, int64_t sequence);
+
+/* Moves the cursor of a multi-producer ring forward, so that the next look starts there. */
+void dxi_cursor_raise(dx_ring_block_t *block, int64_t published);
 
 /* How many producer handles are open. */
 int32_t dxi_producers_open(const dx_ring_block_t *block);
@@ -111,6 +125,43 @@ uint64_t dxi_whole_pools(const dx_ring_block_t *block, uint64_t mask);
 /* Consumers in `mask` that have ended (STOPPED or FAILED) before `sequence`, and so will never
  * reach it: a mask. */
 uint64_t dxi_ended_before(const dx_ring_block_t *block, uint64_t mask, int64_t sequence);
+
+/* ------------------------------------------------------------------------------ spans (span.c) */
+
+/* The longest payload. */
+int64_t dxi_span_bytes_max(const dx_ring_block_t *block);
+
+/* How many slots the span that begins at `first` takes: 1 for a void slot and for a damaged header,
+ * never more than the longest span. Only for who holds the slots or checks afterwards (S3). */
+int64_t dxi_span_slots(const dx_ring_block_t *block, int64_t first);
+
+/* The sequence behind the event that is published at `sequence`, on any ring. Anybody may ask. */
+int64_t dxi_event_next(const dx_ring_block_t *block, int64_t sequence);
+
+/* The last slot of the span that begins at `first`; DX_ECORRUPT when its header is damaged or leads
+ * beyond `last`. */
+int64_t dxi_span_end(const dx_ring_block_t *block, int64_t first, int64_t last);
+
+/* The last end of a span that is not behind `last`, looked for from `end` on, which is one. For who
+ * holds what lies behind it. */
+int64_t dxi_span_floor(const dx_ring_block_t *block, int64_t end, int64_t last);
+
+/* dxi_published_seen() of a multi-producer ring with spans. */
+int64_t dxi_span_published(const dx_ring_block_t *block);
+
+/* dxi_consumer_observe() of a consumer that follows the stamps of a ring with spans. */
+int64_t dxi_span_observe(dx_consumer_t *consumer);
+
+/* The last slot of the `spans`-th span from `first` on, at most `last`. */
+int64_t dxi_span_claim_end(const dx_ring_block_t *block, int64_t first, int64_t last,
+                           int64_t spans);
+
+/* dx_consumer_drain() of a ring with spans, from the poll on. */
+int dxi_span_drain(dx_consumer_t *consumer, dx_poll_handler_t handler, void *context, int64_t limit,
+                   int64_t last);
+
+/* Sets the consumer's skip bit in the marks of an event: of all its slots when it is a span. */
+void dxi_event_skip(const dx_consumer_t *consumer, int64_t sequence);
 
 /* ----------------------------------------------------------------------------- waking (park.c) */
 
@@ -230,6 +281,9 @@ void dxi_consumers_lose(dx_ring_block_t *block, uint64_t processes, bool dead);
 
 /* Sets a flag of the consumer's control word and wakes it. */
 void dxi_consumer_control(const dx_ring_t *ring, int32_t index, int32_t flag);
+
+/* The end of a drain: counts and releases first..done, of which `handled` events were given. */
+void dxi_drained(dx_consumer_t *consumer, int64_t first, int64_t done, int64_t handled);
 
 /* ------------------------------------------------------------------ who follows whom (relink.c) */
 

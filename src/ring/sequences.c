@@ -13,22 +13,14 @@ void dxi_stamp(dx_ring_block_t *block, int64_t sequence)
     dx_store32_release(&dxi_block_stamps(block)[index], (int32_t)(sequence >> block->slot_shift));
 }
 
-bool dxi_is_stamped(const dx_ring_block_t *block, int64_t sequence)
-{
-    const int64_t index = sequence & (int64_t)(block->slot_count - 1);
-    const int32_t lap = (int32_t)(sequence >> block->slot_shift);
-    /* ACQUIRE, pairs with (S) in dx_producer_publish_range(). A later lap counts too: a slot is
-     * reused only after its event was published. Laps are compared by difference, so 32 bits may
-     * wrap. */
-    const int32_t stamp = dx_load32_acquire(&dxi_block_stamps(block)[index]);
-    return (int32_t)((uint32_t)stamp - (uint32_t)lap) >= 0;
-}
-
 int64_t dxi_published_seen(const dx_ring_block_t *block)
 {
     const int64_t cursor = dx_load_acquire(&block->cursor);
     if (block->mode == DX_RING_SINGLE) {
         return cursor;
+    }
+    if (block->spans != 0) {
+        return dxi_span_published(block);
     }
     /* Nobody claims more than slot_count ahead of what is published, so older sequences need not be
      * looked at. ACQUIRE: the claims that this one stands on happened before. */
@@ -41,16 +33,21 @@ int64_t dxi_published_seen(const dx_ring_block_t *block)
     return published;
 }
 
-int64_t dxi_published(dx_ring_block_t *block)
+void dxi_cursor_raise(dx_ring_block_t *block, int64_t published)
 {
-    int64_t cursor = dx_load_acquire(&block->cursor);
-    if (block->mode == DX_RING_SINGLE) {
-        return cursor;
-    }
-    const int64_t published = dxi_published_seen(block);
-    /* Moved only forward, so that the next look starts here. */
+    int64_t cursor = dx_load_relaxed(&block->cursor);
+    /* RELEASE, pairs with the acquire in dxi_span_published(). */
     while (cursor < published && !dx_compare_exchange_acq_rel(&block->cursor, &cursor, published)) {
     }
+}
+
+int64_t dxi_published(dx_ring_block_t *block)
+{
+    if (block->mode == DX_RING_SINGLE) {
+        return dx_load_acquire(&block->cursor);
+    }
+    const int64_t published = dxi_published_seen(block);
+    dxi_cursor_raise(block, published);
     return published;
 }
 

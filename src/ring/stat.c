@@ -57,7 +57,12 @@ bool dx_ring_is_available(const dx_ring_t *ring, int64_t sequence)
     }
     const int32_t stamp =
         dx_load32_acquire(&dxi_block_stamps(block)[sequence & (int64_t)(block->slot_count - 1)]);
-    return sequence >= 0 && stamp == (int32_t)(sequence >> block->slot_shift);
+    if (sequence < 0 || stamp != (int32_t)(sequence >> block->slot_shift)) {
+        return false;
+    }
+    /* The stamp of a span's slot stays while the slot is in the middle of a later span. */
+    return block->spans == 0 ||
+           sequence > dx_load_acquire(&block->claimed) - (int64_t)block->slot_count;
 }
 
 void dx_ring_stat(const dx_ring_t *ring, dx_ring_stat_t *stat_out)

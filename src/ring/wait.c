@@ -463,10 +463,19 @@ static int wait_pause(dx_consumer_t *consumer, dxi_pause_t *pause)
     return DX_OK;
 }
 
+/* More than FOLLOW_BURST events. */
+static bool is_burst(const dx_consumer_t *consumer, int64_t last)
+{
+    const dx_ring_block_t *block = consumer->block;
+    return last - consumer->next >= FOLLOW_BURST &&
+           (block->spans == 0 ||
+            dxi_span_claim_end(block, consumer->next, last, FOLLOW_BURST) < last);
+}
+
 /* What came after a wait: a lone event is given at once, a burst counts as a busy producer. */
 static int64_t after_wait(dx_consumer_t *consumer, int64_t last)
 {
-    if (last - consumer->next < FOLLOW_BURST) {
+    if (!is_burst(consumer, last)) {
         consumer->follow_streak = 0;
         return last;
     }

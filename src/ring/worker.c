@@ -164,7 +164,11 @@ static int worker_claim(dxi_processor_t *worker)
         if (last <= claimed) {
             return (int)last;
         }
-        if (last - claimed > worker->claim_max) {
+        if (consumer->block->spans != 0) {
+            /* The pool may have moved on, and what we take for headers be payload: then it is no
+             * matter where this ends, because the swap below fails. See src/ring/span.c. */
+            last = dxi_span_claim_end(consumer->block, claimed + 1, last, worker->claim_max);
+        } else if (last - claimed > worker->claim_max) {
             last = claimed + worker->claim_max;
         }
         dxi_point("worker:before-announce");
@@ -188,7 +192,8 @@ static dxi_end_t worker_handle(dxi_processor_t *worker)
     while (worker->pending_first <= worker->pending_last) {
         const int64_t batch_max = worker->handler.batch_max;
         int64_t last = worker->pending_last;
-        if (batch_max > 0 && last - worker->pending_first >= batch_max) {
+        if (batch_max > 0 && consumer->block->spans == 0 &&
+            last - worker->pending_first >= batch_max) {
             last = worker->pending_first + batch_max - 1;
         }
         int64_t done = 0;
@@ -199,7 +204,8 @@ static dxi_end_t worker_handle(dxi_processor_t *worker)
             continue;
         }
         worker->pending_first = done + 1;
-        if (end == DXI_END_NONE && last < worker->pending_last) { /* between two batches */
+        if (end == DXI_END_NONE &&
+            worker->pending_first <= worker->pending_last) { /* between two batches */
             dx_consumer_release(consumer, done);
             if ((dx_load32_acquire(&consumer->entry->control) & DXI_CONTROL_HALT) != 0) {
                 end = DXI_END_HALT;
