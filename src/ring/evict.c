@@ -49,42 +49,53 @@ static void tell(dx_consumer_entry_t *entry)
     (void)dx_fetch_or32_acq_rel(&entry->control, DXI_CONTROL_EVICTED);
 }
 
-/* What becomes of one consumer. True when it has to be taken out of the graph. */
-static bool lose(dx_consumer_entry_t *entry, bool dead)
+/* What becomes of one consumer. True when it has to be taken out of the graph. One that died while
+ * it joined or left, and is not in the graph, has no place that it could keep. */
+static bool lose(dx_consumer_entry_t *entry, bool active, bool dead)
 {
     const int32_t state = dx_load32_acquire(&entry->state);
-    if (state == DX_CONSUMER_FREE || state == DX_CONSUMER_LEFT) {
+    if (state == DX_CONSUMER_FREE || state == DX_CONSUMER_LEFT || state == DX_CONSUMER_EVICTED) {
         return false;
     }
-    const bool evict = state != DX_CONSUMER_EVICTED && !may_block(entry);
-    if (evict) {
-        dx_store_relaxed(&entry->evicted_at, dx_load_acquire(&entry->sequence));
-        tell(entry);
-    } else if (dead && state != DX_CONSUMER_EVICTED) {
-        dx_store32_release(&entry->state, DX_CONSUMER_DEAD);
+    if (active && may_block(entry)) {
+        if (dead) {
+            dx_store32_release(&entry->state, DX_CONSUMER_DEAD);
+        }
+        return false;
     }
-    if (dead) {
-        entry->process = -1; /* E2 */
-    }
-    return evict;
+    dx_store_relaxed(&entry->evicted_at, dx_load_acquire(&entry->sequence));
+    tell(entry);
+    return true;
+}
+
+/* Whose owner is among `processes`. */
+static bool is_of(const dx_consumer_entry_t *entry, uint64_t processes)
+{
+    return entry->process >= 0 && (processes >> entry->process & 1) != 0;
 }
 
 void dxi_consumers_lose(dx_ring_block_t *block, uint64_t processes, bool dead)
 {
     dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    const uint64_t active = (uint64_t)dx_load_acquire(&block->active);
     uint64_t evicted = 0;
     for (uint32_t i = 0; i < block->consumers_max; i++) {
-        const int32_t process = entries[i].process;
-        if (process >= 0 && (processes >> process & 1) != 0 && lose(&entries[i], dead)) {
+        if (is_of(&entries[i], processes) && lose(&entries[i], (active >> i & 1) != 0, dead)) {
             evicted |= UINT64_C(1) << i;
         }
     }
-    if (evicted == 0) {
-        return;
+    uint64_t told = 0;
+    if (evicted != 0) {
+        dxi_point("evict:before-leave");
+        told = dxi_entries_leave(block, evicted, DX_CONSUMER_EVICTED);
+        dxi_count(&block->evictions, __builtin_popcountll(evicted));
     }
-    dxi_point("evict:before-leave");
-    const uint64_t told = dxi_entries_leave(block, evicted, DX_CONSUMER_EVICTED);
-    dxi_count(&block->evictions, __builtin_popcountll(evicted));
+    /* Last: who dies here must leave the next one something to find them by. */
+    for (uint32_t i = 0; dead && i < block->consumers_max; i++) {
+        if (is_of(&entries[i], processes)) {
+            entries[i].process = -1; /* E2 */
+        }
+    }
     dxi_rebind_wake(block, told);
     for (uint64_t rest = evicted; rest != 0; rest &= rest - 1) {
         dxi_wake_consumer(&entries[__builtin_ctzll(rest)], dxi_block_shared(block));

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sweep.h"
@@ -215,6 +216,85 @@ static void close_consumer(sweep_t *sweep)
     dx_consumer_close(&sweep->consumer);
 }
 
+static void recover_helper(sweep_t *sweep)
+{
+    (void)dx_ring_recover(sweep->own);
+}
+
+/* -------------------------------------------------------------- consumers that keep their place */
+
+static void open_named(sweep_t *sweep, dx_ring_t *ring, bool resume)
+{
+    const dx_consumer_options_t options = {.name = "keeper",
+                                           .start = DX_START_OLDEST,
+                                           .on_death = DX_ON_DEATH_BLOCK,
+                                           .resume = resume,
+                                           .wait = {.kind = DX_WAIT_BLOCKING}};
+    dx_error_t error = {0};
+    if (dx_consumer_open(&sweep->consumer, ring, &options, &error) != DX_OK) {
+        sweep_fail("%s", error.message);
+    }
+}
+
+static void open_keeper(sweep_t *sweep)
+{
+    open_named(sweep, sweep->own, false);
+}
+
+static void resume_keeper(sweep_t *sweep)
+{
+    open_named(sweep, sweep->own, true);
+}
+
+static void attach_keeper(sweep_t *sweep)
+{
+    attach(sweep);
+    open_keeper(sweep);
+}
+
+/* Wherever it died: one of the same name can be opened, and nothing is missed. */
+static void take_over_keeper(sweep_t *sweep)
+{
+    int64_t first = 0;
+    int64_t last = 0;
+    open_named(sweep, sweep->ring, true);
+    sweep_check(dx_consumer_missed(&sweep->consumer, &first, &last) == 0);
+    dx_consumer_release(&sweep->consumer, dx_consumer_poll(&sweep->consumer));
+    dx_consumer_close(&sweep->consumer);
+}
+
+/* A process that has died and left a place to take over. */
+static void with_dead_keeper(sweep_t *sweep)
+{
+    with_three_events(sweep);
+    const pid_t helper = fork();
+    sweep_check(helper >= 0);
+    if (helper == 0) {
+        attach_keeper(sweep);
+        (void)raise(SIGKILL);
+    }
+    sweep_check(waitpid(helper, NULL, 0) == helper);
+}
+
+/* --------------------------------------------------------------------- in the middle of the graph */
+
+static void insert_before_reader(sweep_t *sweep)
+{
+    sweep_check(dx_consumer_follow(sweep->own, sweep->reader.index,
+                                   UINT64_C(1) << sweep->consumer.index, NULL) == DX_OK);
+}
+
+static void attach_before_reader(sweep_t *sweep)
+{
+    attach_consumer(sweep);
+    insert_before_reader(sweep);
+}
+
+static void take_the_readers_place(sweep_t *sweep)
+{
+    sweep_check(dx_consumer_follow(sweep->own, sweep->reader.index, 0, NULL) == DX_OK);
+}
+
 /* -------------------------------------------------------------------------- opening and closing */
 
 static void open_producer(sweep_t *sweep)
@@ -253,11 +333,6 @@ static void attach_all(sweep_t *sweep)
 {
     attach_producer_with_claims(sweep);
     open_consumer(sweep, 0);
-}
-
-static void recover_helper(sweep_t *sweep)
-{
-    (void)dx_ring_recover(sweep->own);
 }
 
 /* A process with everything that can be held; it waits to be killed. */
@@ -380,6 +455,19 @@ const sweep_case_t sweep_cases[] = {
     {"consumer-close", MULTI, STEPS(with_three_events, attach_consumer, close_consumer)},
     {"consumer-close-behind", MULTI,
      STEPS(with_three_events, attach_behind_reader, close_consumer)},
+    {"keeper-open", MULTI, STEPS(with_three_events, attach, open_keeper), .mend = take_over_keeper},
+    {"keeper-consume", MULTI, STEPS(with_three_events, attach_keeper, take_and_release),
+     .mend = take_over_keeper},
+    {"keeper-close", MULTI, STEPS(with_three_events, attach_keeper, close_consumer),
+     .mend = take_over_keeper},
+    {"keeper-resume", MULTI, STEPS(with_dead_keeper, attach, resume_keeper),
+     .mend = take_over_keeper},
+    {"keeper-recover", MULTI, STEPS(with_dead_keeper, attach, recover_helper),
+     .mend = take_over_keeper},
+    {"stage-insert", MULTI, STEPS(with_three_events, attach_consumer, insert_before_reader)},
+    {"stage-consume", MULTI, STEPS(with_three_events, attach_before_reader, take_and_release)},
+    {"stage-close", MULTI, STEPS(with_three_events, attach_before_reader, close_consumer)},
+    {"stage-bypass", MULTI, STEPS(with_three_events, attach_before_reader, take_the_readers_place)},
     {"producer-open", MULTI, STEPS(with_reader, attach, open_producer)},
     {"producer-open-single", SINGLE, STEPS(with_reader, attach, open_producer)},
     {"producer-close", MULTI, STEPS(with_reader, attach_producer, close_producer)},
