@@ -2,7 +2,7 @@
 """Breaks the ring in one place at a time, and expects a test to fail: what no test can break is not
 tested. Run as `make mutation`.
 
-Usage: tools/mutation.py [--list] [--only TEXT] [--again] [--jobs N] [--halves]
+Usage: tools/mutation.py [--list] [--only TEXT] [--again] [--jobs N] [--halves] [--quick]
 
 Two kinds of mutants. Memory orders: every acquire, release and fence in ORDER_FILES is found and
 weakened, without a list of them. Steps and known bugs: tables in tools/mutants.py, which also says
@@ -34,7 +34,7 @@ import mutants
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build/mutation"
-SCENARIO_RUNS_FIRST = 400
+SCENARIO_RUNS_FIRST = 1000
 TEST_TIMEOUT_S = 90
 ENVIRONMENT = {"DX_TEST_DEADLINE_S": "3", "DX_TEST_HAMMER": "3"}
 
@@ -173,7 +173,8 @@ def digest_of_inputs():
 class Lane:
     """A copy of the tree with its build: one mutant at a time."""
 
-    def __init__(self, number):
+    def __init__(self, number, quick):
+        self.quick = quick
         self.source = FOLDER / f"lane{number}/source"
         self.build = FOLDER / f"lane{number}/build"
         names = set(tracked_files())
@@ -223,7 +224,7 @@ class Lane:
                 short = ["--runs", str(SCENARIO_RUNS_FIRST), "--bound", "0"]
                 if run(scenarios[name] + short) != 0:
                     return name
-        for name in names:
+        for name in names if not self.quick else []:
             command = scenarios.get(name)
             if command is None:
                 command = [self.build / "tests/unit" / name.replace("unit.", "test_")]
@@ -309,6 +310,8 @@ def main():
     parser.add_argument("--again", action="store_true", help="also those whose verdict is known")
     parser.add_argument("--halves", action="store_true",
                         help="also take the acquire and the release out of each acq_rel alone")
+    parser.add_argument("--quick", action="store_true",
+                        help="only short runs: says soon what is killed, but not what survives")
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("DX_JOBS", "2")))
     arguments = parser.parse_args()
     todo = [m for m in step_mutants() + order_mutants(arguments.halves)
@@ -338,7 +341,7 @@ def main():
         else:
             rest.append(mutant)
     if rest:
-        lanes = [Lane(number) for number in range(max(1, min(arguments.jobs, len(rest))))]
+        lanes = [Lane(number, arguments.quick) for number in range(max(1, min(arguments.jobs, len(rest))))]
         check_unmutated(lanes[0], rest)
         for mutant, killer, seconds in try_all(rest, lanes, known, digest):
             good = report(mutant, killer, f"{seconds:.0f} s")

@@ -33,6 +33,7 @@ test  command:llvm-symbolizer    llvm
 test  command:gcovr              gcovr
 test  package:libcmocka-dev      libcmocka-dev
 test  file:/usr/include/relacy/relacy.hpp relacy-dev
+test  command:spin               spin
 test  package:clang-rt           clang-rt
 bench java:17                    default-jdk-headless
 bench command:mvn                maven
