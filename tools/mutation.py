@@ -341,7 +341,8 @@ def main():
         else:
             rest.append(mutant)
     if rest:
-        lanes = [Lane(number, arguments.quick) for number in range(max(1, min(arguments.jobs, len(rest))))]
+        count = max(1, min(arguments.jobs, len(rest)))
+        lanes = [Lane(number, arguments.quick) for number in range(count)]
         check_unmutated(lanes[0], rest)
         for mutant, killer, seconds in try_all(rest, lanes, known, digest):
             good = report(mutant, killer, f"{seconds:.0f} s")
