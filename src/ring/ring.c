@@ -296,10 +296,12 @@ int dx_ring_create(const dx_ring_options_t *options, dx_ring_t **ring_out, dx_er
             code = create(options, &layout, ring_out, error);
         }
     }
-    if (code != DX_OK) {
+    code = code == DX_EEXIST || code == DX_EAGAIN ? DX_EBUSY : code;
+    if (code != DX_OK && error != NULL) {
         (void)dxi_fail_context(error, "ring of %u slots", layout.slot_count);
+        error->code = code;
     }
-    return code == DX_EEXIST || code == DX_EAGAIN ? DX_EBUSY : code;
+    return code;
 }
 
 void dx_ring_destroy(dx_ring_t *ring)
