@@ -114,11 +114,15 @@ int dx_ring_consumer_stat(const dx_ring_t *ring, int32_t index, dx_consumer_stat
 {
     dx_ring_block_t *block = ring->block;
     memset(stat_out, 0, sizeof(*stat_out));
-    if (index < 0 || index >= (int32_t)block->consumers_max ||
-        ((uint64_t)dx_load_acquire(&block->active) >> index & 1) == 0) {
+    if (index < 0 || index >= (int32_t)block->consumers_max) {
         return DX_ENOTFOUND;
     }
     const dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
+    const bool active = ((uint64_t)dx_load_acquire(&block->active) >> index & 1) != 0;
+    /* Who was evicted is in no mask any more, and may come back: it is shown until then. */
+    if (!active && dx_load32_acquire(&entry->state) != DX_CONSUMER_EVICTED) {
+        return DX_ENOTFOUND;
+    }
     const dx_consumer_counters_t *counters = &entry->counters;
     int64_t sequence = dx_load_acquire(&entry->sequence);
     const int64_t published = dxi_published_seen(block);
