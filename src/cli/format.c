@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,5 +69,39 @@ const char *dxi_format_decimal(dxi_text_t *text, double value)
     put_thousands(text->bytes, tenths < 0 ? "-" : "", magnitude / 10);
     const size_t used = strlen(text->bytes);
     snprintf(text->bytes + used, sizeof text->bytes - used, ".%u", (unsigned)(magnitude % 10));
+    return text->bytes;
+}
+
+const char *dxi_format_name(dxi_text_t *text, const char *name)
+{
+    unsigned char before = 0;
+    size_t i = 0;
+    for (; i < sizeof text->bytes - 1 && name[i] != '\0'; i++) {
+        const unsigned char c = (unsigned char)name[i];
+        const bool is_high = c >= 0x80 && c < 0xa0;
+        const bool is_c0 = c < 0x20 || c == 0x7f;
+        /* 0x80 to 0x9f are commands, too, alone or as UTF-8 spells them, with 0xc2 before. */
+        const bool is_c1 = is_high && (before < 0x80 || before == 0xc2);
+        text->bytes[i] = is_c0 || is_c1 ? '?' : name[i];
+        if (is_c1 && before == 0xc2) {
+            text->bytes[i - 1] = '?';
+        }
+        before = c;
+    }
+    text->bytes[i] = '\0';
+    return text->bytes;
+}
+
+const char *dxi_format_bytes(dxi_text_t *text, uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 999.5 && unit < 4) {
+        value /= 1024;
+        unit++;
+    }
+    const int decimals = unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    snprintf(text->bytes, sizeof text->bytes, "%.*f %s", decimals, value, units[unit]);
     return text->bytes;
 }

@@ -28,4 +28,11 @@ const char *dxi_format_share(dxi_text_t *text, int64_t part, int64_t whole);
 /* One decimal and thousands: "1,234.5"; "-" for what is no number. Threads: any. */
 const char *dxi_format_decimal(dxi_text_t *text, double value);
 
+/* A name out of a ring's memory, at most 31 bytes of it, with "?" for each byte that a terminal
+ * could take for a command. Threads: any. */
+const char *dxi_format_name(dxi_text_t *text, const char *name);
+
+/* Three digits and a unit: "512 B", "1.50 KiB", "392 MiB". Threads: any. */
+const char *dxi_format_bytes(dxi_text_t *text, uint64_t bytes);
+
 #endif

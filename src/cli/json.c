@@ -30,6 +30,12 @@ void dxi_json_begin(dxi_json_t *json, FILE *stream)
     json->stream = stream;
 }
 
+void dxi_json_begin_line(dxi_json_t *json, FILE *stream)
+{
+    dxi_json_begin(json, stream);
+    json->one_line = true;
+}
+
 /* Bytes of the UTF-8 character at `text`, 0 when it is none. Overlong forms, surrogates and what
  * lies above U+10FFFF are none (RFC 3629). */
 static size_t utf8_bytes(const unsigned char *text)
@@ -81,6 +87,14 @@ static void put_string(FILE *stream, const char *value)
     fputc('"', stream);
 }
 
+/* Begins a line, where the value is written on several. */
+static void new_line(const dxi_json_t *json)
+{
+    if (!json->one_line) {
+        fprintf(json->stream, "\n%*s", 2 * json->depth, "");
+    }
+}
+
 /* What stands before a value: comma, line, key. False when the value may not stand here. */
 static bool prefix(dxi_json_t *json, const char *key)
 {
@@ -93,11 +107,11 @@ static bool prefix(dxi_json_t *json, const char *key)
         return false; /* I3 */
     }
     if (json->levels[json->depth].has_members) {
-        fputc(',', json->stream);
+        fputs(json->one_line ? ", " : ",", json->stream);
     }
     json->levels[json->depth].has_members = true;
     if (json->depth > 0) {
-        fprintf(json->stream, "\n%*s", 2 * json->depth, "");
+        new_line(json);
     }
     if (key != NULL) {
         put_string(json->stream, key);
@@ -130,7 +144,7 @@ static void close_level(dxi_json_t *json, bool is_object)
     }
     json->depth--;
     if (json->levels[json->depth + 1].has_members) {
-        fprintf(json->stream, "\n%*s", 2 * json->depth, "");
+        new_line(json);
     }
     fputc(is_object ? '}' : ']', json->stream);
 }
@@ -168,6 +182,15 @@ void dxi_json_integer(dxi_json_t *json, const char *key, int64_t value)
 {
     if (prefix(json, key)) {
         fprintf(json->stream, "%" PRId64, value);
+    }
+}
+
+void dxi_json_number(dxi_json_t *json, const char *key, const char *number)
+{
+    if (number == NULL) {
+        dxi_json_null(json, key);
+    } else if (prefix(json, key)) {
+        fputs(number, json->stream);
     }
 }
 

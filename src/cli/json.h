@@ -26,7 +26,8 @@
 
 typedef struct dxi_json {
     FILE *stream;
-    int32_t depth;  /* open objects and arrays */
+    int32_t depth; /* open objects and arrays */
+    bool one_line;
     int32_t failed; /* DX_OK, or the first DX_E* */
     struct {
         bool is_object;
@@ -36,6 +37,9 @@ typedef struct dxi_json {
 
 void dxi_json_begin(dxi_json_t *json, FILE *stream);
 
+/* The same without indentation, the whole value on one line. */
+void dxi_json_begin_line(dxi_json_t *json, FILE *stream);
+
 void dxi_json_object_begin(dxi_json_t *json, const char *key);
 void dxi_json_object_end(dxi_json_t *json);
 void dxi_json_array_begin(dxi_json_t *json, const char *key);
@@ -43,6 +47,8 @@ void dxi_json_array_end(dxi_json_t *json);
 
 void dxi_json_text(dxi_json_t *json, const char *key, const char *value); /* NULL: null */
 void dxi_json_integer(dxi_json_t *json, const char *key, int64_t value);
+/* A number in the caller's spelling, for what the other two can't hold; NULL: null. */
+void dxi_json_number(dxi_json_t *json, const char *key, const char *number);
 void dxi_json_real(dxi_json_t *json, const char *key, double value);
 void dxi_json_boolean(dxi_json_t *json, const char *key, bool value);
 void dxi_json_null(dxi_json_t *json, const char *key);

@@ -14,6 +14,7 @@
 #define WIDTH_MAX 1000
 
 static dxi_output_t settings;
+static FILE *composed; /* stands for stdout */
 
 dxi_output_t *dxi_output(void)
 {
@@ -25,6 +26,17 @@ bool dxi_output_is_json(void)
     return settings.format == DXI_OUTPUT_JSON;
 }
 
+void dxi_output_compose(FILE *stream)
+{
+    composed = stream;
+}
+
+/* Where a stream leads in the end. */
+static FILE *destination(FILE *stream)
+{
+    return stream == composed && stream != NULL ? stdout : stream;
+}
+
 static bool wants_color(FILE *stream)
 {
     const char *const no_color = getenv("NO_COLOR");
@@ -32,7 +44,7 @@ static bool wants_color(FILE *stream)
     if (settings.no_color || (no_color != NULL && no_color[0] != '\0')) {
         return false;
     }
-    return isatty(fileno(stream)) && term != NULL && strcmp(term, "dumb") != 0;
+    return isatty(fileno(destination(stream))) && term != NULL && strcmp(term, "dumb") != 0;
 }
 
 const char *dxi_style(FILE *stream, dxi_style_t style)
@@ -56,10 +68,13 @@ int32_t dxi_output_width(FILE *stream)
         }
     }
     struct winsize size = {0};
-    if (!isatty(fileno(stream)) || ioctl(fileno(stream), TIOCGWINSZ, &size) != 0) {
+    const int fd = fileno(destination(stream));
+    if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) != 0) {
         return 0;
     }
-    return size.ws_col >= WIDTH_MIN && size.ws_col <= WIDTH_MAX ? size.ws_col : 80;
+    const int32_t width = size.ws_col >= WIDTH_MIN && size.ws_col <= WIDTH_MAX ? size.ws_col : 80;
+    /* The last column is left free where the rest of each line is cleared behind its text. */
+    return stream == composed ? width - 1 : width;
 }
 
 void dxi_print_wrapped(FILE *stream, const char *text, int32_t column, int32_t indent,

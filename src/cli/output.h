@@ -51,6 +51,12 @@ const char *dxi_style(FILE *stream, dxi_style_t style);
  * Threads: main. */
 int32_t dxi_output_width(FILE *stream);
 
+/* From now on what is written to `stream` is styled as if it went to standard output, and its width
+ * is that of standard output less one column: for a screen that is put together in memory first.
+ * NULL ends that.
+ * Threads: main. */
+void dxi_output_compose(FILE *stream);
+
 /* Prints `text`, broken between words so that no line passes `width` columns, with `indent` blanks
  * before every line but the first; `column` is where the first one begins. Ends the line. 0 = no
  * limit.

@@ -18,7 +18,6 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "cli/output.h"
 
 #define GAP 2           /* blanks between columns */
 #define CUT_WIDTH_MIN 8 /* no column is cut to less */
@@ -27,6 +26,7 @@ struct dxi_table {
     size_t column_count;
     size_t cell_count; /* stored and not */
     dxi_column_t columns[DXI_TABLE_COLUMNS_MAX];
+    dxi_style_t styles[DXI_TABLE_ROWS_MAX];
     char cells[DXI_TABLE_ROWS_MAX * DXI_TABLE_COLUMNS_MAX][DXI_TABLE_CELL_BYTES];
 };
 
@@ -74,6 +74,14 @@ void dxi_table_cell(dxi_table_t *table, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(table->cells[index], sizeof table->cells[index], format, arguments);
     va_end(arguments);
+}
+
+void dxi_table_style(dxi_table_t *table, dxi_style_t style)
+{
+    const size_t row = table->cell_count / table->column_count;
+    if (row < DXI_TABLE_ROWS_MAX) {
+        table->styles[row] = style;
+    }
 }
 
 /* Columns on the screen: bytes that begin a UTF-8 character. */
@@ -195,6 +203,20 @@ static void put_cell(FILE *stream, const char *text, int32_t width, dxi_align_t 
     }
 }
 
+static void put_row(const dxi_table_t *table, const layout_t *layout, size_t row, FILE *stream)
+{
+    const dxi_style_t style = table->styles[row];
+    const bool styled = style != DXI_STYLE_PLAIN;
+    fputs(styled ? dxi_style(stream, style) : "", stream);
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (layout->widths[i] > 0) {
+            put_cell(stream, cell_at(table, row, i), layout->widths[i], table->columns[i].align,
+                     i == layout->last);
+        }
+    }
+    fprintf(stream, "%s\n", styled ? dxi_style(stream, DXI_STYLE_PLAIN) : "");
+}
+
 void dxi_table_print(const dxi_table_t *table, FILE *stream, int32_t indent, int32_t width)
 {
     const layout_t layout = lay_out(table, width > indent ? width - indent : width);
@@ -208,13 +230,7 @@ void dxi_table_print(const dxi_table_t *table, FILE *stream, int32_t indent, int
     fprintf(stream, "%s\n", dxi_style(stream, DXI_STYLE_PLAIN));
     for (size_t row = 0; row < row_count(table); row++) {
         fprintf(stream, "%*s", indent, "");
-        for (size_t i = 0; i < table->column_count; i++) {
-            if (layout.widths[i] > 0) {
-                put_cell(stream, cell_at(table, row, i), layout.widths[i], table->columns[i].align,
-                         i == layout.last);
-            }
-        }
-        fputc('\n', stream);
+        put_row(table, &layout, row, stream);
     }
     if (table->cell_count > cells_max(table)) {
         const size_t hidden = table->cell_count - cells_max(table);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cli/output.h"
 #include "disruptorx/error.h"
 #include "disruptorx/platform.h"
 
@@ -40,6 +41,9 @@ DX_NODISCARD int dxi_table_create(const dxi_column_t *columns, size_t column_cou
 
 /* Adds the next cell. One beyond the last row is counted, not stored: dxi_table_print() tells. */
 DX_PRINTF(2, 3) void dxi_table_cell(dxi_table_t *table, const char *format, ...);
+
+/* The style of the row to which the next cell belongs, when that is its first. */
+void dxi_table_style(dxi_table_t *table, dxi_style_t style);
 
 /* Prints the titles and the rows, each line indented by `indent` blanks and at most `width` columns
  * wide (0 = no limit), and a line that says how many rows did not fit into the table. */

@@ -158,9 +158,28 @@ static void a_stream_that_refuses_is_told(void **state)
     fclose(full);
 }
 
+static void a_value_may_stand_on_one_line(void **state)
+{
+    (void)state;
+    written_t written = {0};
+    FILE *const stream = open_memstream(&written.text, &written.bytes);
+    assert_non_null(stream);
+    dxi_json_begin_line(&written.json, stream);
+    dxi_json_object_begin(&written.json, NULL);
+    dxi_json_number(&written.json, "big", "18446744073709551615");
+    dxi_json_number(&written.json, "none", NULL);
+    dxi_json_array_begin(&written.json, "list");
+    dxi_json_integer(&written.json, NULL, 1);
+    dxi_json_integer(&written.json, NULL, 2);
+    dxi_json_array_end(&written.json);
+    dxi_json_object_end(&written.json);
+    finish(&written, DX_OK, "{\"big\": 18446744073709551615, \"none\": null, \"list\": [1, 2]}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_may_stand_on_one_line),
         cmocka_unit_test(every_kind_of_value_is_written),
         cmocka_unit_test(text_is_escaped_and_becomes_utf8),
         cmocka_unit_test(nesting_has_a_limit),
