@@ -18,12 +18,24 @@
 static int help_run(int argc, char **argv);
 
 static const dxi_command_t COMMANDS[] = {
+    {"demo", "run a demonstration: an order pipeline, a ring between processes", dxi_cli_demo},
     {"bench", "measure the ring on this machine", dxi_cli_bench},
-    {"demo", "run a demonstration: an order pipeline on one ring", dxi_cli_demo},
+    {"stat", "show shared rings at work: rates, lag, who is dead or stalled", dxi_cli_stat},
+    {"ring", "list, remove and dump shared rings", dxi_cli_ring},
     {"errors", "list the error codes, or explain one", dxi_cli_errors},
     {"help", "explain a command: dx help demo orders", help_run},
     {"version", "print the version and what the program was built with", dxi_cli_version},
     {NULL, NULL, NULL},
+};
+
+/* The headings of the list, each before the command that it begins with. */
+static const struct {
+    const char *before;
+    const char *heading;
+} GROUPS[] = {
+    {"demo", "Try and measure"},
+    {"stat", "Look at shared rings"},
+    {"errors", "Find out"},
 };
 
 static const char DESCRIPTION[] =
@@ -37,6 +49,7 @@ static const char DESCRIPTION[] =
 static const char EXAMPLES[] =
     "  dx demo orders                  run the order pipeline on the sample orders\n"
     "  dx demo orders -o json | jq .   the same for programs\n"
+    "  dx stat orders                  a shared ring at work, until Ctrl-C\n"
     "  dx errors EAGAIN                what an error code means, and what to do\n";
 
 typedef struct settings {
@@ -80,19 +93,30 @@ const dxi_command_t *dxi_command_find(const dxi_command_t *table, const char *sp
     return NULL;
 }
 
+static void command_print(const dxi_command_t *row)
+{
+    printf("  %-9s %s\n", row->name, row->summary);
+}
+
 void dxi_command_list(const dxi_command_t *table)
 {
     for (; table->name != NULL; table++) {
-        printf("  %-9s %s\n", table->name, table->summary);
+        command_print(table);
     }
 }
 
 static void overview_print(void)
 {
     dxi_usage_print(&USAGE, stdout);
-    printf("\n%sCommands%s\n", dxi_style(stdout, DXI_STYLE_HEADING),
-           dxi_style(stdout, DXI_STYLE_PLAIN));
-    dxi_command_list(COMMANDS);
+    for (const dxi_command_t *row = COMMANDS; row->name != NULL; row++) {
+        for (size_t i = 0; i < sizeof GROUPS / sizeof GROUPS[0]; i++) {
+            if (strcmp(GROUPS[i].before, row->name) == 0) {
+                printf("\n%s%s%s\n", dxi_style(stdout, DXI_STYLE_HEADING), GROUPS[i].heading,
+                       dxi_style(stdout, DXI_STYLE_PLAIN));
+            }
+        }
+        command_print(row);
+    }
 }
 
 /* Runs the command that argv[0] names. */

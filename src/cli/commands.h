@@ -40,9 +40,17 @@ void dxi_command_list(const dxi_command_t *table);
 int dxi_cli_bench(int argc, char **argv);
 int dxi_cli_demo(int argc, char **argv);
 int dxi_cli_errors(int argc, char **argv);
+int dxi_cli_ring(int argc, char **argv);
+int dxi_cli_stat(int argc, char **argv);
 int dxi_cli_version(int argc, char **argv);
 
 /* `dx demo orders`; argv[0] is "orders". */
 int dxi_demo_orders(int argc, char **argv);
+
+/* `dx demo shared`; argv[0] is "shared". */
+int dxi_demo_shared(int argc, char **argv);
+
+/* `dx ring dump`; argv[0] is "dump". */
+int dxi_ring_dump(int argc, char **argv);
 
 #endif

@@ -12,6 +12,8 @@
 static const dxi_command_t DEMOS[] = {
     {"orders", "validate -> (check inventory || verify payment) -> fulfil, on one ring",
      dxi_demo_orders},
+    {"shared", "a producer and two consumers, each a process: look at them, kill one",
+     dxi_demo_shared},
     {NULL, NULL, NULL},
 };
 
@@ -44,7 +46,7 @@ int dxi_cli_demo(int argc, char **argv)
         return dxi_usage_error(&USAGE, &error);
     }
     if (operands.count == 0) {
-        dxi_complain("dx demo", "which demonstration? There is: dx demo orders");
+        dxi_complain("dx demo", "which demonstration? There are: orders, shared");
         fputs("Help: dx demo --help\n", stderr);
         return DXI_EXIT_USAGE;
     }

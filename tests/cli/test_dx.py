@@ -14,7 +14,7 @@ import unittest
 
 from dx_program import DX, OK, ROOT, USAGE, DxTest, clean_environment
 
-COMMANDS = ["bench", "demo", "errors", "help", "version"]
+COMMANDS = ["bench", "demo", "errors", "help", "ring", "stat", "version"]
 
 
 def on_terminal(*arguments, columns=80, **changes):
@@ -47,7 +47,9 @@ class Help(DxTest):
         self.assertEqual(text, self.ok("-h"))
 
     def test_every_command_explains_itself_with_examples(self):
-        for words in (["demo"], ["demo", "orders"], ["errors"], ["help"], ["version"], ["bench"]):
+        for words in (["demo"], ["demo", "orders"], ["errors"], ["help"], ["version"], ["bench"],
+                      ["demo", "shared"], ["ring"], ["ring", "ls"], ["ring", "rm"],
+                      ["ring", "dump"], ["stat"]):
             text = self.ok("help", *words)
             self.assertEqual(text, self.ok(*words, "--help"), words)
             self.assertTrue(text.startswith("Usage: dx " + " ".join(words)), text)
@@ -55,7 +57,8 @@ class Help(DxTest):
             self.assertIn("--no-color", text)
 
     def test_help_fits_eighty_columns(self):
-        for words in ([], ["demo"], ["demo", "orders"], ["errors"], ["version"]):
+        for words in ([], ["demo"], ["demo", "orders"], ["demo", "shared"], ["errors"], ["ring"],
+                      ["ring", "ls"], ["ring", "rm"], ["ring", "dump"], ["stat"], ["version"]):
             for line in self.ok("help", *words).splitlines():
                 self.assertLessEqual(len(line), 83, line)
 

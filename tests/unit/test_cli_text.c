@@ -6,6 +6,7 @@
 #include "cli/format.h"
 #include "cli/nearest.h"
 #include "cli/output.h"
+#include "cli/stat_print.h"
 #include "cli/table.h"
 
 #include "base_test.h"
@@ -158,6 +159,58 @@ static void numbers_are_for_eyes(void **state)
     assert_string_equal(dxi_format_decimal(&(dxi_text_t){0}, 1e300), "-");
 }
 
+static void sizes_and_rates_are_for_eyes(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } rows[] = {{0, "0 B"},
+                {999, "999 B"},
+                {1000, "0.98 KiB"},
+                {1024, "1.00 KiB"},
+                {204800, "200 KiB"},
+                {1 << 20, "1.00 MiB"},
+                {UINT64_C(1) << 40, "1.00 TiB"}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_string_equal(dxi_format_bytes(&(dxi_text_t){0}, rows[i].bytes), rows[i].text);
+    }
+    assert_string_equal(dxi_format_rate(&(dxi_text_t){0}, 1234.5), "1,235");
+    assert_string_equal(dxi_format_rate(&(dxi_text_t){0}, 0), "0");
+    assert_string_equal(dxi_format_rate(&(dxi_text_t){0}, -1), "-");
+}
+
+static void names_are_harmless_to_a_terminal(void **state)
+{
+    (void)state;
+    assert_string_equal(dxi_format_name(&(dxi_text_t){0}, "audit-1"), "audit-1");
+    assert_string_equal(dxi_format_name(&(dxi_text_t){0}, "a\x1b[2J\n\x7f"), "a?[2J??");
+    assert_string_equal(dxi_format_name(&(dxi_text_t){0}, "a\x9b"
+                                                          "2J\x9b"),
+                        "a?2J?");
+    assert_string_equal(dxi_format_name(&(dxi_text_t){0}, "\xc3\xa9 \xc2\x9b"), "\xc3\xa9 ??");
+    char longest[DX_RING_NAME_MAX + 20];
+    memset(longest, 'n', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    assert_int_equal(strlen(dxi_format_name(&(dxi_text_t){0}, longest)), DX_RING_NAME_MAX);
+}
+
+static void a_bar_is_empty_or_full_only_when_the_ring_is(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t part;
+        const char *bar;
+    } rows[] = {{-5, "[----------]"},  {0, "[----------]"},   {1, "[#---------]"},
+                {500, "[#####-----]"}, {999, "[#########-]"}, {1000, "[##########]"},
+                {2000, "[##########]"}};
+    char text[16];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        assert_string_equal(dxi_fill_bar(text, sizeof text, rows[i].part, 1000, 12), rows[i].bar);
+    }
+    assert_string_equal(dxi_fill_bar(text, 5, 500, 1000, 12), "[###"); /* cut, not overrun */
+}
+
 static void text_is_wrapped_between_words(void **state)
 {
     (void)state;
@@ -272,6 +325,9 @@ int main(void)
         cmocka_unit_test(characters_count_and_not_bytes),
         cmocka_unit_test(a_table_has_limits),
         cmocka_unit_test(numbers_are_for_eyes),
+        cmocka_unit_test(sizes_and_rates_are_for_eyes),
+        cmocka_unit_test(names_are_harmless_to_a_terminal),
+        cmocka_unit_test(a_bar_is_empty_or_full_only_when_the_ring_is),
         cmocka_unit_test(text_is_wrapped_between_words),
         cmocka_unit_test(the_terminal_may_be_described_by_the_environment),
         cmocka_unit_test(distances_count_edits),
