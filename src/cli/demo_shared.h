@@ -30,6 +30,7 @@ typedef struct dxi_demo_report {
     dx_atomic64_t events;    /* published, or given */
     dx_atomic64_t last;      /* number of the last one */
     dx_atomic64_t missing;   /* numbers that never came */
+    dx_atomic64_t again;     /* numbers that came once more, after an eviction */
     dx_atomic64_t missed;    /* sequences that the ring said were missed after an eviction */
     dx_atomic64_t evictions; /* times that it was told so */
     dx_atomic32_t code;      /* DX_E* with which it ended */

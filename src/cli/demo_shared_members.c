@@ -139,10 +139,11 @@ static int on_event(void *context, void *event, int64_t sequence, bool end_of_ba
     const int64_t expected = dx_load_relaxed(&report->last) + 1;
     (void)sequence;
     (void)end_of_batch;
-    if (seen->number != expected) {
-        /* Backwards counts, too: then a number came twice. */
-        add(&report->missing, seen->number > expected ? seen->number - expected : 1);
+    if (seen->number < expected) {
+        add(&report->again, 1); /* evicted in the middle of a batch, and come back */
+        return DX_OK;
     }
+    add(&report->missing, seen->number - expected);
     dx_store_relaxed(&report->last, seen->number);
     add(&report->events, 1);
     return DX_OK;
@@ -177,19 +178,20 @@ static int consume(const dxi_demo_plan_t *plan, int member, dx_ring_t *ring,
     for (;;) {
         /* Read before the wait: what was published before it was set is seen after. */
         const bool no_more = dx_load32_acquire(&plan->board->no_more) != 0;
-        const int64_t last = dx_consumer_wait(consumer);
-        int code = DX_OK;
-        if (last >= 0) {
-            code = dx_consumer_drain(consumer, on_event, report, 0);
-        } else if (last == DX_EEVICTED) {
-            code = come_back(consumer, ring, member, report, error);
-        } else if (last != DX_ETIMEDOUT) {
-            return (int)last;
-        } else if (no_more) {
-            return DX_OK;
+        int64_t result = dx_consumer_wait(consumer);
+        if (result >= 0) {
+            result = dx_consumer_drain(consumer, on_event, report, 0);
         }
-        if (code < 0) {
-            return code;
+        if (result == DX_EEVICTED) {
+            result = come_back(consumer, ring, member, report, error);
+        } else if (result == DX_ETIMEDOUT) {
+            if (no_more) {
+                return DX_OK;
+            }
+            result = DX_OK;
+        }
+        if (result < 0) {
+            return (int)result;
         }
     }
 }

@@ -195,6 +195,30 @@ class Demo(SharedTest):
                          {members["feed"]["events"]})
         self.assertFalse(self.path("orders").exists())
 
+    def test_a_stopped_consumer_is_evicted_comes_back_and_is_told_what_it_missed(self):
+        demo = self.start("orders", "--rate", "200k", "--detect", "100ms")
+        ledger = self.members()["ledger"]
+        os.kill(ledger, signal.SIGSTOP)
+        evicted = until(lambda: (lambda ring: ring if ring["evictions"] else None)(self.stat()),
+                        "it is evicted")
+        row = next(row for row in evicted["consumers"] if row["name"] == "ledger")
+        self.assertEqual((row["state"], row["process_state"]), ("evicted", "stalled"))
+        until(lambda: self.stat()["published"] > evicted["published"] + 2 * evicted["slots"],
+              "the others have gone round")
+        os.kill(ledger, signal.SIGCONT)
+        back = until(lambda: (lambda ring: ring if all(row["state"] == "added"
+                              for row in ring["consumers"]) else None)(self.stat()), "it is back")
+        until(lambda: self.stat()["consumed"] > back["published"], "it goes on")
+        demo.send_signal(signal.SIGINT)
+        out, errors = demo.communicate(timeout=PATIENCE_S)
+        self.assertEqual(demo.returncode, OK, errors)
+        members = {row["name"]: row for row in json.loads(out)["members"]}
+        self.assertEqual(members["ledger"]["evictions"], 1)
+        self.assertGreaterEqual(members["ledger"]["missed"], evicted["slots"])
+        self.assertEqual(members["ledger"]["events"] + members["ledger"]["missing"],
+                         members["feed"]["events"])
+        self.assertEqual(members["audit"]["events"], members["feed"]["events"])
+
     def test_a_name_in_use_is_refused(self):
         self.start("orders")
         done = self.dx("demo", "shared", "--name", "orders", "--folder", self.folder)
