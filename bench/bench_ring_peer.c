@@ -10,7 +10,8 @@
  * the first producer to the end of the last consumer's last batch; sums are checked.
  *
  * VARIANTS   Consumers are handlers of a disruptor and get a whole batch a call; with --variant
- * event they get one event a call, as in LMAX.
+ * event they get one event a call, as in LMAX. With --shared, the two sides are two processes over
+ * shared rings.
  *
  * NOT MEASURED   Start and stop of threads, allocation, several runs (the runner's work), loads
  * other than the one that goes as fast as it can.
@@ -43,6 +44,7 @@ typedef struct settings {
     int64_t capacity;
     int64_t producers;
     int64_t follow;
+    bool shared;
     dxi_bench_cpus_t cpus;
 } settings_t;
 
@@ -75,6 +77,10 @@ static const dxi_option_t OPTIONS[] = {
     INTEGER("producers", producers, 1, 56, "oversubscribed: pairs of threads (default 4)"),
     INTEGER("follow", follow, -1, 1 << 20,
             "slots a consumer stays behind a busy producer (0 = default, -1 = none)"),
+    {.name = "shared",
+     .kind = DXI_OPTION_FLAG,
+     .offset = offsetof(settings_t, shared),
+     .help = "producers and consumers (or ping and pong) in two processes"},
     {.name = "cpus",
      .kind = DXI_OPTION_CUSTOM,
      .value_name = "LIST",
@@ -136,10 +142,11 @@ static bool params_make(const settings_t *settings, const dxi_bench_scenario_t *
     params->capacity = (uint32_t)settings->capacity;
     params->producers = (uint32_t)settings->producers;
     params->follow_slots = (int32_t)settings->follow;
+    params->shared = settings->shared;
     params->cpus = settings->cpus.cpus;
     params->cpu_count = settings->cpus.count;
     return (params->per_event || strcmp(variant, "batch") == 0) &&
-           scenario->kind != DXI_BENCH_IDLE &&
+           scenario->kind != DXI_BENCH_IDLE && (!settings->shared || scenario->far != 0) &&
            dx_wait_kind_parse(settings->wait, &params->wait, NULL) == DX_OK;
 }
 

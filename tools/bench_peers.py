@@ -253,7 +253,7 @@ class Row:
 
 def rows_of(scenario, settings):
     for entrant in table.ENTRANTS:
-        mine = entrant.family == "ours"
+        mine = entrant.program == "ours"
         if (scenario.name in entrant.scenarios and scenario.batch in entrant.batches
                 and (mine or settings.only.search(entrant.label))):
             yield Row(entrant, scenario, settings)

@@ -59,7 +59,7 @@ def check_target(target, rows, scenario_note=None):
     line = {"text": target.text, "scenario": target.scenario, "metric": target.metric,
             "factor": target.factor, "ratio": None, "against": None, "status": "not measured",
             "reason": scenario_note}
-    ours = best_row(rows, ("ours",), target.metric)
+    ours = best_row(rows, target.ours, target.metric)
     peer = best_row(rows, target.families, target.metric)
     if scenario_note:
         return line

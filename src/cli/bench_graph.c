@@ -39,16 +39,31 @@ static int consumers_add(dxi_bench_run_t *run, const dx_handler_t *handlers, dx_
     return result;
 }
 
+static int producers_open(dxi_bench_run_t *run, dx_ring_t *ring, dx_error_t *error)
+{
+    int result = DX_OK;
+    for (uint32_t i = 0; i < run->producer_count && result == DX_OK; i++) {
+        result = dxi_bench_producer_open(run, i, ring, error);
+    }
+    return result;
+}
+
 int dxi_bench_graph_build(dxi_bench_run_t *run, dx_handler_t *handlers, dx_error_t *error)
 {
+    if (run->far) { /* the handlers are on the other side */
+        const int attached = dxi_bench_attach(run, 0, error);
+        return attached == DX_OK ? producers_open(run, run->rings[0], error) : attached;
+    }
     const dx_disruptor_options_t options = {
         .ring = {.name = "bench",
                  .slot_count = run->params->capacity,
                  .event_bytes = run->params->event_bytes,
-                 .mode = run->producer_count > 1 ? DX_RING_MULTI : DX_RING_SINGLE,
+                 .mode = run->producer_count > 1 || run->scenario->multi ? DX_RING_MULTI
+                                                                         : DX_RING_SINGLE,
                  .producers_max = run->producer_count,
                  .consumers_max = run->consumer_count + 2,
-                 .memory = {.prefault = true}},
+                 .memory = {.prefault = true},
+                 .share = dxi_bench_share_options(run, 0)},
         .wait = dxi_bench_wait(run),
     };
     int result = dx_disruptor_create(&options, &run->disruptor, error);
@@ -63,13 +78,7 @@ int dxi_bench_graph_build(dxi_bench_run_t *run, dx_handler_t *handlers, dx_error
     if (result == DX_OK) {
         result = dx_disruptor_start(run->disruptor, error);
     }
-    const dx_producer_options_t producer = {.wait = dxi_bench_wait_endless(run)};
-    for (uint32_t i = 0; i < run->producer_count && result == DX_OK; i++) {
-        result = dx_producer_open(&run->producers[i], dx_disruptor_ring(run->disruptor), &producer,
-                                  error);
-        run->open_producers += result == DX_OK;
-    }
-    return result;
+    return result == DX_OK ? producers_open(run, dx_disruptor_ring(run->disruptor), error) : result;
 }
 
 int dxi_bench_graph_open(dxi_bench_run_t *run, dx_error_t *error)

@@ -69,7 +69,7 @@ int dxi_bench_pingpong_open(dxi_bench_run_t *run, dx_error_t *error)
     int result = DX_OK;
     for (uint32_t i = 0; i < 2 && result == DX_OK; i++) {
         result = dxi_bench_ring_open(run, i, i, 1, error);
-        if (result == DX_OK) {
+        if (result == DX_OK && dxi_bench_is_mine(run, 1 - i)) { /* who writes one reads the other */
             result = dxi_bench_consumer_open(run, i, error);
         }
     }
@@ -135,7 +135,7 @@ static int on_stamp(void *context, void *event, int64_t sequence, bool end_of_ba
         dx_histogram_record(tally->latency, (dx_clock_ns() - stamp) / hops);
         /* RELEASE, pairs with the acquire in acknowledge_wait(), so that the producer's next time
          * stamp is younger than this reading of the clock. */
-        dx_store_release(&tally->run->acknowledged, (int64_t)tally->events + 1);
+        dx_store_release(&tally->run->common->acknowledged, (int64_t)tally->events + 1);
     }
     tally->sum += (uint64_t)stamp;
     tally->events++;
@@ -160,7 +160,7 @@ int dxi_bench_paced_thread(dxi_bench_run_t *run, uint32_t index)
 {
     const bool from_due_time = run->scenario->shape == DXI_BENCH_PARALLEL;
     int64_t due_ns = dx_clock_ns();
-    run->stamp_sum = 0;
+    uint64_t sum = 0;
     (void)index;
     for (uint64_t i = 0; i < run->events; i++) {
         due_ns += run->params->pace_ns;
@@ -170,15 +170,16 @@ int dxi_bench_paced_thread(dxi_bench_run_t *run, uint32_t index)
         if (DX_UNLIKELY(result != DX_OK)) {
             return result;
         }
-        run->stamp_sum += (uint64_t)stamp;
+        sum += (uint64_t)stamp;
     }
+    run->common->stamp_sum = sum;
     return DX_OK;
 }
 
 /* Waits until the consumer has handled `count` events of this phase. */
 static int acknowledge_wait(dxi_bench_run_t *run, int64_t count)
 {
-    for (uint32_t spins = 0; dx_load_acquire(&run->acknowledged) != count;) {
+    for (uint32_t spins = 0; dx_load_acquire(&run->common->acknowledged) != count;) {
         if (++spins < SPINS_BEFORE_YIELD) {
             dx_cpu_relax();
         } else if (dxi_bench_is_failed(run)) {
@@ -192,7 +193,7 @@ static int acknowledge_wait(dxi_bench_run_t *run, int64_t count)
 
 int dxi_bench_wakeup_thread(dxi_bench_run_t *run, uint32_t index)
 {
-    run->stamp_sum = 0;
+    uint64_t sum = 0;
     (void)index;
     for (uint64_t i = 0; i < run->events; i++) {
         int result = acknowledge_wait(run, (int64_t)i);
@@ -202,8 +203,9 @@ int dxi_bench_wakeup_thread(dxi_bench_run_t *run, uint32_t index)
         if (DX_UNLIKELY(result != DX_OK)) {
             return result;
         }
-        run->stamp_sum += (uint64_t)stamp;
+        sum += (uint64_t)stamp;
     }
+    run->common->stamp_sum = sum;
     return DX_OK;
 }
 
@@ -216,9 +218,14 @@ int dxi_bench_futex_open(dxi_bench_run_t *run, dx_error_t *error)
     return DX_OK;
 }
 
+static int futex_command(const dxi_bench_run_t *run, int command)
+{
+    return run->params->shared ? command : command | FUTEX_PRIVATE_FLAG;
+}
+
 static int futex_wake_each(dxi_bench_run_t *run)
 {
-    run->stamp_sum = 0;
+    uint64_t sum = 0;
     for (uint64_t i = 0; i < run->events; i++) {
         const int result = acknowledge_wait(run, (int64_t)i);
         if (result != DX_OK) {
@@ -226,12 +233,14 @@ static int futex_wake_each(dxi_bench_run_t *run)
         }
         pace_until(dx_clock_ns() + run->params->pace_ns);
         const int64_t stamp = dx_clock_ns();
-        run->futex_stamp = (uint64_t)stamp;
+        run->common->futex_stamp = (uint64_t)stamp;
         /* RELEASE, pairs with the acquire in futex_sleep_each(): the stamp is visible with it. */
-        dx_store32_release(&run->futex_word, (int32_t)(i + 1));
-        (void)syscall(SYS_futex, &run->futex_word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-        run->stamp_sum += (uint64_t)stamp;
+        dx_store32_release(&run->common->futex_word, (int32_t)(i + 1));
+        (void)syscall(SYS_futex, &run->common->futex_word, futex_command(run, FUTEX_WAKE), 1, NULL,
+                      NULL, 0);
+        sum += (uint64_t)stamp;
     }
+    run->common->stamp_sum = sum;
     return DX_OK;
 }
 
@@ -239,13 +248,13 @@ static int futex_sleep_each(dxi_bench_run_t *run)
 {
     dxi_bench_tally_t *const tally = &run->tallies[0];
     for (uint64_t i = 0; i < run->events; i++) {
-        while (dx_load32_acquire(&run->futex_word) == (int32_t)i) {
-            (void)syscall(SYS_futex, &run->futex_word, FUTEX_WAIT_PRIVATE, (int32_t)i, NULL, NULL,
-                          0);
+        while (dx_load32_acquire(&run->common->futex_word) == (int32_t)i) {
+            (void)syscall(SYS_futex, &run->common->futex_word, futex_command(run, FUTEX_WAIT),
+                          (int32_t)i, NULL, NULL, 0);
         }
-        dx_histogram_record(run->latency, dx_clock_ns() - (int64_t)run->futex_stamp);
-        tally->sum += run->futex_stamp;
-        dx_store_release(&run->acknowledged, (int64_t)i + 1);
+        dx_histogram_record(run->latency, dx_clock_ns() - (int64_t)run->common->futex_stamp);
+        tally->sum += run->common->futex_stamp;
+        dx_store_release(&run->common->acknowledged, (int64_t)i + 1);
     }
     tally->events = run->events;
     return DX_OK;
@@ -282,7 +291,7 @@ int dxi_bench_idle_thread(dxi_bench_run_t *run, uint32_t index)
         const int64_t cpu_ns = process_cpu_ns();
         const int64_t from_ns = dx_clock_ns();
         sleep_ms((int64_t)run->params->events);
-        run->cpu_percent =
+        run->common->cpu_percent =
             100.0 * (double)(process_cpu_ns() - cpu_ns) / (double)(dx_clock_ns() - from_ns);
     }
     uint64_t first = 0;

@@ -60,6 +60,12 @@ static size_t numbers_read(const char *text, unsigned long long *numbers_out, si
     return count;
 }
 
+static int64_t cpu_ms(const struct rusage *usage)
+{
+    return ((int64_t)usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000 +
+           ((int64_t)usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1000;
+}
+
 void dxi_bench_load_read(dxi_bench_load_t *load_out)
 {
     char line[256] = "";
@@ -68,12 +74,13 @@ void dxi_bench_load_read(dxi_bench_load_t *load_out)
     const size_t count = numbers_read(line, ticks, STAT_COUNT);
     const int64_t ticks_per_second = sysconf(_SC_CLK_TCK);
     struct rusage usage;
+    struct rusage ended; /* the other processes of shared runs, which have been waited for */
     (void)getrusage(RUSAGE_SELF, &usage);
+    (void)getrusage(RUSAGE_CHILDREN, &ended);
     *load_out = (dxi_bench_load_t){
         .busy_ms = -1,
         .now_ms = dx_clock_ns() / DX_NS_PER_MS,
-        .own_ms = ((int64_t)usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
-                  ((int64_t)usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000,
+        .own_ms = cpu_ms(&usage) + cpu_ms(&ended),
     };
     if (count == STAT_COUNT && ticks_per_second > 0) {
         unsigned long long busy = 0;

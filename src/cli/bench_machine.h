@@ -35,7 +35,7 @@ DX_NODISCARD int dxi_bench_cpus_default(dxi_bench_cpus_t *cpus_out, dx_error_t *
 typedef struct dxi_bench_load {
     int64_t busy_ms;  /* by everybody on this machine */
     int64_t steal_ms; /* taken by the host */
-    int64_t own_ms;   /* by this process */
+    int64_t own_ms;   /* by this process and its children that have ended */
     int64_t now_ms;   /* the time */
 } dxi_bench_load_t;
 

@@ -96,6 +96,48 @@ static int row_add(const dxi_bench_settings_t *settings, dxi_bench_plan_t *plan,
     return result;
 }
 
+/* The same row once more, between processes. */
+static int row_add_far(dxi_bench_plan_t *plan, dx_error_t *error)
+{
+    if (plan->row_count == DXI_BENCH_ROWS_MAX) {
+        return dxi_fail(error, DX_ELIMIT, "more than %u rows: list fewer values",
+                        DXI_BENCH_ROWS_MAX);
+    }
+    dxi_bench_row_t *const row = &plan->rows[plan->row_count];
+    *row = row[-1];
+    row->base = row - 1;
+    row->latency = NULL;
+    row->params.shared = true;
+    const int result = dxi_bench_params_check(row->scenario, &row->params, error);
+    if (result == DX_OK) {
+        plan->row_count++;
+    }
+    return result == DX_OK && row->scenario->kind == DXI_BENCH_LATENCY
+               ? dx_histogram_create(&row->latency, error)
+               : result;
+}
+
+/* The same row with other numbers of attached processes, each to be compared with the first. */
+static int rows_of_attached(const dxi_bench_settings_t *settings, dxi_bench_plan_t *plan,
+                            dx_error_t *error)
+{
+    static const dxi_bench_list_t usual = {.count = 4, .values = {0, 2, 8, 32}};
+    const dxi_bench_list_t *const list =
+        settings->attached.count != 0 ? &settings->attached : &usual;
+    dxi_bench_row_t *const first = &plan->rows[plan->row_count - 1];
+    first->params.attached = list->values[0];
+    for (uint32_t i = 1; i < list->count; i++) {
+        const int result = row_add_far(plan, error);
+        if (result != DX_OK) {
+            return result;
+        }
+        dxi_bench_row_t *const row = &plan->rows[plan->row_count - 1];
+        row->base = first;
+        row->params.attached = list->values[i];
+    }
+    return DX_OK;
+}
+
 /* What a scenario takes from a list: nothing from one that does not vary in it, unless the user
  * named the scenario; then the check of the row says why not. */
 static uint32_t list_length(const dxi_bench_list_t *list, bool varies, bool named)
@@ -123,6 +165,11 @@ static int rows_of_scenario(const dxi_bench_settings_t *settings, dxi_bench_plan
             list_value(&settings->batches, s->any_batch, named, i / sizes / waits, 0),
             list_value(&settings->event_bytes, s->any_size, named, i / waits % sizes, 0),
             list_value(&settings->waits, s->any_wait, named, i % waits, DX_WAIT_KIND_COUNT), error);
+        if (result == DX_OK && s->any_attached && (named || settings->attached.count != 0)) {
+            result = rows_of_attached(settings, plan, error);
+        } else if (result == DX_OK && settings->shared && !s->any_attached) {
+            result = row_add_far(plan, error);
+        }
     }
     return result;
 }
@@ -153,12 +200,38 @@ static int rows_of_variations(const dxi_bench_settings_t *settings, dxi_bench_pl
     return result;
 }
 
+/* What --shared measures when no scenario is named: all that differs between processes. */
+static int rows_of_shared(const dxi_bench_settings_t *settings, dxi_bench_plan_t *plan,
+                          dx_error_t *error)
+{
+    static const struct {
+        const char *scenario;
+        uint32_t batch;
+        uint32_t event_bytes;
+    } rows[] = {{"1p1c", 1, 8},    {"1p1c", 64, 8},    {"1p1c", 1, 64},      {"1p1c", 64, 64},
+                {"1p1c", 64, 256}, {"raw", 1, 8},      {"1p1c-multi", 1, 8}, {"1p1c-multi", 64, 8},
+                {"2p1c", 1, 8},    {"pingpong", 1, 8}, {"one-way", 1, 8},    {"wakeup", 1, 8},
+                {"futex", 1, 8}};
+    int result = DX_OK;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && result == DX_OK; i++) {
+        result = row_add(settings, plan, dxi_bench_scenario_find(rows[i].scenario), rows[i].batch,
+                         rows[i].event_bytes, DX_WAIT_KIND_COUNT, error);
+        if (result == DX_OK) {
+            result = row_add_far(plan, error);
+        }
+    }
+    return result;
+}
+
 static int rows_make(const dxi_bench_settings_t *settings, dxi_bench_plan_t *plan,
                      dx_error_t *error)
 {
     const bool named = settings->scenarios.count != 0;
     const uint32_t count = named ? settings->scenarios.count : (uint32_t)dxi_bench_scenario_count;
     int result = DX_OK;
+    if (settings->shared && !named) {
+        return rows_of_shared(settings, plan, error);
+    }
     for (uint32_t i = 0; i < count && result == DX_OK; i++) {
         const uint32_t index = named ? settings->scenarios.values[i] : i;
         result = rows_of_scenario(settings, plan, &dxi_bench_scenarios[index], error);
@@ -284,6 +357,23 @@ static int row_measure(dxi_bench_row_t *row, dx_histogram_t *scratch, dx_error_t
     return DX_OK;
 }
 
+double dxi_bench_row_value(const dxi_bench_row_t *row, uint32_t round)
+{
+    return row->latency != NULL                    ? row->medians_ns[round]
+           : row->scenario->kind == DXI_BENCH_IDLE ? row->cpu_percents[round]
+                                                   : row->rates[round];
+}
+
+dxi_bench_quartiles_t dxi_bench_row_ratio(const dxi_bench_row_t *row)
+{
+    double ratios[DXI_BENCH_ROUNDS_MAX];
+    for (uint32_t i = 0; i < row->rounds; i++) {
+        const double base = dxi_bench_row_value(row->base, i);
+        ratios[i] = base > 0 ? dxi_bench_row_value(row, i) / base : 0;
+    }
+    return dxi_bench_quartiles(ratios, row->rounds);
+}
+
 static void progress(const char *what, uint32_t now, uint32_t all)
 {
     if (isatty(STDERR_FILENO)) {
@@ -298,7 +388,10 @@ static int rounds_run(const dxi_bench_settings_t *settings, dxi_bench_plan_t *pl
     for (uint32_t i = 0; i < plan->row_count && settings->events == 0 && result == DX_OK; i++) {
         dxi_bench_row_t *const row = &plan->rows[i];
         progress("calibrating row", i + 1, plan->row_count);
-        if (row->reason[0] == '\0' && row->scenario->kind != DXI_BENCH_IDLE) {
+        if (row->base != NULL) { /* the same work */
+            row->params.events = row->base->params.events;
+            row->params.warmup = row->base->params.warmup;
+        } else if (row->reason[0] == '\0' && row->scenario->kind != DXI_BENCH_IDLE) {
             result = row_calibrate(plan, row, scratch, error);
         }
     }

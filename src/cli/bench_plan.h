@@ -12,6 +12,10 @@
 #define DXI_BENCH_LIST_MAX 32u
 #define DXI_BENCH_ROWS_MAX 200u
 
+/* A shared ring must be so close to a private one: the quotient of rates, or the inverse one of
+ * times. */
+#define DXI_BENCH_CLOSE 0.95
+
 /* A run in which other programs used more of the machine than this is disturbed: it is repeated,
  * and a round whose repetitions were disturbed, too, is counted as such. */
 #define DXI_BENCH_OTHERS_PERCENT 8.0
@@ -28,6 +32,7 @@ typedef struct dxi_bench_settings {
     dxi_bench_list_t batches;
     dxi_bench_list_t event_bytes;
     dxi_bench_list_t waits; /* dx_wait_kind_t */
+    dxi_bench_list_t attached;
     dxi_bench_cpus_t cpus;
     int64_t capacity; /* 0: the scenario's */
     int64_t events;   /* 0: as many as make `run_ns` */
@@ -39,6 +44,7 @@ typedef struct dxi_bench_settings {
     const char *hgrm; /* NULL: none */
     bool quick;
     bool oversubscribe;
+    bool shared; /* each scenario in one process and between two, next to each other */
     bool list;
 } dxi_bench_settings_t;
 
@@ -46,9 +52,10 @@ typedef struct dxi_bench_settings {
 typedef struct dxi_bench_row {
     const dxi_bench_scenario_t *scenario;
     dxi_bench_params_t params;
-    char reason[48];    /* why it is not measured; "" when it is */
-    uint32_t rounds;    /* measured so far */
-    uint32_t disturbed; /* rounds */
+    char reason[48];                  /* why it is not measured; "" when it is */
+    const struct dxi_bench_row *base; /* the row to compare it with; NULL: none */
+    uint32_t rounds;                  /* measured so far */
+    uint32_t disturbed;               /* rounds */
     dxi_bench_result_t last;
     double rates[DXI_BENCH_ROUNDS_MAX];
     double average_batches[DXI_BENCH_ROUNDS_MAX];
@@ -82,6 +89,13 @@ void dxi_bench_plan_destroy(dxi_bench_plan_t *plan);
  * Threads: main. */
 DX_NODISCARD int dxi_bench_plan_run(const dxi_bench_settings_t *settings, dxi_bench_plan_t *plan,
                                     dx_error_t *error);
+
+/* The row's rate, or the time of its median event, in `round`. */
+double dxi_bench_row_value(const dxi_bench_row_t *row, uint32_t round);
+
+/* The row by its base, round by round: rates above 1 and times below 1 are better than it. The row
+ * must have one, and both must have been measured. */
+dxi_bench_quartiles_t dxi_bench_row_ratio(const dxi_bench_row_t *row);
 
 /* bench_report.c: prints the plan's results as a table or as JSON. Returns an exit code. */
 int dxi_bench_report(const dxi_bench_plan_t *plan);

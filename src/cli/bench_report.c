@@ -55,11 +55,36 @@ static const dxi_column_t IDLE_COLUMNS[] = {
     {"seconds a run", DXI_ALIGN_RIGHT, 0},
 };
 
+static const dxi_column_t RATIO_COLUMNS[] = {
+    {"scenario", DXI_ALIGN_LEFT, 0},   {"wait", DXI_ALIGN_LEFT, 0},
+    {"batch", DXI_ALIGN_RIGHT, 0},     {"bytes", DXI_ALIGN_RIGHT, 0},
+    {"against", DXI_ALIGN_LEFT, 0},    {"its median", DXI_ALIGN_RIGHT, 0},
+    {"median", DXI_ALIGN_RIGHT, 0},    {"ratio", DXI_ALIGN_RIGHT, 0},
+    {"q1", DXI_ALIGN_RIGHT, 0},        {"q3", DXI_ALIGN_RIGHT, 0},
+    {"within 5 %", DXI_ALIGN_LEFT, 0},
+};
+
+/* The scenario's name, and between whom. */
+static const char *label(dxi_text_t *text, const dxi_bench_row_t *row)
+{
+    const dxi_bench_params_t *const p = &row->params;
+    if (!p->shared) {
+        return row->scenario->name;
+    }
+    if (row->scenario->any_attached) {
+        (void)snprintf(text->bytes, sizeof text->bytes, "%s, +%u", row->scenario->name,
+                       p->attached);
+    } else {
+        (void)snprintf(text->bytes, sizeof text->bytes, "%s, shared", row->scenario->name);
+    }
+    return text->bytes;
+}
+
 static void rate_cells(dxi_table_t *table, const dxi_bench_row_t *row)
 {
     const dxi_bench_quartiles_t rate = dxi_bench_quartiles(row->rates, row->rounds);
     const dxi_bench_quartiles_t batch = dxi_bench_quartiles(row->average_batches, row->rounds);
-    dxi_table_cell(table, "%s", row->scenario->name);
+    dxi_table_cell(table, "%s", label(&(dxi_text_t){0}, row));
     dxi_table_cell(table, "%s", dx_wait_kind_name(row->params.wait));
     dxi_table_cell(table, "%u", row->params.batch);
     dxi_table_cell(table, "%u", row->params.event_bytes);
@@ -80,7 +105,7 @@ static void latency_cells(dxi_table_t *table, const dxi_bench_row_t *row)
     dx_histogram_summarize(row->latency, &s);
     const int64_t times[] = {s.p50, s.p90, s.p99, s.p999, s.p9999, s.max};
     const dxi_bench_quartiles_t medians = dxi_bench_quartiles(row->medians_ns, row->rounds);
-    dxi_table_cell(table, "%s", row->scenario->name);
+    dxi_table_cell(table, "%s", label(&(dxi_text_t){0}, row));
     dxi_table_cell(table, "%s", dx_wait_kind_name(row->params.wait));
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
         dxi_table_cell(table, "%s", dxi_format_ns(&(dxi_text_t){0}, times[i]));
@@ -98,7 +123,7 @@ static void latency_cells(dxi_table_t *table, const dxi_bench_row_t *row)
 static void idle_cells(dxi_table_t *table, const dxi_bench_row_t *row)
 {
     const dxi_bench_quartiles_t cpu = dxi_bench_quartiles(row->cpu_percents, row->rounds);
-    dxi_table_cell(table, "%s", row->scenario->name);
+    dxi_table_cell(table, "%s", label(&(dxi_text_t){0}, row));
     dxi_table_cell(table, "%s", dx_wait_kind_name(row->params.wait));
     dxi_table_cell(table, "%.3f", cpu.median);
     dxi_table_cell(table, "%.3f", cpu.q1);
@@ -106,8 +131,58 @@ static void idle_cells(dxi_table_t *table, const dxi_bench_row_t *row)
     dxi_table_cell(table, "%.1f", (double)row->params.events / 1e3);
 }
 
+/* A figure of a row: a rate in millions a second, a time, or a share of a core. */
+static const char *figure(dxi_text_t *text, const dxi_bench_row_t *row, double value)
+{
+    switch (row->scenario->kind) {
+    case DXI_BENCH_LATENCY:
+        return dxi_format_ns(text, (int64_t)value);
+    case DXI_BENCH_IDLE:
+        (void)snprintf(text->bytes, sizeof text->bytes, "%.3f %%", value);
+        return text->bytes;
+    case DXI_BENCH_THROUGHPUT:
+    default:
+        (void)snprintf(text->bytes, sizeof text->bytes, "%.1f M/s", value / 1e6);
+        return text->bytes;
+    }
+}
+
+static double row_median(const dxi_bench_row_t *row)
+{
+    double values[DXI_BENCH_ROUNDS_MAX];
+    for (uint32_t i = 0; i < row->rounds; i++) {
+        values[i] = dxi_bench_row_value(row, i);
+    }
+    return dxi_bench_quartiles(values, row->rounds).median;
+}
+
+/* True when the row is as good as its base, but for a twentieth. */
+static bool is_close(const dxi_bench_row_t *row, double ratio)
+{
+    const bool more_is_better = row->scenario->kind == DXI_BENCH_THROUGHPUT;
+    return more_is_better ? ratio >= DXI_BENCH_CLOSE : ratio <= 1 / DXI_BENCH_CLOSE;
+}
+
+static void ratio_cells(dxi_table_t *table, const dxi_bench_row_t *row)
+{
+    const dxi_bench_quartiles_t ratio = dxi_bench_row_ratio(row);
+    dxi_table_cell(table, "%s", label(&(dxi_text_t){0}, row));
+    dxi_table_cell(table, "%s", dx_wait_kind_name(row->params.wait));
+    dxi_table_cell(table, "%u", row->params.batch);
+    dxi_table_cell(table, "%u", row->params.event_bytes);
+    dxi_table_cell(table, "%s",
+                   row->base->params.shared ? label(&(dxi_text_t){0}, row->base) : "one process");
+    dxi_table_cell(table, "%s", figure(&(dxi_text_t){0}, row, row_median(row->base)));
+    dxi_table_cell(table, "%s", figure(&(dxi_text_t){0}, row, row_median(row)));
+    dxi_table_cell(table, "%.3f", ratio.median);
+    dxi_table_cell(table, "%.3f", ratio.q1);
+    dxi_table_cell(table, "%.3f", ratio.q3);
+    dxi_table_cell(table, "%s", is_close(row, ratio.median) ? "yes" : "no");
+}
+
 typedef struct section {
     dxi_bench_kind_t kind;
+    bool compares; /* rows with their bases, of any kind */
     const char *title;
     const dxi_column_t *columns;
     size_t column_count;
@@ -116,17 +191,27 @@ typedef struct section {
 
 #define COLUMNS(list) (list), sizeof(list) / sizeof(list)[0]
 static const section_t SECTIONS[] = {
-    {DXI_BENCH_THROUGHPUT, "Throughput, million events a second", COLUMNS(RATE_COLUMNS),
+    {DXI_BENCH_THROUGHPUT, false, "Throughput, million events a second", COLUMNS(RATE_COLUMNS),
      rate_cells},
-    {DXI_BENCH_LATENCY, "Latency, all rounds together", COLUMNS(LATENCY_COLUMNS), latency_cells},
-    {DXI_BENCH_IDLE, "Waiting for nothing", COLUMNS(IDLE_COLUMNS), idle_cells},
+    {DXI_BENCH_LATENCY, false, "Latency, all rounds together", COLUMNS(LATENCY_COLUMNS),
+     latency_cells},
+    {DXI_BENCH_IDLE, false, "Waiting for nothing", COLUMNS(IDLE_COLUMNS), idle_cells},
+    {DXI_BENCH_THROUGHPUT, true, "Compared, round by round", COLUMNS(RATIO_COLUMNS), ratio_cells},
 };
+
+static bool is_in(const section_t *section, const dxi_bench_row_t *row)
+{
+    if (section->compares) {
+        return is_measured(row) && row->base != NULL;
+    }
+    return is_measured(row) && row->scenario->kind == section->kind;
+}
 
 static int section_print(const dxi_bench_plan_t *plan, const section_t *section)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < plan->row_count; i++) {
-        count += plan->rows[i].scenario->kind == section->kind && is_measured(&plan->rows[i]);
+        count += is_in(section, &plan->rows[i]);
     }
     if (count == 0) {
         return DX_OK;
@@ -139,7 +224,7 @@ static int section_print(const dxi_bench_plan_t *plan, const section_t *section)
         return result;
     }
     for (uint32_t i = 0; i < plan->row_count; i++) {
-        if (plan->rows[i].scenario->kind == section->kind && is_measured(&plan->rows[i])) {
+        if (is_in(section, &plan->rows[i])) {
             section->cells(table, &plan->rows[i]);
         }
     }
@@ -159,7 +244,7 @@ static void missing_print(const dxi_bench_plan_t *plan)
                 heading("Not measured");
                 any = true;
             }
-            printf("%-18s %s\n", row->scenario->name, row->reason);
+            printf("%-18s %s\n", label(&(dxi_text_t){0}, row), row->reason);
         }
     }
     if (any) {
@@ -227,6 +312,12 @@ static void measured_json(const dxi_bench_row_t *row, dxi_json_t *json)
     dxi_json_integer(json, "rounds", row->rounds);
     dxi_json_integer(json, "disturbed_rounds", row->disturbed);
     dxi_json_integer(json, "events", (int64_t)row->last.events);
+    if (row->base != NULL) {
+        const dxi_bench_quartiles_t ratio = dxi_bench_row_ratio(row);
+        dxi_bench_quartiles_json(json, row->base->params.shared ? "by_the_first" : "by_one_process",
+                                 &ratio);
+        dxi_json_boolean(json, "within_5_percent", is_close(row, ratio.median));
+    }
     switch (row->scenario->kind) {
     case DXI_BENCH_LATENCY:
         latency_json(row, json);
@@ -264,6 +355,10 @@ static void row_json(const dxi_bench_row_t *row, dxi_json_t *json)
     dxi_json_integer(json, "pace_ns", p->pace_ns);
     dxi_json_integer(json, "producers", producers);
     dxi_json_integer(json, "consumers", threads - producers);
+    dxi_json_boolean(json, "shared", p->shared);
+    if (p->shared) {
+        dxi_json_integer(json, "attached", p->attached);
+    }
     if (is_measured(row)) {
         measured_json(row, json);
     } else {

@@ -128,6 +128,16 @@ static int size_read(const char *word, uint32_t *value_out, dx_error_t *error)
     return number_read(word, 8, DX_RING_EVENT_BYTES_MAX, value_out, error);
 }
 
+static int attached_read(const char *word, uint32_t *value_out, dx_error_t *error)
+{
+    return number_read(word, 0, DXI_BENCH_ATTACHED_MAX, value_out, error);
+}
+
+static int attached_parse(const char *text, void *member_out, dx_error_t *error)
+{
+    return words_read(text, member_out, attached_read, error);
+}
+
 static int batches_parse(const char *text, void *member_out, dx_error_t *error)
 {
     return words_read(text, member_out, batch_read, error);
@@ -221,6 +231,9 @@ static const dxi_option_t OPTIONS[] = {
      .value_name = "FILE",
      MEMBER(hgrm),
      .help = "write the latency distribution for HdrHistogram's plotter; one latency row only"},
+    FLAG("shared", shared, "each scenario also between two processes, and the two compared"),
+    LIST("attached", attached, attached_parse,
+         "guard, guard-idle: processes that are attached and idle (default 0,2,8,32)"),
     FLAG("quick", quick, "a first look: 3 rounds of 0.1 s"),
     FLAG("oversubscribe", oversubscribe, "also run what needs more cores than there are"),
     FLAG("list", list, "name the scenarios and end"),
@@ -248,6 +261,12 @@ static const char DESCRIPTION[] =
     "\n"
     "Idle. CPU time of the process in per cent of one core while a consumer waits.\n"
     "\n"
+    "Shared. With --shared, every row is measured twice in each round: between threads\n"
+    "of one process over a private ring, and between two processes over a shared one.\n"
+    "`ratio` is the median over the rounds of the second by the first: of rates, more\n"
+    "is better; of times (their p50), less. Within 5 % is the target. The scenarios\n"
+    "guard and guard-idle say what it costs that processes look after each other.\n"
+    "\n"
     "A run in which other programs used more than 8 % of the machine is repeated\n"
     "twice at most; `disturbed` counts the rounds in which that did not help: measure\n"
     "again when it is quiet.\n"
@@ -267,6 +286,8 @@ static const dxi_usage_t USAGE = {
                 "  dx bench ring --scenario pingpong --wait all\n"
                 "  dx bench ring --scenario wakeup,futex --rounds 9\n"
                 "  dx bench ring --scenario one-way --pace 10us --hgrm one-way.hgrm\n"
+                "  dx bench ring --shared --rounds 9 --seconds 0.2\n"
+                "  dx bench ring --scenario guard,guard-idle\n"
                 "  dx bench ring --quick -o json\n",
 };
 

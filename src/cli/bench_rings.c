@@ -35,7 +35,8 @@ static int produce(dxi_bench_run_t *run, uint32_t index)
 int dxi_bench_poller_open(dxi_bench_run_t *run, dx_error_t *error)
 {
     const int result = dxi_bench_ring_open(run, 0, 0, run->producer_count, error);
-    return result == DX_OK ? dxi_bench_consumer_open(run, 0, error) : result;
+    const bool mine = dxi_bench_is_mine(run, run->producer_count);
+    return result == DX_OK && mine ? dxi_bench_consumer_open(run, 0, error) : result;
 }
 
 int dxi_bench_poller_thread(dxi_bench_run_t *run, uint32_t index)

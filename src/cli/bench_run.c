@@ -8,6 +8,10 @@
  *             takes its first and last time -> join -> wait until handlers have handled all ->
  *             verify
  *
+ * With params.shared, two processes go through the same phases, each with its own bodies
+ * (bench_process.c); the barrier before the bodies is for both, and what is verified is verified
+ * here.
+ *
  * The time of a phase is from the first body's start to the last event's handling: a handler takes
  * the time when it ends a batch that reaches `end_sequence`. The main thread sleeps meanwhile.
  *
@@ -33,8 +37,6 @@
 #define POOL_TAIL 4096
 #define THREADS_MAX (DXI_BENCH_PRODUCERS_MAX + DXI_BENCH_CONSUMERS_MAX)
 #define TIMER_READINGS 200000
-/* Threads that never start must not be waited for: as if all had come. */
-#define START_CANCELLED (INT32_MAX / 2)
 
 /* What scenario files share -------------------------------------------------------------------- */
 
@@ -71,6 +73,16 @@ dx_cpu_set_t dxi_bench_cpus(const dxi_bench_run_t *run, uint32_t index)
     return set;
 }
 
+int dxi_bench_producer_open(dxi_bench_run_t *run, uint32_t index, dx_ring_t *ring,
+                            dx_error_t *error)
+{
+    if (!dxi_bench_is_mine(run, index)) {
+        return DX_OK;
+    }
+    const dx_producer_options_t options = {.wait = dxi_bench_wait_endless(run)};
+    return dx_producer_open(&run->producers[index], ring, &options, error);
+}
+
 int dxi_bench_ring_open(dxi_bench_run_t *run, uint32_t index, uint32_t first_producer,
                         uint32_t producer_count, dx_error_t *error)
 {
@@ -80,13 +92,12 @@ int dxi_bench_ring_open(dxi_bench_run_t *run, uint32_t index, uint32_t first_pro
         .event_bytes = run->params->event_bytes,
         .mode = producer_count > 1 ? DX_RING_MULTI : DX_RING_SINGLE,
         .memory = {.prefault = true},
+        .share = dxi_bench_share_options(run, index),
     };
-    int result = dx_ring_create(&options, &run->rings[index], error);
-    const dx_producer_options_t producer = {.wait = dxi_bench_wait_endless(run)};
+    int result = run->far ? dxi_bench_attach(run, index, error)
+                          : dx_ring_create(&options, &run->rings[index], error);
     for (uint32_t i = 0; i < producer_count && result == DX_OK; i++) {
-        result = dx_producer_open(&run->producers[first_producer + i], run->rings[index], &producer,
-                                  error);
-        run->open_producers += result == DX_OK;
+        result = dxi_bench_producer_open(run, first_producer + i, run->rings[index], error);
     }
     return result;
 }
@@ -95,9 +106,7 @@ int dxi_bench_consumer_open(dxi_bench_run_t *run, uint32_t index, dx_error_t *er
 {
     const dx_consumer_options_t options = {.start = DX_START_OLDEST,
                                            .wait = dxi_bench_wait_endless(run)};
-    const int result = dx_consumer_open(&run->consumers[index], run->rings[index], &options, error);
-    run->open_consumers += result == DX_OK;
-    return result;
+    return dx_consumer_open(&run->consumers[index], run->rings[index], &options, error);
 }
 
 /* Threads -------------------------------------------------------------------------------------- */
@@ -105,7 +114,7 @@ int dxi_bench_consumer_open(dxi_bench_run_t *run, uint32_t index, dx_error_t *er
 typedef struct body {
     dxi_bench_run_t *run;
     uint32_t index;
-    int32_t count; /* threads that start together */
+    int32_t count; /* threads that start together, on both sides */
     int result;
     int64_t started_ns;
     int64_t ended_ns;
@@ -113,15 +122,23 @@ typedef struct body {
 } body_t;
 
 /* The first failure stops loops of other threads that would wait for its events. */
-static void fail_all(dxi_bench_run_t *run, int code)
+void dxi_bench_fail(dxi_bench_run_t *run, int code, const dx_error_t *error)
 {
+    dxi_bench_common_t *const common = run->common;
     int32_t none = 0;
-    (void)dx_compare_exchange32_acq_rel(&run->failed, &none, code);
-    for (uint32_t i = 0; i < run->open_consumers; i++) {
-        dx_consumer_cancel(&run->consumers[i]);
+    if (error != NULL && dx_exchange32_acq_rel(&common->explained, 1) == 0) {
+        common->error = *error;
     }
-    for (uint32_t i = 0; i < run->open_producers; i++) {
-        dx_producer_cancel(&run->producers[i]);
+    (void)dx_compare_exchange32_acq_rel(&common->failed, &none, code);
+    for (uint32_t i = 0; i < DXI_BENCH_RINGS_MAX; i++) {
+        if (run->consumers[i].entry != NULL) {
+            dx_consumer_cancel(&run->consumers[i]);
+        }
+    }
+    for (uint32_t i = 0; i < run->producer_count; i++) {
+        if (run->producers[i].core != NULL) {
+            dx_producer_cancel(&run->producers[i]);
+        }
     }
 }
 
@@ -129,35 +146,66 @@ static void body_main(void *context)
 {
     body_t *const body = context;
     dxi_bench_run_t *const run = body->run;
-    (void)dx_fetch_add32_acq_rel(&run->ready, 1);
-    while (dx_load32_acquire(&run->ready) < body->count) {
+    (void)dx_fetch_add32_acq_rel(&run->common->ready, 1);
+    while (dx_load32_acquire(&run->common->ready) < body->count && !dxi_bench_is_failed(run)) {
         (void)sched_yield();
     }
-    if (dxi_bench_is_failed(run)) {
-        return;
+    if (!dxi_bench_is_failed(run)) {
+        body->started_ns = dx_clock_ns();
+        body->result = run->scenario->thread(run, body->index);
+        body->ended_ns = dx_clock_ns();
     }
-    body->started_ns = dx_clock_ns();
-    body->result = run->scenario->thread(run, body->index);
-    body->ended_ns = dx_clock_ns();
     if (body->result != DX_OK) {
-        fail_all(run, body->result);
+        dxi_bench_fail(run, body->result, NULL);
     }
+    dxi_bench_body_ended(run);
 }
 
 static int threads_start(dxi_bench_run_t *run, body_t *bodies, uint32_t count, dx_error_t *error)
 {
     for (uint32_t i = 0; i < count; i++) {
+        if (!dxi_bench_is_mine(run, i)) {
+            continue;
+        }
         const dx_thread_options_t options = {.name = "dx-bench", .cpus = dxi_bench_cpus(run, i)};
         bodies[i] = (body_t){.run = run, .index = i, .count = (int32_t)count};
+        (void)dx_fetch_add32_acq_rel(&run->unfinished, 1);
         const int result =
             dx_thread_start(&options, body_main, &bodies[i], &bodies[i].thread, error);
         if (result != DX_OK) {
-            fail_all(run, result);
-            dx_store32_release(&run->ready, START_CANCELLED);
+            dxi_bench_body_ended(run);
+            dxi_bench_fail(run, result, NULL);
             return result;
         }
     }
     return DX_OK;
+}
+
+static void times_add(dxi_bench_run_t *run, int64_t started_ns, int64_t ended_ns)
+{
+    if (started_ns != 0 && started_ns < run->started_ns) {
+        run->started_ns = started_ns;
+    }
+    if (ended_ns > run->ended_ns) {
+        run->ended_ns = ended_ns;
+    }
+}
+
+/* The far side tells its times; the other waits for them. */
+static int sides_meet(dxi_bench_run_t *run)
+{
+    dxi_bench_common_t *const common = run->common;
+    if (run->far) {
+        common->far_started_ns = run->started_ns;
+        common->far_ended_ns = run->ended_ns;
+        dxi_bench_common_set(run, &common->far_phase, run->phase);
+        return DX_OK;
+    }
+    const int result = dxi_bench_common_wait(run, &common->far_phase, run->phase);
+    if (result == DX_OK) {
+        times_add(run, common->far_started_ns, common->far_ended_ns);
+    }
+    return result;
 }
 
 /* Runs the bodies of a phase from their common start to the end of each. */
@@ -166,20 +214,18 @@ static int threads_run(dxi_bench_run_t *run, dx_error_t *error)
     body_t bodies[THREADS_MAX] = {0};
     const uint32_t count =
         run->producer_count + (run->scenario->own_consumers ? run->consumer_count : 0);
-    dx_store32_relaxed(&run->ready, 0);
     int result = threads_start(run, bodies, count, error);
     run->started_ns = INT64_MAX;
     run->ended_ns = 0;
+    dxi_bench_bodies_wait(run);
     for (uint32_t i = 0; i < count; i++) {
         (void)dx_thread_join(bodies[i].thread);
-        if (bodies[i].started_ns != 0 && bodies[i].started_ns < run->started_ns) {
-            run->started_ns = bodies[i].started_ns;
-        }
-        if (bodies[i].ended_ns > run->ended_ns) {
-            run->ended_ns = bodies[i].ended_ns;
-        }
+        times_add(run, bodies[i].started_ns, bodies[i].ended_ns);
     }
-    const int failed = dx_load32_relaxed(&run->failed);
+    if (result == DX_OK && run->params->shared) {
+        (void)sides_meet(run);
+    }
+    const int failed = dx_load32_acquire(&run->common->failed);
     if (result == DX_OK && failed != DX_OK) {
         result = dxi_fail(error, failed, "a thread of scenario %s ended with %s",
                           run->scenario->name, dx_error_name(failed));
@@ -194,13 +240,13 @@ static bool is_shared(const dxi_bench_run_t *run)
     return run->scenario->check == DXI_BENCH_SUM_SHARED;
 }
 
-static void phase_begin(dxi_bench_run_t *run, uint64_t events, bool measured)
+static int phase_begin(dxi_bench_run_t *run, uint64_t events, bool measured)
 {
+    dxi_bench_common_t *const common = run->common;
     const uint64_t unit = (uint64_t)run->params->batch * run->producer_count;
     run->events = (events + unit - 1) / unit * unit;
     run->measured = measured;
-    dx_store_relaxed(&run->acknowledged, 0);
-    dx_store32_relaxed(&run->futex_word, 0);
+    run->phase++;
     const int64_t last = (int64_t)(run->published + run->events) - 1;
     for (uint32_t i = 0; i < run->consumer_count; i++) {
         dxi_bench_tally_t *const tally = &run->tallies[i];
@@ -208,6 +254,14 @@ static void phase_begin(dxi_bench_run_t *run, uint64_t events, bool measured)
         *tally = (dxi_bench_tally_t){.run = run, .latency = latency};
         tally->end_sequence = is_shared(run) ? last - POOL_TAIL : last;
     }
+    if (run->far) {
+        return dxi_bench_common_wait(run, &common->phase, run->phase);
+    }
+    dx_store_relaxed(&common->acknowledged, 0);
+    dx_store32_relaxed(&common->futex_word, 0);
+    dx_store32_relaxed(&common->ready, 0);
+    dxi_bench_common_set(run, &common->phase, run->phase);
+    return DX_OK;
 }
 
 static uint64_t handled_now(const dxi_bench_run_t *run)
@@ -275,7 +329,8 @@ static int verify(const dxi_bench_run_t *run, dx_error_t *error)
 {
     const uint32_t words = run->params->event_bytes / (uint32_t)sizeof(uint64_t);
     const bool stamps = run->scenario->check == DXI_BENCH_STAMPS;
-    const uint64_t expected = stamps ? run->stamp_sum : dxi_bench_expected_sum(run->events, words);
+    const uint64_t expected =
+        stamps ? run->common->stamp_sum : dxi_bench_expected_sum(run->events, words);
     uint64_t total = 0;
     for (uint32_t i = 0; i < run->consumer_count; i++) {
         const dxi_bench_tally_t *const tally = &run->tallies[i];
@@ -299,12 +354,14 @@ static int verify(const dxi_bench_run_t *run, dx_error_t *error)
 
 static int phase_run(dxi_bench_run_t *run, uint64_t events, bool measured, dx_error_t *error)
 {
-    phase_begin(run, events, measured);
-    int result = threads_run(run, error);
+    int result = phase_begin(run, events, measured);
+    if (result == DX_OK) {
+        result = threads_run(run, error);
+    }
     if (result == DX_OK && run->disruptor != NULL) {
         result = wait_handled(run, error);
     }
-    if (result == DX_OK) {
+    if (result == DX_OK && !run->far) {
         result = verify(run, error);
     }
     run->published += run->events;
@@ -313,18 +370,19 @@ static int phase_run(dxi_bench_run_t *run, uint64_t events, bool measured, dx_er
 
 /* A run ---------------------------------------------------------------------------------------- */
 
-static void run_close(dxi_bench_run_t *run)
+void dxi_bench_close(dxi_bench_run_t *run)
 {
-    for (uint32_t i = 0; i < run->open_producers; i++) {
+    for (uint32_t i = 0; i < run->producer_count; i++) {
         dx_producer_close(&run->producers[i]);
     }
-    for (uint32_t i = 0; i < run->open_consumers; i++) {
+    for (uint32_t i = 0; i < DXI_BENCH_RINGS_MAX; i++) {
         dx_consumer_close(&run->consumers[i]);
     }
     dx_disruptor_destroy(run->disruptor);
     for (uint32_t i = 0; i < DXI_BENCH_RINGS_MAX; i++) {
         dx_ring_destroy(run->rings[i]);
     }
+    dxi_bench_common_unmap(run);
     dxi_free(run);
 }
 
@@ -335,7 +393,7 @@ static void result_fill(const dxi_bench_run_t *run, dxi_bench_result_t *result_o
         .producers = run->producer_count,
         .consumers = run->consumer_count,
         .seconds = (double)(run->ended_ns - run->started_ns) / 1e9,
-        .cpu_percent = run->cpu_percent,
+        .cpu_percent = run->common->cpu_percent,
         .pinned = run->pinned,
     };
     for (uint32_t i = 0; i < run->consumer_count; i++) {
@@ -344,11 +402,11 @@ static void result_fill(const dxi_bench_run_t *run, dxi_bench_result_t *result_o
     }
 }
 
-static int phases_run(dxi_bench_run_t *run, dx_error_t *error)
+int dxi_bench_phases_run(dxi_bench_run_t *run, dx_error_t *error)
 {
     const dxi_bench_params_t *const params = run->params;
-    int result = run->scenario->open(run, error);
-    if (result == DX_OK && params->warmup != 0) {
+    int result = DX_OK;
+    if (params->warmup != 0) {
         result = phase_run(run, params->warmup, false, error);
     }
     if (result == DX_OK) {
@@ -359,6 +417,19 @@ static int phases_run(dxi_bench_run_t *run, dx_error_t *error)
         result = phase_run(run, idle ? 1 : params->events, true, error);
     }
     return result;
+}
+
+/* This process's side of a run. */
+static int run_here(dxi_bench_run_t *run, dx_error_t *error)
+{
+    int result = dxi_bench_processes_start(run, error);
+    if (result == DX_OK) {
+        result = run->scenario->open(run, error);
+    }
+    if (result == DX_OK) {
+        result = dxi_bench_processes_meet(run, error);
+    }
+    return result == DX_OK ? dxi_bench_phases_run(run, error) : result;
 }
 
 int dxi_bench_run(const dxi_bench_scenario_t *scenario, const dxi_bench_params_t *params,
@@ -379,11 +450,12 @@ int dxi_bench_run(const dxi_bench_scenario_t *scenario, const dxi_bench_params_t
     run->consumer_count = threads - run->producer_count;
     run->pinned = !scenario->crowded && params->cpu_count >= threads;
     run->latency = latency;
-    result = phases_run(run, error);
+    result = run_here(run, error);
+    result = dxi_bench_processes_end(run, result, error);
     if (result == DX_OK) {
         result_fill(run, result_out);
     }
-    run_close(run);
+    dxi_bench_close(run);
     return result;
 }
 

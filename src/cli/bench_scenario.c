@@ -26,24 +26,27 @@
 #define RUNS(make, body) .open = dxi_bench_##make##_open, .thread = dxi_bench_##body##_thread
 #define OWN(make, body) RUNS(make, body), .own_consumers = true
 #define GRAPH RUNS(graph, graph)
+#define FAR(threads) .far = (threads)
 
 /* clang-format off */
 const dxi_bench_scenario_t dxi_bench_scenarios[] = {
     {.name = "1p1c", .title = "one producer, one consumer",
-     THREADS(1, 1), RING(1, 8, 65536), SPIN, FREE, GRAPH},
+     THREADS(1, 1), RING(1, 8, 65536), SPIN, FREE, GRAPH, FAR(1)},
     {.name = "1p1c-batch", .title = "the same, published 10 at a time",
-     THREADS(1, 1), RING(10, 8, 65536), SPIN, FREE, GRAPH},
+     THREADS(1, 1), RING(10, 8, 65536), SPIN, FREE, GRAPH, FAR(1)},
+    {.name = "1p1c-multi", .title = "the same as 1p1c on a ring for several producers",
+     THREADS(1, 1), RING(1, 8, 65536), SPIN, FREE, GRAPH, FAR(1), .multi = true},
     {.name = "poller", .title = "one producer, one thread that polls",
-     THREADS(1, 1), RING(1, 8, 65536), SPIN, FREE, OWN(poller, poller)},
+     THREADS(1, 1), RING(1, 8, 65536), SPIN, FREE, OWN(poller, poller), FAR(1)},
     {.name = "long-array", .title = "events of 2048 words (16 KiB)",
      THREADS(1, 1), RING(1, 16384, 1024), SPIN, FIXED_SIZE, GRAPH},
     {.name = "block-256", .title = "events of 256 bytes",
      THREADS(1, 1), RING(1, 256, 65536), SPIN, FIXED_SIZE, GRAPH},
     {.name = "translator", .title = "one producer that publishes through a translator",
-     THREADS(1, 1), RING(1, 8, 65536), SPIN, FREE, RUNS(graph, translator)},
+     THREADS(1, 1), RING(1, 8, 65536), SPIN, FREE, RUNS(graph, translator), FAR(1)},
     {.name = "raw", .title = "sequences only: claim, publish, wait, release",
      .check = DXI_BENCH_COUNT, THREADS(1, 1), RING(1, 8, 65536), SPIN, FIXED_SIZE,
-     OWN(poller, raw)},
+     OWN(poller, raw), FAR(1)},
     {.name = "raw-batch", .title = "the same, 10 at a time",
      .check = DXI_BENCH_COUNT, THREADS(1, 1), RING(10, 8, 65536), SPIN, FIXED_SIZE,
      OWN(poller, raw)},
@@ -54,7 +57,7 @@ const dxi_bench_scenario_t dxi_bench_scenarios[] = {
     {.name = "diamond", .title = "one producer, two consumers, one behind both",
      .shape = DXI_BENCH_DIAMOND, THREADS(1, 3), RING(1, 8, 8192), SPIN, FREE, GRAPH},
     {.name = "2p1c", .title = "two producers, one consumer",
-     THREADS(2, 1), RING(1, 8, 65536), SPIN, FREE, GRAPH},
+     THREADS(2, 1), RING(1, 8, 65536), SPIN, FREE, GRAPH, FAR(3)},
     {.name = "3p1c", .title = "three producers, one consumer",
      THREADS(3, 1), RING(1, 8, 65536), SPIN, FREE, GRAPH},
     {.name = "3p1c-batch", .title = "the same, 10 at a time",
@@ -71,22 +74,27 @@ const dxi_bench_scenario_t dxi_bench_scenarios[] = {
      .shape = DXI_BENCH_POOL, SHARED, RING(1, 8, 65536), .wait = DX_WAIT_ADAPTIVE, FREE,
      .crowded = true, GRAPH},
     {.name = "pingpong", .title = "round trip over two rings",
-     TIMED, THREADS(1, 1), RING(1, 8, 1024), SPIN, PACED(0), OWN(pingpong, pingpong)},
+     TIMED, THREADS(1, 1), RING(1, 8, 1024), SPIN, PACED(0), OWN(pingpong, pingpong), FAR(2)},
     {.name = "one-way", .title = "one event per pace, from its due time to its handler",
      TIMED, .check = DXI_BENCH_STAMPS, THREADS(1, 1), RING(1, 8, 1024), SPIN, PACED(1000),
-     RUNS(stamped, paced)},
+     RUNS(stamped, paced), FAR(1)},
     {.name = "pipeline3-latency", .title = "one event per pace through three stages: the mean hop",
      TIMED, .shape = DXI_BENCH_PIPELINE, .check = DXI_BENCH_STAMPS, THREADS(1, 3), RING(1, 8, 1024),
      SPIN, PACED(1000), RUNS(stamped, paced)},
     {.name = "wakeup", .title = "from publication to a consumer that slept",
      TIMED, .check = DXI_BENCH_STAMPS, THREADS(1, 1), RING(1, 8, 1024), .wait = DX_WAIT_BLOCKING,
-     PACED(100000), RUNS(stamped, wakeup)},
+     PACED(100000), RUNS(stamped, wakeup), FAR(1)},
     {.name = "futex", .title = "a bare futex wake-up, to judge `wakeup` by",
      TIMED, .check = DXI_BENCH_STAMPS, THREADS(1, 1), RING(1, 8, 1024), .wait = DX_WAIT_BLOCKING,
-     .pace_ns = 100000, .any_pace = true, OWN(futex, futex)},
+     .pace_ns = 100000, .any_pace = true, OWN(futex, futex), FAR(1)},
     {.name = "idle", .title = "CPU time of a consumer that waits for nothing",
      .kind = DXI_BENCH_IDLE, THREADS(1, 1), RING(1, 8, 1024), .wait = DX_WAIT_BLOCKING,
-     .any_wait = true, .crowded = true, RUNS(graph, idle)},
+     .any_wait = true, .crowded = true, RUNS(graph, idle), FAR(1)},
+    {.name = "guard", .title = "1p1c between processes, while others are attached and idle",
+     THREADS(1, 1), RING(1, 8, 65536), SPIN, FREE, GRAPH, FAR(1), .any_attached = true},
+    {.name = "guard-idle", .title = "CPU time of one attached process in which nothing happens",
+     .kind = DXI_BENCH_IDLE, THREADS(1, 1), RING(1, 8, 1024), .wait = DX_WAIT_BLOCKING,
+     .any_wait = true, .crowded = true, RUNS(graph, idle), FAR(1), .any_attached = true},
 };
 /* clang-format on */
 const size_t dxi_bench_scenario_count = sizeof dxi_bench_scenarios / sizeof dxi_bench_scenarios[0];
@@ -112,6 +120,7 @@ void dxi_bench_params_default(const dxi_bench_scenario_t *scenario, dxi_bench_pa
         .producers = 4,
         .wait = scenario->wait,
         .pace_ns = scenario->pace_ns,
+        .shared = scenario->any_attached,
     };
     if (scenario->kind == DXI_BENCH_IDLE) {
         params_out->events = 1000;
@@ -138,6 +147,13 @@ static int fixed_check(const dxi_bench_scenario_t *s, const dxi_bench_params_t *
     if (!s->any_pace && p->pace_ns != s->pace_ns) {
         return dxi_fail(error, DX_EINVAL, "pace-ns is %lld, scenario %s is not paced",
                         (long long)p->pace_ns, s->name);
+    }
+    if (p->shared && s->far == 0) {
+        return dxi_fail(error, DX_EINVAL, "scenario %s does not run between processes", s->name);
+    }
+    if (!s->any_attached && p->attached != 0) {
+        return dxi_fail(error, DX_EINVAL, "attached is %u, scenario %s has none", p->attached,
+                        s->name);
     }
     if (s->pace_ns != 0 && p->pace_ns == 0) {
         return dxi_fail(error, DX_EINVAL, "pace-ns is 0, scenario %s must be paced", s->name);
@@ -172,6 +188,9 @@ int dxi_bench_params_check(const dxi_bench_scenario_t *scenario, const dxi_bench
     }
     if (result == DX_OK) {
         result = dxi_options_range(error, "pace-ns", p->pace_ns, 0, DXI_BENCH_PACE_NS_MAX);
+    }
+    if (result == DX_OK) {
+        result = dxi_options_range(error, "attached", p->attached, 0, DXI_BENCH_ATTACHED_MAX);
     }
     return result == DX_OK ? fixed_check(scenario, p, error) : result;
 }

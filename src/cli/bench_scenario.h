@@ -25,6 +25,7 @@
 #define DXI_BENCH_CONSUMERS_MAX 56u
 #define DXI_BENCH_EVENTS_MAX (UINT64_C(1) << 40)
 #define DXI_BENCH_PACE_NS_MAX INT64_C(1000000000)
+#define DXI_BENCH_ATTACHED_MAX 60u
 
 typedef struct dxi_bench_run dxi_bench_run_t; /* cli/bench_run.h */
 
@@ -69,8 +70,12 @@ typedef struct dxi_bench_scenario {
     bool any_size;
     bool any_wait;
     bool any_pace;
+    bool any_attached;  /* measures processes that are attached to a shared ring and idle */
+    bool multi;         /* a multi-producer ring, however many producers there are */
     bool crowded;       /* has more threads than cores on purpose: never pinned */
     bool own_consumers; /* consumers run `thread`, too */
+    uint32_t far;       /* bit i: thread i runs in the other process when the rings are shared; 0:
+                         * not between processes. Handlers and latencies are in the first */
 
     /* Builds what the run needs; what it made before a failure is taken down by the caller. */
     int (*open)(dxi_bench_run_t *run, dx_error_t *error);
@@ -96,6 +101,8 @@ typedef struct dxi_bench_params {
     int32_t follow_slots; /* dx_wait_options_t */
     int64_t pace_ns;
     bool per_event;       /* handlers get one event a call instead of a batch */
+    bool shared;          /* two processes over shared rings */
+    uint32_t attached;    /* shared: so many more processes are attached and do nothing */
     const uint32_t *cpus; /* thread i runs on cpus[i]; fewer than threads: not pinned */
     uint32_t cpu_count;
 } dxi_bench_params_t;
@@ -122,7 +129,7 @@ typedef struct dxi_bench_result {
     uint32_t producers;
     uint32_t consumers;
     double seconds;
-    double cpu_percent; /* DXI_BENCH_IDLE: of one core */
+    double cpu_percent; /* DXI_BENCH_IDLE: of one core, used by one process */
     bool pinned;
 } dxi_bench_result_t;
 

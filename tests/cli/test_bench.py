@@ -8,8 +8,10 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 DX = os.environ["DX"]
@@ -25,6 +27,29 @@ CALM = ["--oversubscribe", "--wait", "adaptive"]
 def run(program, *arguments):
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False,
                           timeout=120)
+
+
+def wait_until(condition, deadline_s=60):
+    """What the condition says once it is true."""
+    end = time.monotonic() + deadline_s
+    while not (found := condition()):
+        if time.monotonic() > end:
+            raise TimeoutError("the condition did not come true")
+        time.sleep(0.001)
+    return found
+
+
+def children_of(pid):
+    path = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text(encoding="ascii").split()]
+
+
+def has_ended(pid):
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2]
+    except OSError:
+        return True
+    return state.split()[0] == "Z"
 
 
 class Ring(unittest.TestCase):
@@ -105,6 +130,54 @@ class Ring(unittest.TestCase):
                       "avg batch", "p99.99"):
             self.assertIn(words, text)
 
+    def test_shared_rows_stand_next_to_private_ones(self):
+        rows = self.rows("--shared", "--scenario", "1p1c,2p1c,pingpong,wakeup", "--batch", "1",
+                         *CALM, *TINY, "--pace", "5us")
+        self.assertEqual([(row["scenario"], row["shared"]) for row in rows],
+                         [(name, shared) for name in ("1p1c", "2p1c", "pingpong", "wakeup")
+                          for shared in (False, True)])
+        for row in rows:
+            with self.subTest(scenario=row["scenario"], shared=row["shared"]):
+                self.assertTrue(row["verified"])
+                self.check_measured(row)
+                self.assertEqual("by_one_process" in row, row["shared"])
+                if row["shared"]:
+                    self.assertEqual(set(row["by_one_process"]), QUARTILES)
+                    self.assertIn(row["within_5_percent"], (True, False))
+
+    def test_shared_without_names_compares_what_differs(self):
+        rows = self.rows("--shared", "--oversubscribe", "--events", "100", "--rounds", "1")
+        self.assertEqual(len(rows) % 2, 0)
+        self.assertGreaterEqual({row["scenario"] for row in rows if row["shared"]},
+                                {"1p1c", "1p1c-multi", "2p1c", "pingpong", "wakeup", "futex"})
+        text = self.ring("--shared", "--scenario", "1p1c", *CALM, *TINY)
+        self.assertIn("Compared, round by round", text)
+        self.assertIn("1p1c, shared", text)
+
+    def test_guard_counts_the_attached(self):
+        rows = self.rows("--scenario", "guard,guard-idle", "--attached", "0,3", *CALM, *TINY,
+                         "--seconds", "0.01")
+        self.assertEqual([(row["scenario"], row["attached"]) for row in rows],
+                         [("guard", 0), ("guard", 3), ("guard-idle", 0), ("guard-idle", 3)])
+        self.assertIn("by_the_first", rows[1])
+
+    def test_an_interrupt_leaves_no_process_and_no_file(self):
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        with subprocess.Popen([DX, "bench", "ring", "--scenario", "guard", "--attached", "2",
+                               *CALM, "--seconds", "20"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as bench:
+            try:
+                children = wait_until(lambda: children_of(bench.pid))
+                bench.send_signal(signal.SIGINT)
+                self.assertEqual(bench.wait(timeout=60), -signal.SIGINT)
+            finally:
+                bench.kill()
+        for child in children:
+            wait_until(lambda pid=child: has_ended(pid))
+        left = [name for name in os.listdir("/dev/shm") if f"dxbench-{bench.pid}-" in name]
+        self.assertEqual(left, [])
+
     def test_hgrm_is_written(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "x.hgrm")
@@ -138,6 +211,8 @@ class Ring(unittest.TestCase):
             ("must be a number from 0.001", ["--seconds", "soon"]),
             ("--cpus", ["--cpus", "first"]),
             ("--rounds", ["--rounds", "0"]),
+            ("does not run between processes", ["--shared", "--scenario", "diamond"]),
+            ("from 0 to 60", ["--scenario", "guard", "--attached", "61"]),
         ]
         for expected, arguments in cases:
             with self.subTest(arguments=arguments):
@@ -205,6 +280,14 @@ class Peer(unittest.TestCase):
                 self.assertGreaterEqual(line["events"], 200)
                 self.assertIn("p999_ns" if scenario in ("pingpong", "wakeup", "pipeline3-latency")
                               else "average_batch", line)
+
+    def test_shared_runs_between_processes(self):
+        for scenario in ("1p1c", "pingpong", "wakeup"):
+            done = run(PEER, "--scenario", scenario, "--shared", "--events", "200", "--wait",
+                       "blocking", "--capacity", "1024")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue(json.loads(done.stdout)["checksum_ok"])
+        self.assertEqual(run(PEER, "--scenario", "diamond", "--shared").returncode, 3)
 
     def test_batches_and_variants(self):
         for variant in ("batch", "event"):

@@ -5,6 +5,13 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <errno.h>
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "base_test.h"
 #include "cli/bench_run.h"
 #include "cli/bench_scenario.h"
@@ -221,6 +228,94 @@ static void a_thread_that_fails_ends_the_run(void **state)
     }
 }
 
+/* Names of this process's rings in the folder of shared rings. */
+static int rings_left(void)
+{
+    char pattern[64];
+    (void)snprintf(pattern, sizeof pattern, "%s/*dxbench-%d-*", DX_RING_FOLDER, (int)getpid());
+    glob_t found;
+    const int none = glob(pattern, GLOB_PERIOD, NULL, &found);
+    const int count = none == 0 ? (int)found.gl_pathc : 0;
+    globfree(&found);
+    return count;
+}
+
+static void scenarios_run_between_two_processes(void **state)
+{
+    (void)state;
+    int shared = 0;
+    for (size_t i = 0; i < dxi_bench_scenario_count; i++) {
+        const dxi_bench_scenario_t *const s = &dxi_bench_scenarios[i];
+        if (s->far != 0) {
+            dxi_bench_params_t params;
+            params_small(s, &params);
+            params.shared = true;
+            params.attached = s->any_attached ? 3 : 0;
+            run_ok(s, &params);
+            assert_int_equal(rings_left(), 0);
+            shared++;
+        }
+    }
+    assert_true(shared >= 10);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* every child has been waited for */
+    assert_int_equal(errno, ECHILD);
+}
+
+static void what_has_no_second_process_refuses_one(void **state)
+{
+    (void)state;
+    dxi_bench_params_t params;
+    dx_error_t error = {0};
+    const dxi_bench_scenario_t *const pool = dxi_bench_scenario_find("pool-1p3w");
+    params_small(pool, &params);
+    params.shared = true;
+    assert_fails(dxi_bench_params_check(pool, &params, &error), DX_EINVAL, error,
+                 "does not run between processes");
+    const dxi_bench_scenario_t *const plain = dxi_bench_scenario_find("1p1c");
+    params_small(plain, &params);
+    params.attached = 1;
+    assert_fails(dxi_bench_params_check(plain, &params, &error), DX_EINVAL, error,
+                 "attached is 1, scenario 1p1c has none");
+    const dxi_bench_scenario_t *const guard = dxi_bench_scenario_find("guard");
+    params_small(guard, &params);
+    params.attached = DXI_BENCH_ATTACHED_MAX + 1;
+    assert_fails(dxi_bench_params_check(guard, &params, &error), DX_EINVAL, error, "attached");
+}
+
+static int thread_that_is_killed(dxi_bench_run_t *run, uint32_t index)
+{
+    (void)index;
+    return run->far ? raise(SIGKILL) : DX_OK;
+}
+
+static void a_failure_of_the_other_process_ends_the_run(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scenario;
+        int (*thread)(dxi_bench_run_t *run, uint32_t index);
+        int code;
+        const char *text;
+    } cases[] = {
+        {"1p1c", thread_that_fails, DX_ELIMIT, "ended with DX_ELIMIT"},
+        {"poller", thread_that_fails, DX_ELIMIT, "ended with DX_ELIMIT"},
+        {"1p1c", thread_off_by_one, DX_ECORRUPT, "consumers found the sum"},
+        {"1p1c", thread_that_is_killed, DX_EIO, "ended with signal 9"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        dxi_bench_scenario_t failing = *dxi_bench_scenario_find(cases[i].scenario);
+        failing.thread = cases[i].thread;
+        dxi_bench_params_t params;
+        params_small(&failing, &params);
+        params.shared = true;
+        dxi_bench_result_t result;
+        dx_error_t error = {0};
+        assert_fails(dxi_bench_run(&failing, &params, NULL, &result, &error), cases[i].code, error,
+                     cases[i].text);
+        assert_int_equal(rings_left(), 0);
+    }
+}
+
 static void an_unknown_name_is_no_scenario(void **state)
 {
     (void)state;
@@ -240,6 +335,9 @@ int main(void)
         cmocka_unit_test(paced_scenarios_need_a_pace_and_others_refuse_one),
         cmocka_unit_test(a_wrong_sum_fails_the_run),
         cmocka_unit_test(a_thread_that_fails_ends_the_run),
+        cmocka_unit_test(scenarios_run_between_two_processes),
+        cmocka_unit_test(what_has_no_second_process_refuses_one),
+        cmocka_unit_test(a_failure_of_the_other_process_ends_the_run),
         cmocka_unit_test(an_unknown_name_is_no_scenario),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
