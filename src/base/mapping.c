@@ -11,6 +11,12 @@
  *
  * So nothing else can come to lie in between, and one munmap() removes it all.
  *
+ * HUGE PAGES. A file in memory comes with normal pages on most systems, whatever madvise() says
+ * before: /dev/shm is mounted so. But pages that are there can be joined to huge ones
+ * (MADV_COLLAPSE), which is done by who made the file, while nobody else has it. The others get
+ * huge pages by themselves, if the file begins on one in their addresses, too: so the range begins
+ * on a multiple of 2 MiB whenever it is as large as that. What it brings: docs/tuning.md.
+ *
  * INVARIANTS
  *
  *   F1  a failed call leaves no mapping and an all-zero result
@@ -29,6 +35,16 @@
 #include "base/fail.h"
 #include "base/memory_os.h"
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+#define HUGE_BYTES ((size_t)1 << 21)
+
 static size_t page_bytes(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
@@ -39,6 +55,26 @@ static size_t whole_pages(size_t bytes)
     return (bytes + page_bytes() - 1) / page_bytes() * page_bytes();
 }
 
+/* Reserves `bytes` of addresses; a large range begins on a huge page. MAP_FAILED if it can't. */
+static void *reserve(size_t bytes)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    const size_t extra = bytes >= HUGE_BYTES ? HUGE_BYTES : 0;
+    if (dxi_fault("map")) {
+        return MAP_FAILED;
+    }
+    char *const start = mmap(NULL, bytes + extra, PROT_NONE, flags, -1, 0);
+    if (extra == 0 || start == MAP_FAILED) {
+        return start;
+    }
+    const size_t head = (HUGE_BYTES - ((uintptr_t)start & (HUGE_BYTES - 1))) & (HUGE_BYTES - 1);
+    if (head != 0) {
+        (void)munmap(start, head);
+    }
+    (void)munmap(start + head + bytes, extra - head);
+    return start + head;
+}
+
 /* Puts `bytes` of the file from `offset` on over the reserved range at `address`. */
 static bool put(const dxi_mapping_options_t *options, char *address, size_t bytes, size_t offset)
 {
@@ -47,12 +83,39 @@ static bool put(const dxi_mapping_options_t *options, char *address, size_t byte
            MAP_FAILED;
 }
 
+/* Joins the pages of a new file to huge ones, as far as that goes: a wish, never an error. */
+static void join_pages(const dxi_mapping_options_t *options, dx_memory_t *region)
+{
+    const size_t bytes = options->bytes / HUGE_BYTES * HUGE_BYTES;
+    if (!options->fresh || bytes == 0) {
+        return;
+    }
+    (void)dxi_memory_os->advise(region->address, region->size_bytes, MADV_HUGEPAGE);
+    if (dxi_memory_os->advise(region->address, bytes, MADV_COLLAPSE) == 0) {
+        region->pages = DX_PAGES_TRANSPARENT;
+        region->page_bytes = HUGE_BYTES;
+    }
+}
+
+/* Makes page table entries for everything, without changing a byte: others may be writing. */
+static void populate(const dxi_mapping_options_t *options, const dx_memory_t *region)
+{
+    const int advice = options->read_only ? MADV_POPULATE_READ : MADV_POPULATE_WRITE;
+    if (dxi_memory_os->advise(region->address, region->size_bytes, advice) == 0) {
+        return;
+    }
+    const volatile char *bytes = region->address; /* a kernel before 5.14 */
+    for (size_t i = 0; i < region->size_bytes; i += page_bytes()) {
+        (void)bytes[i];
+    }
+}
+
 /* The wishes about pages that are there now. */
-static int settle(const dx_memory_options_t *wishes, dx_memory_t *region, dx_error_t *error)
+static int settle(const dxi_mapping_options_t *options, const dx_memory_options_t *wishes,
+                  dx_memory_t *region, dx_error_t *error)
 {
     if (wishes->pages == DX_PAGES_AUTO || wishes->pages == DX_PAGES_TRANSPARENT) {
-        /* Not checked: most file systems have no such pages, and then there is nothing to do. */
-        (void)dxi_memory_os->advise(region->address, region->size_bytes, MADV_HUGEPAGE);
+        join_pages(options, region);
     }
     if (wishes->lock) {
         const int rc = dxi_memory_os->lock(region->address, region->size_bytes);
@@ -66,11 +129,7 @@ static int settle(const dx_memory_options_t *wishes, dx_memory_t *region, dx_err
         region->prefaulted = rc == 0;
     }
     if (wishes->prefault && !region->prefaulted) {
-        /* Read, not written: the file has its blocks, and others may be writing. */
-        const volatile char *bytes = region->address;
-        for (size_t i = 0; i < region->size_bytes; i += page_bytes()) {
-            (void)bytes[i];
-        }
+        populate(options, region);
         region->prefaulted = true;
     }
     return DX_OK;
@@ -89,10 +148,7 @@ int dxi_mapping_map(const dxi_mapping_options_t *options, dx_memory_t *memory_ou
         return dxi_fail(error, DX_ENOTSUP, "pages is %s, but a file has only normal pages",
                         dx_pages_name(wishes->pages));
     }
-    void *reserved = MAP_FAILED;
-    if (!dxi_fault("map")) {
-        reserved = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    }
+    void *const reserved = reserve(total);
     if (reserved == MAP_FAILED) {
         return dxi_fail_os(error, DX_ENOMEM, ENOMEM, "cannot reserve %zu bytes of addresses",
                            total);
@@ -112,7 +168,7 @@ int dxi_mapping_map(const dxi_mapping_options_t *options, dx_memory_t *memory_ou
             dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot map %zu bytes of a file", total);
     }
     if (code == DX_OK) {
-        code = settle(wishes, &region, error);
+        code = settle(options, wishes, &region, error);
     }
     if (code != DX_OK) {
         (void)munmap(reserved, total); /* F1 */

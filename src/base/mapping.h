@@ -16,6 +16,7 @@ typedef struct dxi_mapping_options {
     size_t
         mirror_bytes; /* 0, or how much of its end is mapped again right behind it: whole pages */
     bool read_only;
+    bool fresh;                        /* nobody else has mapped it: its pages may be moved */
     const dx_memory_options_t *memory; /* NULL: defaults. Uses pages, numa_node_plus_1, prefault,
                                         * lock, best_effort */
 } dxi_mapping_options_t;

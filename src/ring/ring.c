@@ -225,6 +225,7 @@ static int map_private(dx_ring_t *ring, const dx_ring_options_t *options,
                                            .bytes = layout->block_bytes,
                                            .mirror_bytes =
                                                layout->block_bytes - layout->slots_offset,
+                                           .fresh = true,
                                            .memory = &options->memory};
     const int code = dxi_mapping_map(&mapping, &ring->memory, error);
     (void)close(fd);

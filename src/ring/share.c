@@ -160,6 +160,7 @@ static int map_file(dx_ring_t *ring, const dx_ring_block_t *layout, bool read_on
                                            .bytes = layout->block_bytes,
                                            .mirror_bytes = layout->spans != 0 ? slots : 0,
                                            .read_only = read_only,
+                                           .fresh = memory != NULL, /* we make it */
                                            .memory = memory};
     return dxi_mapping_map(&mapping, &ring->memory, error);
 }
