@@ -283,8 +283,8 @@ class Peer(unittest.TestCase):
 
     def test_shared_runs_between_processes(self):
         for scenario in ("1p1c", "pingpong", "wakeup"):
-            done = run(PEER, "--scenario", scenario, "--shared", "--events", "200", "--wait",
-                       "blocking", "--capacity", "1024")
+            done = run(PEER, "--scenario", scenario, "--shared", "--events", "200", "--warmup",
+                       "10", "--wait", "blocking", "--capacity", "1024")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertTrue(json.loads(done.stdout)["checksum_ok"])
         self.assertEqual(run(PEER, "--scenario", "diamond", "--shared").returncode, 3)
