@@ -690,6 +690,22 @@ int machine_mutex_lock(pthread_mutex_t *address)
     return 0;
 }
 
+int machine_mutex_trylock(pthread_mutex_t *address)
+{
+    const rl::debug_info info = here(PC);
+    rl::context &c = rl::ctx();
+    mutex &found = mutex_at(address);
+    step();
+    if (found.locked) {
+        RL_HIST(text_event){"is locked", address} RL_HIST_END();
+        return EBUSY;
+    }
+    found.locked = true;
+    order_join(c.threadx_->acq_rel_order_, found.order);
+    RL_HIST(text_event){"lock", address} RL_HIST_END();
+    return 0;
+}
+
 int machine_mutex_unlock(pthread_mutex_t *address)
 {
     const rl::debug_info info = here(PC);

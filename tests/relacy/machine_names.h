@@ -11,6 +11,7 @@
 #define pthread_mutex_init machine_mutex_init
 #define pthread_mutex_destroy machine_mutex_destroy
 #define pthread_mutex_lock machine_mutex_lock
+#define pthread_mutex_trylock machine_mutex_trylock
 #define pthread_mutex_unlock machine_mutex_unlock
 #define nanosleep machine_nanosleep
 #define dx_clock_ns machine_clock_ns

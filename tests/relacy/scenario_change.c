@@ -212,6 +212,71 @@ static const scenario_t leave = {
     .after = end,
 };
 
+/* The one in the middle leaves: who followed it follows what it followed, and misses nothing. */
+static void middle_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .wait = WAIT, .full = DX_FULL_WAIT});
+    rig_consumer(0, 0, WAIT);
+    rig_consumer(1, 1, WAIT);
+}
+static void middle_thread(int index)
+{
+    switch (index) {
+    case 0:
+        rig_publish(0, 3);
+        break;
+    case 1:
+        rig_wait(1, 3);
+        break;
+    default:
+        rig_wait(0, 1);
+        dx_consumer_close(&rig->consumers[0]);
+        break;
+    }
+}
+static const scenario_t middle = {
+    .name = "leave-middle",
+    .what = "a consumer between the producer and another one leaves",
+    .threads = 3,
+    .runs = 20000,
+    .before = middle_before,
+    .thread = middle_thread,
+    .after = end,
+};
+
+/* The same by polling, and with a slot to lose. */
+static void middle_poll_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
+    rig_consumer(0, 0, WAIT);
+    rig_consumer(1, 1, WAIT);
+}
+static void middle_poll_thread(int index)
+{
+    switch (index) {
+    case 0:
+        rig_publish(0, 4);
+        break;
+    case 1:
+        poll_through(1, 3);
+        CHECK(rig->seen[1] == 4);
+        break;
+    default:
+        poll_through(0, 0);
+        dx_consumer_close(&rig->consumers[0]);
+        break;
+    }
+}
+static const scenario_t middle_poll = {
+    .name = "leave-middle-poll",
+    .what = "the same, while the one behind polls",
+    .threads = 3,
+    .runs = 20000,
+    .before = middle_poll_before,
+    .thread = middle_poll_thread,
+    .after = end,
+};
+
 /* One leaves, and another joins in its entry of the table. */
 static void swap_before(void)
 {
@@ -419,6 +484,17 @@ static const scenario_t workers_behind = {
     .after = workers_after,
 };
 
+static const scenario_t workers_behind_fenced = {
+    .name = "workers-behind-fenced",
+    .what = "the same without membarrier()",
+    .threads = 3,
+    .without_membarrier = true,
+    .runs = 15000,
+    .before = workers_behind_before,
+    .thread = workers_behind_thread,
+    .after = workers_after,
+};
+
 /* With the last worker the pool has ended, and who follows it is told. */
 static void workers_end_before(void)
 {
@@ -455,5 +531,7 @@ static const scenario_t workers_end = {
 };
 
 const scenario_t *const scenarios[] = {
-    &join_running, &join_fenced, &join_multi, &join_beside,   &join_behind,    &join_full,   &leave,
-    &swap,         &hand_over,   &workers,    &workers_multi, &workers_behind, &workers_end, NULL};
+    &join_running, &join_fenced, &join_multi,    &join_beside,    &join_behind,
+    &join_full,    &leave,       &middle,        &middle_poll,    &swap,
+    &hand_over,    &workers,     &workers_multi, &workers_behind, &workers_behind_fenced,
+    &workers_end,  NULL};

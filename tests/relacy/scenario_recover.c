@@ -142,6 +142,74 @@ static const scenario_t claims = {
     .after = claims_after,
 };
 
+/* The dead one's record covers everything, and a living one claims, publishes and moves on under
+ * the eyes of the recovery. */
+static void race_before(void)
+{
+    claims_before();
+    dx_producer_entry_t *entry = &dxi_block_producers(dx_ring_block(rig->ring))[0];
+    dx_store_relaxed(&entry->held_first, 0);
+    dx_store_relaxed(&entry->held_last, 3);
+}
+static void race_thread(int index)
+{
+    if (index == 0) {
+        publish_one(1);
+        publish_one(1);
+    } else {
+        (void)recover();
+        while (seen_of[1] < 2) {
+            const int64_t last = dx_consumer_poll(&rig->consumers[0]);
+            if (last >= rig->consumers[0].next) {
+                take(0, last);
+                CHECK(seen_of[1] == last + 1); /* none was hidden */
+            } else {
+                machine_yield();
+            }
+        }
+    }
+}
+static const scenario_t race = {
+    .name = "recover-race",
+    .what = "a producer claims and publishes while the recovery looks at its record",
+    .threads = 2,
+    .runs = 20000,
+    .bound = 2,
+    .bound_runs = 20000,
+    .before = race_before,
+    .thread = race_thread,
+    .after = end,
+};
+
+/* The same with two claims around each other: the record is taken back when both are published. */
+static void race_hull_thread(int index)
+{
+    if (index == 1) {
+        race_thread(1);
+        return;
+    }
+    dx_producer_t *handle = &rig->producers[1];
+    int64_t sequences[2];
+    for (int i = 0; i < 2; i++) {
+        sequences[i] = dx_producer_claim(handle);
+        *DX_PRODUCER_EVENT(handle, sequences[i], int64_t) = VALUE(sequences[i], 1);
+    }
+    for (int i = 0; i < 2; i++) {
+        CHECK(dx_producer_publish(handle, sequences[i]) == DX_OK);
+    }
+}
+static const scenario_t race_hull = {
+    .name = "recover-race-hull",
+    .what = "a producer with two claims takes its record back while the recovery looks at it",
+    .threads = 2,
+    .runs = 20000,
+    .bound = 2,
+    .bound_runs = 20000,
+    .before = race_before,
+    .thread = race_hull_thread,
+    .after = end,
+};
+
 /* The consumer sleeps on a hole, or on an event whose publisher died before it woke anybody. */
 static void asleep_thread(int index)
 {
@@ -350,4 +418,5 @@ static const scenario_t consumer = {
     .after = consumer_after,
 };
 
-const scenario_t *const scenarios[] = {&claims, &asleep, &waker, &full, &hull, &consumer, NULL};
+const scenario_t *const scenarios[] = {&claims, &race, &race_hull, &asleep, &waker,
+                                       &full,   &hull, &consumer,  NULL};

@@ -530,6 +530,54 @@ static const scenario_t fail_behind = {
     .after = end,
 };
 
+/* What it had finished before it failed reaches those behind all the same. */
+static void fail_after_before(void)
+{
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
+    rig_consumer(0, 0, WAIT);
+    rig_consumer(1, 1, WAIT);
+    rig_publish(0, 1);
+}
+static void fail_after_thread(int index)
+{
+    if (index == 0) {
+        rig_take(0, 0);
+        dx_consumer_fail(&rig->consumers[0], DX_EFATAL);
+    } else {
+        CHECK(dx_consumer_wait(&rig->consumers[1]) == 0);
+        rig_take(1, 0);
+        CHECK(dx_consumer_wait(&rig->consumers[1]) == DX_ECONSUMER);
+    }
+}
+static const scenario_t fail_after = {
+    .name = "sleep-fail-after",
+    .what = "events that a consumer finished before it failed reach those behind",
+    .threads = 2,
+    .runs = 10000,
+    .bound = 3,
+    .bound_runs = 12000,
+    .before = fail_after_before,
+    .thread = fail_after_thread,
+    .after = end,
+};
+
+/* A strategy that only spins looks at the one word in a loop of its own. */
+static void spin_before(void)
+{
+    rig_make(&(rig_options_t){
+        .slot_count = 2, .producers = 1, .wait = DX_WAIT_YIELDING, .full = DX_FULL_WAIT});
+    rig_consumer(0, 0, DX_WAIT_YIELDING);
+}
+static const scenario_t spin = {
+    .name = "spin",
+    .what = "a consumer and a producer wait without sleeping",
+    .threads = 2,
+    .runs = 10000,
+    .before = spin_before,
+    .thread = full_thread,
+    .after = end,
+};
+
 /* ------------------------------------------------------------------- closing while publishing */
 
 /* Either the publisher is told that the ring has closed, or the closer sees the event. */
@@ -618,6 +666,8 @@ const scenario_t *const scenarios[] = {
     &cancel_blocked,
     &fail_blocked,
     &fail_behind,
+    &fail_after,
+    &spin,
     &close_publish,
     &close_publish_fenced,
     &close_multi,
