@@ -229,6 +229,9 @@ static void look_print(const dump_t *dump, const dxi_slot_look_t *look, const ch
                dxi_format_count(&(dxi_text_t){0}, (int64_t)look->bytes), look->slots,
                look->slots == 1 ? "" : "s");
     }
+    if (!look->has_bytes && look->slots > 1) {
+        printf("  %" PRId64 " slots", look->slots);
+    }
     if (look->has_bytes && by_layout) {
         fields_print(&dump->settings->layout, look, bytes);
     }
@@ -342,6 +345,12 @@ static void lot_take(dump_t *dump)
         dump->next += look->slots;
         dump->left--;
         dump->lot_count++;
+        if (dump->spans &&
+            (look->state == DXI_SLOT_OVERWRITTEN || look->state == DXI_SLOT_BROKEN)) {
+            /* Where the next one begins was in the bytes that are lost. */
+            const int64_t next = dxi_slot_span_next(dump->ring, look->sequence);
+            dump->next = next >= 0 ? next : dump->last + 1;
+        }
     }
 }
 
@@ -388,23 +397,54 @@ static int print_text(dump_t *dump)
     return DXI_EXIT_OK;
 }
 
-/* Where a walk over the newest `count` spans begins: there is no way back through spans. */
-static int64_t newest_spans(const dump_t *dump, dxi_slot_range_t range)
+/* How many slots the span at `sequence` takes. */
+static int64_t span_slots(const dump_t *dump, int64_t sequence)
 {
-    int64_t begin = dxi_span_begin(dump->ring, dump->stat.consumed + 1);
-    begin = begin < range.first ? dump->stat.consumed + 1 : begin;
+    dxi_slot_look_t look;
+    dxi_slot_look(dump->ring, sequence, true, dump->bytes, 0, &look);
+    return look.slots;
+}
+
+/* Where a walk over the newest `count` spans begins: from the place of the slowest consumer, as far
+ * forward as it takes. */
+static int64_t newest_spans(const dump_t *dump)
+{
+    int64_t begin = dxi_slot_span_begin(dump->ring, dump->stat.consumed + 1);
+    if (begin < 0 || dump->stat.mode == DX_RING_MULTI) {
+        begin = dxi_slot_span_next(dump->ring, -1);
+    }
     int64_t spans = 0;
-    for (int64_t s = begin; s <= range.last; spans++) {
-        dxi_slot_look_t look;
-        dxi_slot_look(dump->ring, s, true, dump->bytes, 0, &look);
-        s += look.slots;
+    for (int64_t s = begin; s >= 0 && s <= dump->last; spans++) {
+        s += span_slots(dump, s);
     }
     for (; spans > dump->left; spans--) {
-        dxi_slot_look_t look;
-        dxi_slot_look(dump->ring, begin, true, dump->bytes, 0, &look);
-        begin += look.slots;
+        begin += span_slots(dump, begin);
     }
-    return begin;
+    return begin >= 0 ? begin : dump->last + 1;
+}
+
+/* Checks that a span begins at --from, as far as that can be known. */
+static int from_check(const dump_t *dump, int64_t from, dx_error_t *error)
+{
+    int64_t begin = dxi_slot_span_begin(dump->ring, from);
+    if (begin < 0) {
+        return dxi_fail(error, DX_EINVAL,
+                        "--from is %" PRId64 ", and where spans begin there is not known any more; "
+                        "--spans no shows slots",
+                        from);
+    }
+    int64_t next = begin;
+    while (next < from) {
+        begin = next;
+        next += span_slots(dump, begin);
+    }
+    if (next != from) {
+        return dxi_fail(error, DX_EINVAL,
+                        "--from is %" PRId64 ", in the middle of a span that begins at %" PRId64
+                        "; --spans no shows slots",
+                        from, begin);
+    }
+    return DX_OK;
 }
 
 /* Finds the first event to show. */
@@ -414,7 +454,7 @@ static int begin_find(dump_t *dump, dx_error_t *error)
     const int64_t from = dump->settings->from;
     dump->last = range.last;
     if (from == FROM_DEFAULT && dump->spans) {
-        dump->next = newest_spans(dump, range);
+        dump->next = newest_spans(dump);
         return DX_OK;
     }
     if (from == FROM_DEFAULT) {
@@ -428,16 +468,7 @@ static int begin_find(dump_t *dump, dx_error_t *error)
                         from, range.last < 0 ? "nothing is published: " : "", range.last);
     }
     dump->next = from;
-    if (dump->spans && from >= range.first && dxi_span_begin(dump->ring, from) != from) {
-        const int64_t begin = dxi_span_begin(dump->ring, from);
-        if (begin >= 0 && dump->stat.mode == DX_RING_MULTI) {
-            return dxi_fail(error, DX_EINVAL,
-                            "--from is %" PRId64 ", in the middle of a span that begins at %" PRId64
-                            "; --spans no shows slots",
-                            from, begin);
-        }
-    }
-    return DX_OK;
+    return dump->spans && from >= range.first ? from_check(dump, from, error) : DX_OK;
 }
 
 static int dump_run(dump_t *dump)

@@ -20,10 +20,8 @@
 
 #include <string.h>
 
+#include "disruptorx/span.h"
 #include "ring/ring_internal.h"
-
-/* A span begins with its size and its tag, then come its bytes. */
-#define SPAN_HEADER_BYTES 8u
 
 static const char *const STATE_NAMES[] = {
     [DXI_SLOT_PUBLISHED] = "published",     [DXI_SLOT_RELEASED] = "released",
@@ -70,6 +68,17 @@ static presence_t presence_of(const dx_ring_block_t *block, int64_t sequence)
     const int32_t lap = (int32_t)(sequence >> block->slot_shift);
     const int32_t ahead = (int32_t)((uint32_t)stamp - (uint32_t)lap);
     return ahead == 0 ? PRESENT : ahead > 0 ? GONE : NOT_YET;
+}
+
+/* The same for what is looked at: a slot of a ring with spans, seen without them, may lie in a
+ * published span, and bears no stamp of its own. */
+static presence_t presence_seen(const dx_ring_t *ring, int64_t sequence, bool spans)
+{
+    const dx_ring_block_t *const block = dx_ring_block(ring);
+    const presence_t presence = presence_of(block, sequence);
+    const bool is_inside =
+        presence == NOT_YET && block->spans != 0 && !spans && sequence <= dx_ring_published(ring);
+    return is_inside ? PRESENT : presence;
 }
 
 /* One word of a slot, where `at` counts bytes from the slot of `sequence` on, round the ring. */
@@ -124,14 +133,12 @@ static uint64_t skippers_of(const dx_ring_block_t *block, int64_t bits)
 static bool span_measure(const dx_ring_block_t *block, int64_t sequence, dxi_slot_look_t *look)
 {
     const int64_t word = word_at(block, sequence, 0);
-    uint32_t header[2];
-    memcpy(header, &word, sizeof header);
-    const uint64_t slots =
-        (SPAN_HEADER_BYTES + (uint64_t)header[0] + block->slot_bytes - 1) / block->slot_bytes;
-    look->bytes = header[0];
-    look->tag = header[1];
-    look->slots = (int64_t)slots;
-    return slots <= block->slot_count / DX_RING_SPAN_SHARE;
+    dx_span_t header;
+    memcpy(&header, &word, sizeof header);
+    look->bytes = header.bytes;
+    look->tag = header.tag;
+    look->slots = dx_span_slots(header.bytes);
+    return look->slots <= (int64_t)(block->slot_count / DX_RING_SPAN_SHARE);
 }
 
 /* Finds size and state, and copies. The look after it decides. */
@@ -151,9 +158,21 @@ static void look_once(const dx_ring_block_t *block, int64_t sequence, bool spans
     }
     look->copied = look->bytes < bytes_max ? look->bytes : bytes_max;
     look->has_bytes = true;
-    copy_out(block, sequence, spans ? SPAN_HEADER_BYTES : 0, out, look->copied);
+    copy_out(block, sequence, spans ? sizeof(dx_span_t) : 0, out, look->copied);
     look->skippers = skippers_of(block, bits & DXI_MARK_SKIPS);
     look->state = (bits & DXI_MARK_SKIPS) != 0 ? DXI_SLOT_SKIPPED : DXI_SLOT_PUBLISHED;
+}
+
+/* How many slots in a row are not published: how they are divided into spans is not known. */
+static int64_t unpublished_slots(const dx_ring_block_t *block, int64_t sequence)
+{
+    const int64_t last = claimed_seen(block);
+    int64_t slots = 1;
+    while (sequence + slots <= last && slots < (int64_t)block->slot_count &&
+           presence_of(block, sequence + slots) == NOT_YET) {
+        slots++;
+    }
+    return slots;
 }
 
 void dxi_slot_look(const dx_ring_t *ring, int64_t sequence, bool spans, void *bytes_out,
@@ -165,11 +184,11 @@ void dxi_slot_look(const dx_ring_t *ring, int64_t sequence, bool spans, void *by
                             .bytes = block->slot_bytes,
                             .certain = true,
                             .holder = -1};
-    presence_t presence = presence_of(block, sequence);
+    presence_t presence = presence_seen(ring, sequence, spans);
     if (presence == PRESENT) {
         look_once(block, sequence, spans, bytes_out, bytes_max, &look);
         dxi_point("slot-look:copied");
-        presence = presence_of(block, sequence);
+        presence = presence_seen(ring, sequence, spans);
     }
     if (presence == GONE) {
         look.state = DXI_SLOT_OVERWRITTEN;
@@ -178,6 +197,7 @@ void dxi_slot_look(const dx_ring_t *ring, int64_t sequence, bool spans, void *by
         look.slots = 1;
     } else if (presence == NOT_YET) {
         look.state = DXI_SLOT_UNPUBLISHED;
+        look.slots = spans ? unpublished_slots(block, sequence) : 1;
         look.holder = holder_of(block, sequence);
     } else if (look.has_bytes && sequence + look.slots - 1 <= dx_ring_consumed(ring)) {
         look.certain = block->mode == DX_RING_MULTI;
@@ -186,27 +206,42 @@ void dxi_slot_look(const dx_ring_t *ring, int64_t sequence, bool spans, void *by
     *look_out = look;
 }
 
-int64_t dxi_span_begin(const dx_ring_t *ring, int64_t sequence)
+/* In a multi-producer ring only the first slot of a span bears the stamp of its lap; in the other
+ * every consumer stands before the beginning of a span, and so do the claims. */
+static bool is_known_begin(const dx_ring_t *ring, int64_t sequence)
 {
     const dx_ring_block_t *const block = dx_ring_block(ring);
-    const int64_t first = dxi_slot_range(ring).first;
     if (block->mode == DX_RING_MULTI) {
-        /* Only the first slot of a span is stamped with its lap. */
-        for (int64_t s = sequence; s >= first; s--) {
-            if (presence_of(block, s) == PRESENT) {
-                return s;
-            }
-        }
-        return -1;
+        return presence_of(block, sequence) == PRESENT;
     }
-    /* Every consumer stands before the beginning of a span. */
-    int64_t begin = first == 0 ? 0 : -1;
     for (int32_t i = 0; i < (int32_t)block->consumers_max; i++) {
         dx_consumer_stat_t stat;
-        if (dx_ring_consumer_stat(ring, i, &stat) == DX_OK && stat.sequence + 1 <= sequence &&
-            stat.sequence + 1 >= first && stat.sequence + 1 > begin) {
-            begin = stat.sequence + 1;
+        if (dx_ring_consumer_stat(ring, i, &stat) == DX_OK && stat.sequence + 1 == sequence) {
+            return true;
         }
     }
-    return begin;
+    return sequence == 0;
+}
+
+int64_t dxi_slot_span_begin(const dx_ring_t *ring, int64_t sequence)
+{
+    const dxi_slot_range_t range = dxi_slot_range(ring);
+    for (int64_t s = sequence < range.last ? sequence : range.last; s >= range.first; s--) {
+        if (is_known_begin(ring, s)) {
+            return s;
+        }
+    }
+    return -1;
+}
+
+int64_t dxi_slot_span_next(const dx_ring_t *ring, int64_t sequence)
+{
+    const dxi_slot_range_t range = dxi_slot_range(ring);
+    for (int64_t s = sequence + 1 > range.first ? sequence + 1 : range.first; s <= range.last;
+         s++) {
+        if (is_known_begin(ring, s)) {
+            return s;
+        }
+    }
+    return -1;
 }

@@ -27,7 +27,7 @@ const char *dxi_slot_state_name(dxi_slot_state_t state);
 /* One event: a slot, or a span of several. */
 typedef struct dxi_slot_look {
     int64_t sequence;
-    int64_t slots; /* how many it takes: 1 without spans */
+    int64_t slots; /* how many it takes: 1 without spans; UNPUBLISHED: how many in a row are */
     dxi_slot_state_t state;
     bool certain;      /* the copy is of this event. False for RELEASED in a single-producer
                             * ring: whether its slot is claimed again can't be seen */
@@ -48,9 +48,12 @@ typedef struct dxi_slot_range {
 /* Threads: any. */
 dxi_slot_range_t dxi_slot_range(const dx_ring_t *ring);
 
-/* Rings with spans: the last sequence up to `sequence` at which a span is known to begin, -1 when
- * none is known. Threads: any. */
-int64_t dxi_span_begin(const dx_ring_t *ring, int64_t sequence);
+/* Rings with spans: the last sequence up to `sequence`, and the first behind it, at which a span is
+ * known to begin; -1 when none is known. There is no way back through spans: in a single-producer
+ * ring only the places of consumers are known.
+ * Threads: any. */
+int64_t dxi_slot_span_begin(const dx_ring_t *ring, int64_t sequence);
+int64_t dxi_slot_span_next(const dx_ring_t *ring, int64_t sequence);
 
 /* Looks at the event at `sequence` and copies up to `bytes_max` bytes of it. `spans`: by its size,
  * as one of a ring with spans.

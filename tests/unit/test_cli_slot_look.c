@@ -5,6 +5,7 @@
  */
 #include "cli/slot_look.h"
 
+#include "disruptorx/span.h"
 #include "ring_test.h"
 
 #define SLOTS 8
@@ -185,6 +186,113 @@ static void only_as_many_bytes_are_copied_as_wanted(void **state)
     dx_ring_destroy(ring);
 }
 
+/* Publishes a span of `bytes` bytes, each of them `tag`. */
+static int64_t publish_span(dx_producer_t *producer, size_t bytes, uint32_t tag)
+{
+    const int64_t sequence = dx_producer_claim_span(producer, bytes);
+    assert_true(sequence >= 0);
+    dx_span_t *span = dx_producer_span(producer, sequence);
+    span->tag = tag;
+    memset(dx_span_payload(span), (int)tag, bytes);
+    assert_code(dx_producer_publish_span(producer, sequence), DX_OK);
+    return sequence;
+}
+
+static void spans_are_walked_by_their_sizes_also_across_the_wrap(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        dx_ring_t *ring =
+            ring_from(&(dx_ring_options_t){.slot_count = 64, .mode = mode, .spans = true});
+        dx_producer_t producer;
+        dx_consumer_t consumer;
+        open_producer(&producer, ring, DX_FULL_FAIL);
+        open_consumer(&consumer, ring, 0);
+        char bytes[1024];
+        /* 1 + 4 + 16 slots: the fourth round goes over the end. */
+        static const size_t sizes[] = {0, 200, 1000};
+        for (uint32_t round = 1; round <= 5; round++) {
+            const int64_t first = publish_span(&producer, sizes[0], round);
+            (void)publish_span(&producer, sizes[1], round + 10);
+            (void)publish_span(&producer, sizes[2], round + 20);
+            int64_t at = dxi_slot_span_begin(ring, consumer.next);
+            assert_int_equal(at, first);
+            for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+                dxi_slot_look_t look;
+                dxi_slot_look(ring, at, true, bytes, sizeof bytes, &look);
+                assert_int_equal(look.state, DXI_SLOT_PUBLISHED);
+                assert_int_equal(look.bytes, sizes[i]);
+                assert_int_equal(look.copied, sizes[i]);
+                assert_int_equal(look.tag, round + 10 * i);
+                for (size_t k = 0; k < sizes[i]; k++) {
+                    assert_int_equal(bytes[k], look.tag);
+                }
+                at += look.slots;
+            }
+            assert_int_equal(dx_consumer_poll(&consumer), at - 1);
+            dx_consumer_release(&consumer, at - 1);
+        }
+        dx_consumer_close(&consumer);
+        dx_producer_close(&producer);
+        dx_ring_destroy(ring);
+    }
+}
+
+static void unpublished_and_void_spans_are_told_apart(void **state)
+{
+    (void)state;
+    dx_ring_t *ring =
+        ring_from(&(dx_ring_options_t){.slot_count = 64, .mode = DX_RING_MULTI, .spans = true});
+    dx_producer_t first;
+    dx_producer_t second;
+    dxi_slot_look_t look;
+    open_producer(&first, ring, DX_FULL_FAIL);
+    open_producer(&second, ring, DX_FULL_FAIL);
+    const int64_t open = dx_producer_claim_span(&first, 200);
+    const int64_t behind = publish_span(&second, 100, 7);
+    dxi_slot_look(ring, open, true, NULL, 0, &look);
+    assert_int_equal(look.state, DXI_SLOT_UNPUBLISHED);
+    assert_int_equal(look.slots, behind - open);
+    assert_int_equal(look.holder, 0);
+    assert_int_equal(dxi_slot_span_next(ring, open), behind);
+    dxi_slot_look(ring, behind + 1, false, NULL, 0, &look); /* not reached yet: a hole before it */
+    assert_int_equal(look.state, DXI_SLOT_UNPUBLISHED);
+    assert_int_equal(dxi_slot_span_begin(ring, behind + 1), behind);
+    assert_code(dx_producer_abort_span(&first, open), DX_OK);
+    dxi_slot_look(ring, open, true, NULL, 0, &look);
+    assert_int_equal(look.state, DXI_SLOT_VOID);
+    assert_int_equal(look.slots, 1);
+    dxi_slot_look(ring, behind + 1, false, NULL, 0, &look); /* the second slot of a span */
+    assert_string_equal(dxi_slot_state_name(look.state), "released");
+    dx_producer_close(&second);
+    dx_producer_close(&first);
+    dx_ring_destroy(ring);
+}
+
+static void a_size_that_cannot_be_is_broken_and_leads_nowhere(void **state)
+{
+    (void)state;
+    dx_ring_t *ring =
+        ring_from(&(dx_ring_options_t){.slot_count = 64, .mode = DX_RING_MULTI, .spans = true});
+    dx_producer_t producer;
+    dxi_slot_look_t look;
+    char bytes[64];
+    open_producer(&producer, ring, DX_FULL_FAIL);
+    const int64_t sequence = publish_span(&producer, 10, 1);
+    static const uint32_t sizes[] = {16 * 64 - 7, UINT32_MAX};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        dx_producer_span(&producer, sequence)->bytes = sizes[i];
+        dxi_slot_look(ring, sequence, true, bytes, sizeof bytes, &look);
+        assert_int_equal(look.state, DXI_SLOT_BROKEN);
+        assert_false(look.has_bytes);
+        assert_int_equal(look.slots, 1);
+    }
+    dx_producer_span(&producer, sequence)->bytes = 10;
+    dx_producer_close(&producer);
+    dx_ring_destroy(ring);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +301,9 @@ int main(void)
         cmocka_unit_test(marks_are_shown),
         cmocka_unit_test(a_copy_that_was_overtaken_is_not_shown),
         cmocka_unit_test(only_as_many_bytes_are_copied_as_wanted),
+        cmocka_unit_test(spans_are_walked_by_their_sizes_also_across_the_wrap),
+        cmocka_unit_test(unpublished_and_void_spans_are_told_apart),
+        cmocka_unit_test(a_size_that_cannot_be_is_broken_and_leads_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
