@@ -44,3 +44,14 @@ function(dx_add_program target)
     target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(${target} PRIVATE dx_internal dx_flags)
 endfunction()
+
+# dx_left_out_of_race_builds(<source> <variable>): true when the build checks races and the test
+# shares rings with children. The race checker can't follow a process that forks while it has
+# threads, and sees no race between two mappings of one file anyway.
+function(dx_left_out_of_race_builds source variable)
+    file(STRINGS ${source} shares REGEX "share_test\\.h|dx_ring_attach|DX_SHARE_ATTACH")
+    set(${variable} FALSE PARENT_SCOPE)
+    if(shares AND DX_SANITIZE MATCHES "thread")
+        set(${variable} TRUE PARENT_SCOPE)
+    endif()
+endfunction()

@@ -189,8 +189,8 @@ typedef struct dx_producer_entry {
     dx_atomic32_t cancel; /* 1: the claim that waits now, or the next that would, ends */
     dx_atomic32_t process_id;
     dx_atomic32_t thread_id;
-    int32_t process; /* index of its process entry; -1 in a private ring */
     char name[DX_RING_NAME_MAX + 1];
+    int32_t process; /* index of its process entry; -1 in a private ring */
 
     /* Multi-producer: what it may hold, claimed and not yet published: first to last, more than
      * that at times, never less. Written before each claim, so that others can void it when its

@@ -259,13 +259,12 @@ static void entry_init(dx_consumer_entry_t *entry, const dx_consumer_options_t *
     for (size_t i = 0; i < sizeof(entry->counters) / sizeof(*counters); i++) {
         dx_store_relaxed(&counters[i], 0);
     }
-    memset(entry->name, 0, sizeof(entry->name));
-    memcpy(entry->name, name, strlen(name));
-    entry->kind = (int32_t)role->kind;
-    entry->wait_kind = (int32_t)options->wait.kind;
+    dxi_name_store(entry->name, name);
+    dxi_field_store(&entry->kind, (int32_t)role->kind);
+    dxi_field_store(&entry->wait_kind, (int32_t)options->wait.kind);
     entry->pool = role->pool;
-    entry->process = process;
-    entry->on_death = (int32_t)options->on_death;
+    dxi_field_store(&entry->process, process);
+    dxi_field_store(&entry->on_death, (int32_t)options->on_death);
     dx_store_relaxed(&entry->waiters, fence);
     dx_store_relaxed(&entry->upstream, (int64_t)options->upstream);
     dx_store32_relaxed(&entry->process_id, (int32_t)getpid());

@@ -93,7 +93,7 @@ void dxi_consumers_lose(dx_ring_block_t *block, uint64_t processes, bool dead)
     /* Last: who dies here must leave the next one something to find them by. */
     for (uint32_t i = 0; dead && i < block->consumers_max; i++) {
         if (is_of(&entries[i], processes)) {
-            entries[i].process = -1; /* E2 */
+            dxi_field_store(&entries[i].process, -1); /* E2 */
         }
     }
     dxi_rebind_wake(block, told);
@@ -120,7 +120,7 @@ bool dxi_consumer_forget(dx_consumer_t *consumer)
         return false;
     }
     consumer->ring->handles[consumer->index] = NULL;
-    consumer->entry->process = -1; /* E2 */
+    dxi_field_store(&consumer->entry->process, -1); /* E2 */
     dxi_table_unlock(consumer->ring);
     return true;
 }
@@ -184,9 +184,9 @@ void dxi_resume_take(dx_ring_t *ring, int32_t index, const dx_consumer_options_t
     dx_store32_relaxed(&entry->failure, DX_OK);
     dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
     dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
-    entry->kind = (int32_t)kind;
-    entry->wait_kind = (int32_t)options->wait.kind;
-    entry->on_death = (int32_t)options->on_death;
-    entry->process = dxi_share_index(ring);
+    dxi_field_store(&entry->kind, (int32_t)kind);
+    dxi_field_store(&entry->wait_kind, (int32_t)options->wait.kind);
+    dxi_field_store(&entry->on_death, (int32_t)options->on_death);
+    dxi_field_store(&entry->process, dxi_share_index(ring));
     dx_store32_release(&entry->state, DX_CONSUMER_ADDED);
 }

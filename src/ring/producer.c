@@ -344,12 +344,11 @@ static int entry_open(dx_ring_t *ring, const dx_producer_options_t *options, dx_
     if (index >= 0) {
         dx_producer_entry_t *entry = &dxi_block_producers(ring->block)[index];
         const char *name = options->name != NULL ? options->name : "producer";
-        memset(entry->name, 0, sizeof(entry->name));
-        memcpy(entry->name, name, strlen(name));
+        dxi_name_store(entry->name, name);
         dx_store32_relaxed(&entry->cancel, 0);
         dx_store_relaxed(&entry->held_first, 0);
         dx_store_release(&entry->held_last, INT64_MIN);
-        entry->process = dxi_share_index(ring);
+        dxi_field_store(&entry->process, dxi_share_index(ring));
         dx_store32_relaxed(&entry->process_id, (int32_t)getpid());
         dx_store32_relaxed(&entry->thread_id, dx_thread_self_id());
         dx_store32_release(&entry->in_use, DXI_PRODUCER_OPEN);

@@ -149,7 +149,7 @@ static bool recover_producers(dx_ring_block_t *block, uint64_t dead)
     for (uint32_t i = 0; i < block->producers_max; i++) {
         if (is_over(&entries[i], dead)) {
             dx_store32_release(&entries[i].in_use, DXI_PRODUCER_FREE); /* first: we may die, too */
-            entries[i].process = -1;
+            dxi_field_store(&entries[i].process, -1);
         }
     }
     return true;

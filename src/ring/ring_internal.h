@@ -40,10 +40,39 @@ dx_ring_block_t dxi_ring_layout(const dx_ring_block_t *geometry);
 /* A handle without memory yet. */
 int dxi_ring_new(uint32_t producers_max, dx_ring_t **ring_out, dx_error_t *error);
 
-/* A name of the block, which may lack its NUL in damaged memory. */
-DX_INLINE void dxi_name_copy(char *name_out, const char *name)
+/* Numbers and names of entries that change under the table lock, and are read for eyes without it:
+ * each is read whole. */
+DX_INLINE void dxi_field_store(int32_t *field, int32_t value)
 {
-    memcpy(name_out, name, DX_RING_NAME_MAX);
+    __atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+DX_INLINE int32_t dxi_field_load(const int32_t *field)
+{
+    return __atomic_load_n(field, __ATOMIC_RELAXED);
+}
+
+typedef uint64_t __attribute__((may_alias)) dxi_name_word_t;
+#define DXI_NAME_WORDS ((DX_RING_NAME_MAX + 1) / sizeof(dxi_name_word_t))
+
+/* Into an entry; `name` has at most DX_RING_NAME_MAX bytes. */
+DX_INLINE void dxi_name_store(char *entry_name, const char *name)
+{
+    dxi_name_word_t words[DXI_NAME_WORDS] = {0};
+    memcpy(words, name, strnlen(name, DX_RING_NAME_MAX));
+    for (size_t i = 0; i < DXI_NAME_WORDS; i++) {
+        __atomic_store_n((dxi_name_word_t *)(void *)entry_name + i, words[i], __ATOMIC_RELAXED);
+    }
+}
+
+/* Out of an entry, which may lack its NUL in damaged memory. */
+DX_INLINE void dxi_name_copy(char *name_out, const char *entry_name)
+{
+    dxi_name_word_t words[DXI_NAME_WORDS];
+    for (size_t i = 0; i < DXI_NAME_WORDS; i++) {
+        words[i] = __atomic_load_n((const dxi_name_word_t *)(const void *)entry_name + i,
+                                   __ATOMIC_RELAXED);
+    }
+    memcpy(name_out, words, sizeof(words));
     name_out[DX_RING_NAME_MAX] = 0;
 }
 

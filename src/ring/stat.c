@@ -129,16 +129,16 @@ int dx_ring_consumer_stat(const dx_ring_t *ring, int32_t index, dx_consumer_stat
     sequence = sequence == DX_SEQUENCE_IDLE ? published : sequence;
     *stat_out = (dx_consumer_stat_t){
         .index = index,
-        .kind = (dx_consumer_kind_t)entry->kind,
+        .kind = (dx_consumer_kind_t)dxi_field_load(&entry->kind),
         .state = (dx_consumer_state_t)dx_load32_relaxed(&entry->state),
-        .wait_kind = (dx_wait_kind_t)entry->wait_kind,
+        .wait_kind = (dx_wait_kind_t)dxi_field_load(&entry->wait_kind),
         .gating = ((uint64_t)dx_load_relaxed(&block->gating) >> index & 1) != 0,
         .asleep = dx_load32_relaxed(&entry->asleep) != 0,
         .failure = dx_load32_relaxed(&entry->failure),
-        .process = entry->process,
+        .process = dxi_field_load(&entry->process),
         .process_id = dx_load32_relaxed(&entry->process_id),
         .thread_id = dx_load32_relaxed(&entry->thread_id),
-        .on_death = (dx_on_death_t)entry->on_death,
+        .on_death = (dx_on_death_t)dxi_field_load(&entry->on_death),
         .sequence = sequence,
         .lag = published > sequence ? published - sequence : 0,
         .upstream = (uint64_t)dx_load_relaxed(&entry->upstream),
@@ -171,7 +171,7 @@ int dx_ring_producer_stat(const dx_ring_t *ring, int32_t index, dx_producer_stat
     const dx_producer_entry_t *entry = &dxi_block_producers(block)[index];
     *stat_out = (dx_producer_stat_t){
         .index = index,
-        .process = entry->process,
+        .process = dxi_field_load(&entry->process),
         .process_id = dx_load32_relaxed(&entry->process_id),
         .thread_id = dx_load32_relaxed(&entry->thread_id),
         .held_first = dx_load_acquire(&entry->held_first),
