@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help run test build release check format tidy coverage bench bench-peers soak fuzz \
-        install clean
+        mutation install clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,10 @@ bench-peers: ## compare with other implementations, on this machine
 soak: ## repeat the unit tests for DX_SOAK_MINUTES (30)
 	@tools/setup.sh test
 	@tools/soak.sh
+
+mutation: ## break the ring in one place at a time, and expect a test to fail
+	@tools/setup.sh test
+	@python3 tools/mutation.py
 
 fuzz: ## run the fuzz targets for DX_FUZZ_SECONDS each (60)
 	@tools/setup.sh test
