@@ -56,9 +56,6 @@ step(PARK, "K4: the look after the bit",
      "relacy.sleep-cursor")
 step(PARK, "K4: the look at the place", " || place_of(consumer, want) != place;", ";",
      "relacy.sleep-branches")
-step(PARK, "a consumer's look at halt and cancel, when it naps",
-     "    if (dx_load32_acquire(&entry->control) == 0) {\n        sleep_on_token",
-     "    {\n        sleep_on_token", "relacy.sleep-nap", "unit.wait_quiet", "unit.wait")
 step(PARK, "a consumer's look at who has ended",
      " &&\n        dxi_ended_before(block, consumer->upstream, want) == 0) {", ") {",
      "relacy.sleep-fail-behind")
