@@ -280,6 +280,14 @@ int dx_group_remove(dx_group_t group, dx_error_t *error)
         (void)dxi_threads_start(disruptor, ran, NULL);
         return code;
     }
+    uint64_t pools = 0; /* that stay without them: their last running worker may have gone */
+    for (uint64_t rest = members; rest != 0; rest &= rest - 1) {
+        const dxi_processor_t *worker = disruptor->processors[__builtin_ctzll(rest)];
+        pools |= worker->role == DXI_ROLE_WORKER ? UINT64_C(1) << worker->pool->consumer.index : 0;
+    }
     dxi_members_close(disruptor, members);
+    for (uint64_t rest = pools & ~members; rest != 0; rest &= rest - 1) {
+        dxi_pool_check(disruptor->processors[__builtin_ctzll(rest)]);
+    }
     return DX_OK;
 }
