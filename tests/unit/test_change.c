@@ -647,6 +647,7 @@ typedef struct take {
     bool done;
 } take_t;
 
+#if DX_TEST_HOOKS
 static void take_at_point(const char *point, void *context)
 {
     take_t *take = context;
@@ -656,6 +657,7 @@ static void take_at_point(const char *point, void *context)
         dxi_worker_hand_over(processors[2], processors[1]);
     }
 }
+#endif
 
 /* W5. A follower, or a producer, reads the words of a pool one by one, and in the middle of that a
  * worker with a lower index takes over. Fails when: the hand-over is not counted, or the reader does
