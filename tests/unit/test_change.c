@@ -126,7 +126,7 @@ static void reader_is_right(const reader_t *reader, int64_t end)
 #define FOR_EACH_MODE(mode)                                                                        \
     for (dx_ring_mode_t mode = DX_RING_SINGLE; mode <= DX_RING_MULTI; mode++)
 
-/* --------------------------------------------------------------------------- adding and removing */
+/* -------------------------------------------------------------------------- adding, removing */
 
 static int run_custom(void *context, dx_consumer_t *consumer)
 {
@@ -359,7 +359,7 @@ static void what_can_not_be_changed_is_refused_and_changes_nothing(void **state)
     dx_disruptor_destroy(disruptor);
 }
 
-/* ------------------------------------------------------------------------- from a handler, failed */
+/* ------------------------------------------------------------------- from a handler, or failed */
 
 typedef struct remover {
     dx_group_t group;
@@ -491,8 +491,8 @@ static dx_group_t member_of(dx_group_t group, const char *name)
     return member;
 }
 
-/* Fails when: a new worker takes the events that its pool had not claimed yet for older than itself,
- * or claims before those behind the pool read its word. */
+/* Fails when: a new worker takes the events that its pool had not claimed yet for older than
+ * itself, or claims before those behind the pool read its word. */
 static void workers_join_and_leave_under_load(void **state)
 {
     (void)state;
@@ -660,8 +660,8 @@ static void take_at_point(const char *point, void *context)
 #endif
 
 /* W5. A follower, or a producer, reads the words of a pool one by one, and in the middle of that a
- * worker with a lower index takes over. Fails when: the hand-over is not counted, or the reader does
- * not look at the count. */
+ * worker with a lower index takes over. Fails when: the hand-over is not counted, or the reader
+ * does not look at the count. */
 static void who_reads_during_a_take_over_sees_the_rest_held(void **state)
 {
     (void)state;

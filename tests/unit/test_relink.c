@@ -128,8 +128,8 @@ static void in_a_ring_without_consumers_only_the_next_event_is_sure(void **state
 
 /* -------------------------------------------------------------------------------------- leaving */
 
-/* L3. Fails when: entry_find() does not look at what others are bound to, or bound is written before
- * the consumer reads by it. */
+/* L3. Fails when: entry_find() does not look at what others are bound to, or bound is written
+ * before the consumer reads by it. */
 static void the_entry_of_who_left_is_kept_until_those_behind_have_noticed(void **state)
 {
     (void)state;
@@ -377,7 +377,7 @@ static void a_change_that_was_not_ended_is_ended_by_others(void **state)
     dx_ring_destroy(graph.ring);
 }
 
-/* ---------------------------------------------------------------------------- named points: them */
+/* --------------------------------------------------------------------------- named points: it */
 
 typedef enum change {
     END_FOLLOWS_THE_PUBLICATION,
@@ -525,7 +525,7 @@ static void a_producer_that_looks_while_the_graph_changes_passes_nobody(void **s
     assert_true(happened >= 2 * CHANGE_COUNT * 2);
 }
 
-/* -------------------------------------------------------------------------- named points: others */
+/* ----------------------------------------------------------------------- named points: others */
 
 static void run_at_point(const char *point, void *context)
 {
