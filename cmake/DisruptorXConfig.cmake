@@ -1,4 +1,6 @@
-# find_package(DisruptorX) gives DisruptorX::disruptorx (shared) and DisruptorX::disruptorx_static.
+# find_package(DisruptorX) gives DisruptorX::disruptorx (shared) and DisruptorX::disruptorx_static,
+# the rings; and DisruptorX::node and DisruptorX::node_static, which are everything. Link one of
+# them.
 #
 # SPDX-License-Identifier: Apache-2.0
 include(CMakeFindDependencyMacro)

@@ -1,4 +1,4 @@
-# What `cmake --install` puts where: headers, both libraries, pkg-config, the CMake package, dx.
+# What `cmake --install` puts where: headers, the libraries, pkg-config, the CMake package, dx.
 #
 # SPDX-License-Identifier: Apache-2.0
 include(CMakePackageConfigHelpers)
@@ -7,12 +7,15 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/DisruptorX)
 
 install(DIRECTORY include/disruptorx DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")
-install(TARGETS disruptorx_static disruptorx_shared EXPORT DisruptorXTargets
+install(TARGETS disruptorx_static disruptorx_shared disruptorx_node_static disruptorx_node_shared
+        EXPORT DisruptorXTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT DisruptorXTargets NAMESPACE DisruptorX:: DESTINATION ${package_dir})
 add_library(DisruptorX::disruptorx ALIAS disruptorx_shared)
 add_library(DisruptorX::disruptorx_static ALIAS disruptorx_static)
+add_library(DisruptorX::node ALIAS disruptorx_node_shared)
+add_library(DisruptorX::node_static ALIAS disruptorx_node_static)
 
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/DisruptorXConfigVersion.cmake
     COMPATIBILITY SameMinorVersion)
@@ -21,8 +24,11 @@ install(FILES cmake/DisruptorXConfig.cmake ${PROJECT_BINARY_DIR}/DisruptorXConfi
 
 # Relative to the .pc file, so that an installed tree can be moved: <prefix>/<libdir>/pkgconfig.
 file(RELATIVE_PATH DX_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-configure_file(cmake/disruptorx.pc.in ${PROJECT_BINARY_DIR}/disruptorx.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/disruptorx.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(package IN ITEMS disruptorx disruptorx-node)
+    configure_file(cmake/${package}.pc.in ${PROJECT_BINARY_DIR}/${package}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/${package}.pc
+            DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
 
 if(TARGET dx)
     install(TARGETS dx RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -32,6 +32,7 @@ function(dx_add_layer name)
     target_include_directories(dx_${name} PUBLIC ${CMAKE_SOURCE_DIR}/include
                                           PRIVATE ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(dx_${name} PRIVATE dx_flags PUBLIC ${layer_LIBRARIES})
+    set_property(GLOBAL APPEND PROPERTY DX_LIBRARIES_OF_LAYERS ${layer_LIBRARIES})
     if(TARGET check_layers)
         add_dependencies(dx_${name} check_layers)
     endif()

@@ -43,11 +43,18 @@ try "no file names this machine's folders" \
 try "pkg-config knows the version" \
     bash -c '[ "$(pkg-config --modversion disruptorx)" = "$1" ]' version \
     "$(sed -n 's/^project(DisruptorX VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)"
-try "libdisruptorx.so exports names of ours only" bash -c '
-    foreign=$(nm -D --defined-only "$1/libdisruptorx.so" | sed "s/.* //" |
-        grep -v -e "^dxi\{0,1\}_" -e "^_init$" -e "^_fini$")
-    echo "$foreign"
-    [ -z "$foreign" ]' nm "$libdir"
+for library in libdisruptorx libdisruptorx-node; do
+    try "$library.so exports names of ours only" bash -c '
+        foreign=$(nm -D --defined-only "$1" | sed "s/.* //" |
+            grep -v -e "^dxi\{0,1\}_" -e "^_init$" -e "^_fini$")
+        echo "$foreign"
+        [ -z "$foreign" ]' nm "$libdir/$library.so"
+done
+try "libdisruptorx.so needs the C library only" bash -c '
+    needed=$(LC_ALL=C readelf -d "$1" | sed -n "s/.*(NEEDED).*\[\(.*\)\]/\1/p")
+    echo "$needed"
+    ! grep -v -e "^libc\.so" -e "^libpthread\.so" -e "^ld-linux" <<<"$needed"' \
+    readelf "$libdir/libdisruptorx.so"
 if [ -x "$root/usr/bin/dx" ]; then
     try "dx --version" "$root/usr/bin/dx" --version
 fi
@@ -55,17 +62,22 @@ fi
 # One-file examples only: the folder is what a user copies from.
 shopt -s nullglob
 examples=(examples/[0-9]*_*.c)
+# Includes of more than the rings, as examples/CMakeLists.txt lists them.
+node_headers=$(sed -n 's/^set(DX_NODE_HEADERS "\(.*\)")$/\1/p' examples/CMakeLists.txt)
 for source in "${examples[@]}"; do
     name=$(basename "$source" .c)
+    package=disruptorx
+    grep -qE "^#include <disruptorx/($node_headers)\.h>" "$source" && package=disruptorx-node
     try "pkg-config: $name" bash -c '
-        ${CC:-cc} -O2 "$1" -o "$2" $(pkg-config --cflags --libs disruptorx) -pthread && "$2"' \
-        build "$source" "$root/$name"
+        ${CC:-cc} -O2 "$1" -o "$2" $(pkg-config --cflags --libs "$3") -pthread && "$2"' \
+        build "$source" "$root/$name" "$package"
 done
 
 if [ "${#examples[@]}" -gt 0 ]; then
     try "find_package: configure and build" bash -c '
         cmake -G Ninja -S tests/install -B "$1/consumer" -DCMAKE_PREFIX_PATH="$1/usr" \
-            -DEXAMPLES="$PWD/examples" && cmake --build "$1/consumer" -j 2' build "$root"
+            -DEXAMPLES="$PWD/examples" -DNODE_HEADERS="$2" &&
+            cmake --build "$1/consumer" -j 2' build "$root" "$node_headers"
     for source in "${examples[@]}"; do
         name=$(basename "$source" .c)
         try "find_package, shared: $name" "$root/consumer/${name}_shared"
