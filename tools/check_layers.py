@@ -24,7 +24,7 @@ import sys
 PUBLIC_HEADERS = {
     "base": "platform atomic error memory thread clock histogram counters log version",
     "ring": "ring ring_block producer consumer span wait disruptor",
-    "wire": "frame",
+    "wire": "frame frame_batch",
     "cluster": "cluster",
     "bus": "bus",
     "workflow": "workflow",

@@ -25,6 +25,9 @@ build command:cmake              cmake
 build command:ninja              ninja-build
 build command:pkg-config         pkg-config
 build command:python3            python3
+build file:/usr/include/xxhash.h libxxhash-dev
+build file:/usr/include/lz4.h    liblz4-dev
+build file:/usr/include/zstd.h   libzstd-dev
 test  command:git                git
 test  command:clang,clang++      clang
 test  command:clang-format       clang-format
