@@ -73,8 +73,9 @@ dx_ring_options_t sweep_ring_options(const sweep_t *sweep)
 {
     return (dx_ring_options_t){
         .name = SWEEP_NAME,
-        .slot_count = SWEEP_SLOTS,
-        .event_bytes = sizeof(sweep_event_t),
+        .slot_count = sweep->spans ? SWEEP_SPAN_SLOTS : SWEEP_SLOTS,
+        .event_bytes = sweep->spans ? 0 : sizeof(sweep_event_t),
+        .spans = sweep->spans,
         .mode = sweep->mode,
         .consumers_max = 4,
         .producers_max = 4,
@@ -114,17 +115,40 @@ void sweep_open_writer(sweep_t *sweep)
     }
 }
 
+static void write_span(sweep_t *sweep, int64_t value)
+{
+    const size_t copies = (size_t)SWEEP_COPIES(value);
+    const int64_t sequence = dx_producer_claim_span(&sweep->writer, copies * sizeof(sweep_event_t));
+    if (sequence < 0) {
+        sweep_fail("the survivor's claim: %s", dx_error_name((int)sequence));
+    }
+    sweep_event_t *events = dx_span_payload(dx_producer_span(&sweep->writer, sequence));
+    for (size_t i = 0; i < copies; i++) {
+        events[i] = (sweep_event_t){.value = value, .check = ~value};
+    }
+    sweep_check(dx_producer_publish_span(&sweep->writer, sequence) == DX_OK);
+}
+
+static void write_event(sweep_t *sweep, int64_t value)
+{
+    const int64_t sequence = dx_producer_claim(&sweep->writer);
+    if (sequence < 0) {
+        sweep_fail("the survivor's claim: %s", dx_error_name((int)sequence));
+    }
+    *DX_PRODUCER_EVENT(&sweep->writer, sequence, sweep_event_t) =
+        (sweep_event_t){.value = value, .check = ~value};
+    sweep_check(dx_producer_publish(&sweep->writer, sequence) == DX_OK);
+}
+
 void sweep_write(sweep_t *sweep, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
-        const int64_t sequence = dx_producer_claim(&sweep->writer);
-        if (sequence < 0) {
-            sweep_fail("the survivor's claim: %s", dx_error_name((int)sequence));
+        const int64_t value = next_to_write++;
+        if (sweep->spans) {
+            write_span(sweep, value);
+        } else {
+            write_event(sweep, value);
         }
-        sweep_event_t *event = DX_PRODUCER_EVENT(&sweep->writer, sequence, sweep_event_t);
-        event->value = next_to_write++;
-        event->check = ~event->value;
-        sweep_check(dx_producer_publish(&sweep->writer, sequence) == DX_OK);
     }
 }
 
@@ -149,8 +173,27 @@ static void check_event(const sweep_event_t *event, int64_t sequence)
     seen_of_victim |= INT64_C(1) << event->value;
 }
 
+static void take_spans(sweep_t *sweep, int64_t last)
+{
+    dx_spans_t spans = dx_consumer_spans(&sweep->reader, last);
+    for (const dx_span_t *span = NULL; (span = dx_spans_next(&spans)) != NULL;) {
+        const sweep_event_t *events = dx_span_payload(span);
+        check_event(&events[0], spans.sequence);
+        sweep_check(span->bytes == (size_t)SWEEP_COPIES(events[0].value) * sizeof(*events));
+        for (size_t i = 0; i < span->bytes / sizeof(*events); i++) {
+            sweep_check(memcmp(&events[i], &events[0], sizeof(*events)) == 0);
+        }
+    }
+    sweep_check(spans.code == DX_OK && spans.next == last + 1);
+    dx_consumer_release(&sweep->reader, last);
+}
+
 static void take(sweep_t *sweep, int64_t last)
 {
+    if (sweep->spans) {
+        take_spans(sweep, last);
+        return;
+    }
     for (int64_t s = sweep->reader.next; s <= last; s++) {
         if (dx_consumer_is_hidden(&sweep->reader, s)) {
             hidden++;
@@ -518,6 +561,7 @@ static void set_up(const sweep_case_t *swept, sweep_t *sweep)
 {
     memset(sweep->journal, 0, sizeof(*sweep->journal));
     sweep->mode = swept->mode;
+    sweep->spans = swept->spans;
     sweep->ring = NULL;
     sweep->own = NULL;
     sweep->reading = sweep->writing = sweep->sleeper_reads = sweep->sleeper_writes = false;

@@ -15,14 +15,19 @@
 #include "disruptorx/consumer.h"
 #include "disruptorx/producer.h"
 #include "disruptorx/ring.h"
+#include "disruptorx/span.h"
 
 #define SWEEP_SLOTS 8
+#define SWEEP_SPAN_SLOTS 64 /* a page */
 #define SWEEP_NAME "swept"
 
 typedef struct sweep_event {
     int64_t value;
     int64_t check; /* ~value: a torn event does not have it */
 } sweep_event_t;
+
+/* The payload of a span is several of them, all alike. */
+#define SWEEP_COPIES(value) (1 + (value) % 17)
 
 /* What the victim says of itself, in memory that outlives it. */
 typedef struct sweep_journal {
@@ -43,6 +48,7 @@ enum {
 typedef struct sweep {
     const char *folder;
     dx_ring_mode_t mode;
+    bool spans;
     sweep_journal_t *journal;
 
     /* The survivor's. */
@@ -67,6 +73,7 @@ typedef struct sweep {
 typedef struct sweep_case {
     const char *name;
     dx_ring_mode_t mode;
+    bool spans;
     bool makes;  /* the victim makes, or removes, the ring: the survivor has none meanwhile */
     bool sleeps; /* the operation may sleep in the kernel: it is killed there, too */
     void (*prepare)(sweep_t *); /* survivor, before the fork; may be NULL */

@@ -133,6 +133,48 @@ static void wait_for_room(sweep_t *sweep)
     (void)dx_producer_claim(&sweep->producer);
 }
 
+/* --------------------------------------------------------------------------------------- spans */
+
+static int64_t begin_span(sweep_t *sweep, int64_t value)
+{
+    const size_t copies = (size_t)SWEEP_COPIES(value);
+    const int64_t sequence =
+        dx_producer_claim_span(&sweep->producer, copies * sizeof(sweep_event_t));
+    sweep_event_t *events = dx_span_payload(dx_producer_span(&sweep->producer, sequence));
+    for (size_t i = 0; i < copies; i++) {
+        events[i] = (sweep_event_t){.value = value, .check = ~value};
+    }
+    (void)dx_fetch_or_acq_rel(&sweep->journal->attempted, INT64_C(1) << value);
+    return sequence;
+}
+
+static void publish_span_of(sweep_t *sweep, int64_t sequence, int64_t value)
+{
+    (void)dx_producer_publish_span(&sweep->producer, sequence);
+    (void)dx_fetch_or_acq_rel(&sweep->journal->published, INT64_C(1) << value);
+}
+
+static void publish_long_span(sweep_t *sweep)
+{
+    publish_span_of(sweep, begin_span(sweep, 16), 16);
+}
+
+static void publish_spans_in_reverse(sweep_t *sweep)
+{
+    const int64_t first = begin_span(sweep, 7);
+    const int64_t second = begin_span(sweep, 12);
+    publish_span_of(sweep, second, 12);
+    publish_span_of(sweep, first, 7);
+}
+
+static void abort_a_span(sweep_t *sweep)
+{
+    const int64_t first = dx_producer_claim_span(&sweep->producer, 200);
+    const int64_t second = begin_span(sweep, 5);
+    (void)dx_producer_abort_span(&sweep->producer, first);
+    publish_span_of(sweep, second, 5);
+}
+
 /* ------------------------------------------------------------------------------ with a sleeper */
 
 static void with_sleeping_reader(sweep_t *sweep)
@@ -437,6 +479,12 @@ const sweep_case_t sweep_cases[] = {
     {"abort-single", SINGLE, STEPS(with_reader, attach_producer, abort_two_publish_one)},
     {"full-multi", MULTI, STEPS(fill_the_ring, attach_producer, find_the_ring_full)},
     {"park-producer", MULTI, .sleeps = true, STEPS(fill_the_ring, attach_producer, wait_for_room)},
+    {"span-multi", MULTI, .spans = true, STEPS(with_reader, attach_producer, publish_long_span)},
+    {"span-single", SINGLE, .spans = true, STEPS(with_reader, attach_producer, publish_long_span)},
+    {"span-reverse", MULTI, .spans = true,
+     STEPS(with_reader, attach_producer, publish_spans_in_reverse)},
+    {"span-abort-multi", MULTI, .spans = true, STEPS(with_reader, attach_producer, abort_a_span)},
+    {"span-abort-single", SINGLE, .spans = true, STEPS(with_reader, attach_producer, abort_a_span)},
     {"wake-reader-multi", MULTI, STEPS(with_sleeping_reader, attach_producer, publish_one)},
     {"wake-reader-single", SINGLE, STEPS(with_sleeping_reader, attach_producer, publish_one)},
     {"wake-writer", MULTI,
