@@ -63,6 +63,9 @@ static int open_failed(const char *path, int os, dx_error_t *error)
     case ELOOP:
         return dxi_fail(error, DX_EPERM, "'%s' is a symbolic link; attach to the file itself",
                         path);
+    case EISDIR: /* a folder is not opened for writing, a socket not at all */
+    case ENXIO:
+        return dxi_fail(error, DX_ECORRUPT, "'%s' is not a file", path);
     default:
         return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot open '%s'", path);
     }
