@@ -1,5 +1,5 @@
-/* storm_part.c - a participant of crash_storm: it publishes, or reads and checks, until it is killed
- * or told to stop.
+/* storm_part.c - a participant of crash_storm: it publishes, or reads and checks, until it is
+ * killed or told to stop.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -71,8 +71,8 @@ static void fill(storm_event_t *event, int64_t id, int64_t number)
     *event = (storm_event_t){.id = id, .number = number, .check = check_of(id, number)};
 }
 
-/* Publishes `count` events in a batch, now and then without the first, which is given up. Returns how
- * many, or an error. */
+/* Publishes `count` events in a batch, now and then without the first, which is given up. Returns
+ * how many, or an error. */
 static int64_t publish_events(dx_producer_t *producer, storm_producer_t *own, int64_t id,
                               int64_t number, int64_t count, uint64_t *seed)
 {

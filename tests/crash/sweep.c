@@ -62,7 +62,7 @@ void sweep_fail(const char *format, ...)
     _exit(1);
 }
 
-/* ---------------------------------------------------------------------------------- the survivor */
+/* -------------------------------------------------------------------------------- the survivor */
 
 static int64_t next_of_survivor; /* the next value expected */
 static int64_t next_to_write;

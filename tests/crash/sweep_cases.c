@@ -11,7 +11,7 @@
 
 #include "sweep.h"
 
-/* ------------------------------------------------------------------------------- the victim's steps */
+/* --------------------------------------------------------------------------- the victim's steps */
 
 static void begin_event(sweep_t *sweep, int64_t sequence, int64_t value)
 {
@@ -318,7 +318,7 @@ static void with_dead_keeper(sweep_t *sweep)
     sweep_check(waitpid(helper, NULL, 0) == helper);
 }
 
-/* --------------------------------------------------------------------- in the middle of the graph */
+/* ------------------------------------------------------------------- in the middle of the graph */
 
 static void insert_before_reader(sweep_t *sweep)
 {

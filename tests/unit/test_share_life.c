@@ -1,5 +1,5 @@
-/* test_share_life.c - the life of a shared ring's file: who makes it, who is the last, who forks, who
- * dies over it.
+/* test_share_life.c - the life of a shared ring's file: who makes it, who is the last, who forks,
+ * who dies over it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -402,7 +402,7 @@ static void a_child_neither_holds_nor_harms_what_its_parent_has(void **state)
     share_word_free(word);
 }
 
-/* --------------------------------------------------------------------------- stopped, with tables */
+/* ------------------------------------------------------------------------- stopped, with tables */
 
 #if DX_TEST_HOOKS
 static void stop_at(const char *point, void *context)
