@@ -396,20 +396,9 @@ static void with_helper(sweep_t *sweep)
     }
 }
 
-/* True when the process has ended, though nobody has asked for it yet. */
-static bool has_ended(pid_t process)
+static void count_attached(void *context, const dx_ring_file_t *file)
 {
-    char path[64];
-    char text[256] = {0};
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return true;
-    }
-    const bool read = fgets(text, sizeof(text), file) != NULL;
-    (void)fclose(file);
-    const char *at = strrchr(text, ')');
-    return !read || at == NULL || at[2] == 'Z';
+    *(int32_t *)context = file->attached;
 }
 
 static void attach_and_kill_helper(sweep_t *sweep)
@@ -417,9 +406,11 @@ static void attach_and_kill_helper(sweep_t *sweep)
     attach(sweep);
     const pid_t helper = (pid_t)dx_load_acquire(&sweep->journal->helper);
     (void)kill(helper, SIGKILL);
-    while (!has_ended(helper)) {
+    int32_t attached = 0;
+    do { /* the survivor and we; all threads of the helper have to end */
         (void)sched_yield();
-    }
+        sweep_check(dx_ring_list(sweep->folder, count_attached, &attached, NULL) == 1);
+    } while (attached != 2);
 }
 
 /* --------------------------------------------------------------------------------- whole rings */
