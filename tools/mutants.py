@@ -28,3 +28,154 @@ EQUAL = {}
 Step = collections.namedtuple("Step", "file what old new tests why", defaults=[None])
 
 STEPS = []
+
+
+def step(file, what, old, new, *tests, why=None):
+    STEPS.append(Step(file, what, old, new, tests, why))
+
+
+PRODUCER_H = "include/disruptorx/producer.h"
+CONSUMER_H = "include/disruptorx/consumer.h"
+PARK = "src/ring/park.c"
+SEQUENCES = "src/ring/sequences.c"
+PRODUCER = "src/ring/producer.c"
+CONSUMER = "src/ring/consumer.c"
+WAIT = "src/ring/wait.c"
+WORKER = "src/ring/worker.c"
+MARK = "src/ring/mark.c"
+RECOVER = "src/ring/recover.c"
+PROCESSOR = "src/ring/processor.c"
+DISRUPTOR = "src/ring/disruptor.c"
+
+# ---- going to sleep
+step(PARK, "membarrier(): the other threads' fence",
+     "(void)syscall(SYS_membarrier, command, 0, 0);", "(void)command;",
+     "relacy.sleep-cursor", "relacy.sleep-full")
+step(PARK, "K4: the look after the bit",
+     "dx_consumer_poll(consumer) >= want || place_of(consumer, want) != place;", "false;",
+     "relacy.sleep-cursor")
+step(PARK, "K4: the look at the place", " || place_of(consumer, want) != place;", ";",
+     "relacy.sleep-branches")
+step(PARK, "a consumer's look at who has ended",
+     " &&\n        dxi_ended_before(block, consumer->upstream, want) == 0) {", ") {",
+     "relacy.sleep-fail-behind")
+step(PARK, "a producer's look at the room", "const bool room = dxi_gating_minimum(block) >= wrap;",
+     "const bool room = false;\n    (void)wrap;", "relacy.sleep-full")
+step(PARK, "a producer's look at the closed bit",
+     "if (!room && dx_load_relaxed(&block->signal) >= 0 &&", "if (!room &&", "relacy.sleep-close")
+step(PARK, "a producer's look at its cancel flag",
+     "        dx_load32_acquire(&core->entry->cancel) == 0 &&\n", "",
+     "relacy.sleep-cancel-producer")
+step(PARK, "a producer's look at who has ended",
+     " &&\n        "
+     "dxi_ended_before(block, (uint64_t)dx_load_acquire(&block->gating), wrap) == 0) {",
+     ") {", "relacy.sleep-fail-producer")
+step(PARK, "a producer's epoch from before its look", "futex_wait(&block->space_epoch, epoch,",
+     "(void)epoch;\n        futex_wait(&block->space_epoch, "
+     "dx_load32_acquire(&block->space_epoch),", "relacy.sleep-full")
+step(PARK, "a producer's flag", "(void)dx_exchange32_acq_rel(&block->space_waiters, 1);", "",
+     "relacy.sleep-full")
+step(PARK, "without a consumer a publication makes room",
+     "if (dx_load_acquire(&block->gating) == 0) {", "if (dx_load_acquire(&block->gating) == -1) {",
+     "relacy.sleep-alone")
+# ---- waking
+step(PARK, "K2: only who clears the bit wakes",
+     "if ((dx_fetch_and_acq_rel(waiters, ~bit) & bit) != 0) {",
+     "(void)dx_fetch_and_acq_rel(waiters, ~bit);\n        {", "unit.park")
+step(PARK, "K3: the token is used up, parking", "dx_store32_relaxed(&entry->park, 0);", "",
+     "unit.park")
+step(PARK, "K3: the token is used up, pausing", "(void)dx_exchange32_acq_rel(&entry->park, 0);", "",
+     "unit.wait_quiet")
+step(PARK, "a sleeper that was not woken takes its bit back",
+     "(void)dx_fetch_and_acq_rel(place, ~bit);", "", "unit.park")
+step(PARK, "the token before the futex", "    dx_store32_release(&entry->park, 1);\n", "",
+     "relacy.sleep-cursor")
+step(PARK, "the futex behind the token", "    futex_wake(&entry->park, 1, shared);\n",
+     "    (void)shared;\n", "relacy.sleep-cursor")
+step(PARK, "the epoch before the futex",
+     "(void)dx_fetch_add32_acq_rel(&block->space_epoch, 1);", "", "relacy.sleep-full")
+step(PARK, "precise: only who wants it",
+     "block->mode == DX_RING_SINGLE ? INT64_MIN : first, last);", "INT64_MIN, last);", "unit.park")
+step(PARK, "precise: nobody else", "if (want < first || want > last) {", "if (want > last) {",
+     "unit.park")
+step(PARK, "failure wakes through the stages",
+     "if ((dxi_upstream_closure(block, UINT64_C(1) << between) & self) != 0) {",
+     "if (between == index) {", "relacy.sleep-fail-behind")
+# ---- joining, leaving, working
+step(SEQUENCES, "gating minimum: the second look at who joined", "if (now == joins) {",
+     "if (now == joins || now != joins) {", "relacy.join", "relacy.join-multi")
+step(SEQUENCES, "gating minimum: joins counted, not seen in the mask",
+     "const int64_t now = dx_load_acquire(&block->joins);",
+     "const int64_t now = joins + ((dx_load_acquire(&block->gating) & ~(int64_t)gating) != 0);",
+     "relacy.swap", "unit.order")
+step(WORKER, "W2: announce before the claim",
+     "        dx_store_release(&consumer->entry->sequence, claimed);\n", "",
+     "relacy.workers", "relacy.workers-behind")
+step(CONSUMER, "a lapped worker sees a later lap",
+     "if ((int32_t)((uint32_t)stamp - (uint32_t)lap) < 0) {", "if (stamp != lap) {",
+     "relacy.workers-multi")
+step(SEQUENCES, "a pool's word before those of its workers",
+     "    for (; mask != 0; mask &= mask - 1) {\n        /* ACQUIRE, pairs with (R)",
+     "    mask = mask & (mask - 1) ? mask & (mask - 1) : mask;\n"
+     "    for (; mask != 0; mask &= mask - 1) {\n        /* ACQUIRE, pairs with (R)",
+     "relacy.workers-behind", "relacy.diamond")
+# ---- recovery
+step(PRODUCER_H, "I4: the record before a claim",
+     "    dx_store_release(&entry->held_last, last);\n"
+     "    dx_store_release(&entry->held_first, first);\n",
+     "    (void)entry, (void)first, (void)last;\n",
+     "relacy.recover-race", "relacy.recover-claims")
+step(PRODUCER_H, "the record of a hull goes when it is published",
+     "    if (DX_UNLIKELY(producer->held == 0 &&\n",
+     "    if (DX_UNLIKELY(producer->held == -1 &&\n", "relacy.recover-hull")
+step(RECOVER, "a living producer's record counts",
+     "        if (sequence >= first && sequence <= last) {\n            return true;",
+     "        if (sequence >= first && sequence <= last) {\n            return false;",
+     "relacy.recover-race")
+step(RECOVER, "the second look at the stamp", "} else if (!dxi_is_stamped(block, sequence)) {",
+     "} else {", "relacy.recover-race")
+step(MARK, "M2: a mark is announced",
+     "    int64_t last = dx_load_relaxed(&block->marks_last);\n    while (last < sequence",
+     "    int64_t last = INT64_MAX;\n    while (last < sequence", "relacy.abort")
+
+# ---- the known bugs of other implementations, put into this one
+step(PRODUCER, "bug: a slow claim publishes what was claimed before",
+     "    claim->limit = limit_now(block);\n    if (block->mode == DX_RING_SINGLE) {\n",
+     "    claim->limit = limit_now(block);\n    if (block->mode == DX_RING_SINGLE) {\n"
+     "        dx_store_release(&block->cursor, claim->claimed);\n", "unit.producer")
+step(PARK, "bug: a consumer spins on a claim that is not published",
+     "    dx_atomic64_t *place = place_of(consumer, want);\n    if (place == NULL) {",
+     "    dx_atomic64_t *place = place_of(consumer, want);\n"
+     "    if (place == NULL || (block->mode == DX_RING_MULTI && consumer->upstream == 0 &&\n"
+     "                          dx_load_relaxed(&block->claimed) >= want)) {", "unit.wait_quiet")
+step(PARK, "bug: a consumer spins on the one before it",
+     "    dx_atomic64_t *place = place_of(consumer, want);\n    if (place == NULL) {",
+     "    dx_atomic64_t *place = place_of(consumer, want);\n"
+     "    if (place == NULL || consumer->upstream != 0) {", "unit.wait_quiet")
+step(PRODUCER, "bug: a claim can't be taken back, and passes the consumers",
+     "        if (last > claim->limit) {\n", "        if (last > claim->limit + 1) {\n",
+     "unit.producer", "unit.producer_full", "relacy.multi")
+step(PROCESSOR, "bug: the failure of a handler is told to nobody",
+     "        dx_consumer_fail(consumer, processor->failure);\n",
+     "        dx_store32_release(&entry->state, DX_CONSUMER_FAILED);\n", "unit.processor")
+step(WAIT, "bug: a wait does not look at halt while it spins",
+     "        int code = wait_interrupted(consumer); /* T1 */\n",
+     "        int code = pause.steps % 4096 == 4095 || consumer->wait.kind == DX_WAIT_BLOCKING\n"
+     "                       ? wait_interrupted(consumer) : DX_OK;\n",
+     "unit.processor", "unit.wait")
+step(CONSUMER, "bug: a late consumer misses an event",
+     "*sequence_out = start_place(block, options->upstream, oldest, start);",
+     "*sequence_out = start_place(block, options->upstream, oldest, start) + 1;", "unit.consumer")
+step(DISRUPTOR, "bug: one stop for all: halting a group halts its siblings",
+     "    for (uint64_t rest = members; rest != 0; rest &= rest - 1) {\n"
+     "        dxi_consumer_control(disruptor->ring,",
+     "    for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {\n"
+     "        dxi_consumer_control(disruptor->ring,", "unit.disruptor")
+step(PROCESSOR, "bug: a thread that begins clears the stop that came before it ran",
+     "    gate_begun(processor->disruptor);\n\n",
+     "    gate_begun(processor->disruptor);\n"
+     "    (void)dx_fetch_and32_acq_rel(&entry->control, ~DXI_CONTROL_HALT);\n\n", "unit.disruptor")
+step(DISRUPTOR, "bug: a shutdown does not wait for consumers that have not begun",
+     "    while ((left = target - dx_ring_consumed(disruptor->ring)) > 0) {",
+     "    while ((left = target - dx_ring_consumed(disruptor->ring)) > 0 &&\n"
+     "           dx_ring_consumed(disruptor->ring) >= 0) {", "unit.disruptor")

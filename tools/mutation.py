@@ -2,11 +2,11 @@
 """Breaks the ring in one place at a time, and expects a test to fail: what no test can break is not
 tested. Run as `make mutation`.
 
-Usage: tools/mutation.py [--list] [--only TEXT] [--again] [--jobs N] [--halves] [--quick]
+Usage: tools/mutation.py [--list] [--only TEXT] [--again] [--equal] [--halves] [--quick] [--jobs N]
 
 Two kinds of mutants. Memory orders: every acquire, release and fence in ORDER_FILES is found and
 weakened, without a list of them. Steps and known bugs: tables in tools/mutants.py, which also says
-which orders can't matter, each with its reason.
+which orders can't matter, each with its reason: those are tried with --equal only.
 
 The tree is copied to build/mutation, once per job, and built there; the working tree is not
 touched. What was killed stays known in build/mutation/results.json as long as nothing it depends on
@@ -224,7 +224,7 @@ class Lane:
                 short = ["--runs", str(SCENARIO_RUNS_FIRST), "--bound", "0"]
                 if run(scenarios[name] + short) != 0:
                     return name
-        for name in names if not self.quick else []:
+        for name in names if tests or not self.quick else []:
             command = scenarios.get(name)
             if command is None:
                 command = [self.build / "tests/unit" / name.replace("unit.", "test_")]
@@ -308,6 +308,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the mutants and stop")
     parser.add_argument("--only", default="", metavar="TEXT", help="those that contain this text")
     parser.add_argument("--again", action="store_true", help="also those whose verdict is known")
+    parser.add_argument("--equal", action="store_true",
+                        help="also those of which mutants.py says that they can't matter")
     parser.add_argument("--halves", action="store_true",
                         help="also take the acquire and the release out of each acq_rel alone")
     parser.add_argument("--quick", action="store_true",
@@ -315,14 +317,15 @@ def main():
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("DX_JOBS", "2")))
     arguments = parser.parse_args()
     todo = [m for m in step_mutants() + order_mutants(arguments.halves)
-            if arguments.only in name_of(m)]
+            if arguments.only in name_of(m) and (arguments.equal or m.why is None)]
     unknown = set(mutants.EQUAL) - {name_of(m) for m in order_mutants(True)}
     if unknown:
         print("\n".join(f"mutants.py says why this can't matter, but it is gone: {name}"
                         for name in sorted(unknown)))
         return 2
     if arguments.list:
-        print("\n".join(name_of(m) for m in todo))
+        for mutant in todo:
+            print(name_of(mutant))
         return 0
 
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -294,7 +294,8 @@ DX_API DX_NODISCARD int dx_group_add_worker(dx_group_t group, const dx_handler_t
  * on where they stood. With its last worker a pool goes, too. What a single worker has claimed and
  * not handled (it was paused, or has failed) is taken over by the others of its pool, and this
  * waits until one of them has done so. Closes the poller of dx_group_then_poller(): nobody may use
- * it any more.
+ * it any more. Groups that have removed members must not be used any more: dx_disruptor_after()
+ * makes new ones.
  * Returns DX_OK, DX_ENOTFOUND, DX_EDEADLOCK from a handler of theirs, DX_ECONSUMER when a worker
  * has events left and no other worker of its pool can take them, DX_ENOTSUP for a part of a pool by
  * key. Nothing is removed on failure.

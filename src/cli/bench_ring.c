@@ -258,6 +258,8 @@ static const char DESCRIPTION[] =
     "due, so a late producer counts as well. pipeline3-latency is a third of the way\n"
     "through three stages, from publication. wakeup is from publication to a handler\n"
     "whose thread slept; futex is the same without a ring: judge one by the other.\n"
+    "churn is the longest gap between two publications while a consumer is added and\n"
+    "removed; churn-still is the same while nothing changes.\n"
     "\n"
     "Idle. CPU time of the process in per cent of one core while a consumer waits.\n"
     "\n"

@@ -6,6 +6,7 @@
  *     bench_rings.c      scenarios whose consumers are loops over rings
  *     bench_latency.c    scenarios that time single events, and the idle one
  *     bench_process.c    the processes of a run over shared rings
+ *     bench_churn.c      scenarios that change the graph under load
  *
  * WHO TOUCHES WHAT. A tally belongs to its consumer while a phase runs and to the main thread
  * between phases: the producers' publications order the one hand-over, `handled` (release, acquire)
@@ -213,6 +214,11 @@ int dxi_bench_poller_thread(dxi_bench_run_t *run, uint32_t index);
 int dxi_bench_raw_thread(dxi_bench_run_t *run, uint32_t index);
 int dxi_bench_three_rings_open(dxi_bench_run_t *run, dx_error_t *error);
 int dxi_bench_three_rings_thread(dxi_bench_run_t *run, uint32_t index);
+
+/* bench_churn.c */
+int dxi_bench_churn_open(dxi_bench_run_t *run, dx_error_t *error);
+int dxi_bench_churn_thread(dxi_bench_run_t *run, uint32_t index);
+int dxi_bench_churn_still_thread(dxi_bench_run_t *run, uint32_t index);
 
 /* bench_latency.c */
 int dxi_bench_pingpong_open(dxi_bench_run_t *run, dx_error_t *error);

@@ -20,9 +20,11 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "disruptorx/clock.h"
 #include "ring/disruptor_internal.h"
 
 #define LOOK_NS INT64_C(50000)
+#define ADMISSION_PATIENCE_NS INT64_C(1000000000) /* for a worker that has just joined */
 
 int dxi_group_check(dx_group_t group, dx_error_t *error)
 {
@@ -208,6 +210,17 @@ static int keyed_validate(const dx_disruptor_t *disruptor, uint64_t members, dx_
     return DX_OK;
 }
 
+/* Those workers that run and may claim. */
+static uint64_t admitted_of(const dx_disruptor_t *disruptor, uint64_t workers)
+{
+    uint64_t admitted = 0;
+    for (uint64_t rest = running_of(disruptor, workers); rest != 0; rest &= rest - 1) {
+        const int index = __builtin_ctzll(rest);
+        admitted |= dxi_pool_admits(disruptor->processors[index]) ? UINT64_C(1) << index : 0;
+    }
+    return admitted;
+}
+
 /* Gives the rest to a paused worker that has none, if there is one. */
 static bool give_to_paused(dxi_processor_t *leaves, uint64_t others)
 {
@@ -238,8 +251,13 @@ static int give_rest_away(dxi_processor_t *leaves, uint64_t members, dx_error_t 
         /* Ends the wait in which it may be: it then looks who leaves. */
         dxi_consumer_control(disruptor->ring, __builtin_ctzll(rest), DXI_CONTROL_CANCEL);
     }
-    while (dx_load32_acquire(leaving) != 0 && running_of(disruptor, others) != 0) {
+    const int64_t started_ns = dx_clock_ns();
+    while (dx_load32_acquire(leaving) != 0 &&
+           (admitted_of(disruptor, others) != 0 ||
+            (running_of(disruptor, others) != 0 &&
+             dx_clock_ns() - started_ns < ADMISSION_PATIENCE_NS))) {
         (void)nanosleep(&look, NULL);
+        dxi_members_rebind(disruptor); /* one that has ended meanwhile may keep a worker waiting */
     }
     /* Taken before it could be withdrawn: then it is being handed over. */
     const bool nobody = dx_exchange32_acq_rel(leaving, 0) != 0;
@@ -280,6 +298,14 @@ int dx_group_remove(dx_group_t group, dx_error_t *error)
         (void)dxi_threads_start(disruptor, ran, NULL);
         return code;
     }
+    uint64_t pools = 0; /* that stay without them: their last running worker may have gone */
+    for (uint64_t rest = members; rest != 0; rest &= rest - 1) {
+        const dxi_processor_t *worker = disruptor->processors[__builtin_ctzll(rest)];
+        pools |= worker->role == DXI_ROLE_WORKER ? UINT64_C(1) << worker->pool->consumer.index : 0;
+    }
     dxi_members_close(disruptor, members);
+    for (uint64_t rest = pools & ~members; rest != 0; rest &= rest - 1) {
+        dxi_pool_check(disruptor->processors[__builtin_ctzll(rest)]);
+    }
     return DX_OK;
 }

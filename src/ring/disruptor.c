@@ -112,6 +112,14 @@ static bool has_thread(const dxi_processor_t *processor)
     return processor->role != DXI_ROLE_POLLER && processor->role != DXI_ROLE_POOL;
 }
 
+/* True when no thread of ours uses the consumer: it has none, or that one has ended. */
+static bool is_left_alone(const dxi_processor_t *processor)
+{
+    const int32_t state = dx_load32_acquire(&processor->consumer.entry->state);
+    return has_thread(processor) && (processor->thread == NULL || state == DX_CONSUMER_FAILED ||
+                                     state == DX_CONSUMER_STOPPED);
+}
+
 /* In the place of the thread that it does not have. */
 static void rebind(dxi_processor_t *processor)
 {
@@ -124,7 +132,7 @@ void dxi_members_rebind(dx_disruptor_t *disruptor)
 {
     for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
         dxi_processor_t *processor = disruptor->processors[__builtin_ctzll(rest)];
-        if (has_thread(processor) && processor->thread == NULL) {
+        if (is_left_alone(processor)) {
             rebind(processor);
         }
     }
@@ -186,6 +194,7 @@ static void join_all(dx_disruptor_t *disruptor, uint64_t members)
         if (processor->thread != NULL) {
             (void)dx_thread_join(processor->thread);
             processor->thread = NULL;
+            rebind(processor); /* what it was told and had not seen */
         }
         make_idle(processor);
     }

@@ -7,7 +7,7 @@
  * Everything runs with membarrier() and again as on a kernel without it.
  *
  * What this can't show is the order in which a processor makes stores visible; test_park_pool.c
- * hammers on that. tools/orderings.py takes the fences out and sees it fail.
+ * hammers on that. tools/mutation.py takes each step out and sees a test fail.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

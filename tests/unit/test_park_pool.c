@@ -3,7 +3,7 @@
  * The method is that of test_park.c: steps of the waker at each point of the sleeper. A pool has
  * two kinds of progress, the claim and the end of the work, and workers that wait while others go
  * on. The last tests aim with real threads at the moment in which the other side goes to sleep:
- * they fail without the fences (tools/orderings.py). DX_TEST_HAMMER=n aims n times as often.
+ * they fail without the fences (tools/mutation.py). DX_TEST_HAMMER=n aims n times as often.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

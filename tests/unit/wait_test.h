@@ -2,7 +2,7 @@
  * steps of other threads put at named points of theirs.
  *
  * Nothing here sleeps to let something happen: every wait is for a condition, with a deadline that
- * fails the test. The deadline is 20 s; DX_TEST_DEADLINE_S changes it (tools/orderings.py wants
+ * fails the test. The deadline is 20 s; DX_TEST_DEADLINE_S changes it (tools/mutation.py wants
  * failures sooner). cmocka's assertions belong to the main thread, so the others only store.
  *
  * SPDX-License-Identifier: Apache-2.0
