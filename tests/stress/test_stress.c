@@ -248,6 +248,12 @@ static void groups_pause_and_resume_without_losing_an_event(void **state)
     run_for_a_while("pauses", stress_pauses);
 }
 
+static void graphs_are_linked_anew_without_losing_an_event(void **state)
+{
+    (void)state;
+    run_for_a_while("relinks", stress_relinks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +261,7 @@ int main(void)
         cmocka_unit_test(chains_of_rings_deliver_every_event_once_in_order),
         cmocka_unit_test(pollers_come_and_go_without_losing_an_event),
         cmocka_unit_test(groups_pause_and_resume_without_losing_an_event),
+        cmocka_unit_test(graphs_are_linked_anew_without_losing_an_event),
     };
     /* What a broken run leaves behind would disturb the next: stop at the first. */
     cmocka_set_message_output(CM_OUTPUT_STDOUT);
