@@ -614,6 +614,14 @@ long machine_syscall(long number, ...)
     return result;
 }
 
+void machine_delay(int steps_max)
+{
+    rl::context &c = rl::ctx();
+    for (int rest = c.is_random_sched() ? machine_choose(steps_max + 1) : 0; rest > 0; rest--) {
+        c.sched();
+    }
+}
+
 void machine_yield(void)
 {
     rl::ctx().yield(1, here(PC));

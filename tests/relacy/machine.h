@@ -74,6 +74,10 @@ void machine_mortal(void (*body)(void), int steps_max);
 bool machine_is_dead(void);
 void machine_wait_dead(void);
 
+/* Up to so many steps in which nothing is done, so that a long operation of another thread comes
+ * to its end before a short one here begins. In the search of all interleavings it is nothing. */
+void machine_delay(int steps_max);
+
 /* Lets others run, as in a loop that polls. */
 void machine_yield(void);
 

@@ -42,6 +42,7 @@ static void join_multi_before(void)
 static void join_thread(int index)
 {
     if (index == 0) {
+        machine_delay(150);
         rig_publish(0, 5);
     } else {
         rig_consumer(0, 0, WAIT);
@@ -51,6 +52,7 @@ static void join_thread(int index)
 static void join_multi_thread(int index)
 {
     if (index < 2) {
+        machine_delay(300);
         rig_publish(index, 2);
     } else {
         rig_consumer(0, 0, WAIT);
@@ -100,6 +102,7 @@ static void join_beside_thread(int index)
 {
     switch (index) {
     case 0:
+        machine_delay(200);
         rig_publish(0, 4);
         break;
     case 1:
@@ -115,6 +118,7 @@ static void join_behind_thread(int index)
 {
     switch (index) {
     case 0:
+        machine_delay(200);
         rig_publish(0, 4);
         break;
     case 1:
@@ -286,6 +290,7 @@ static void swap_before(void)
 static void swap_thread(int index)
 {
     if (index == 0) {
+        machine_delay(200);
         rig_publish(0, 5);
     } else {
         dx_consumer_close(&rig->consumers[0]);
@@ -345,6 +350,38 @@ static const scenario_t hand_over = {
     .before = hand_over_before,
     .thread = hand_over_thread,
     .after = hand_over_after,
+};
+
+/* A producer leaves a claim behind: it is voided, and who slept on it goes on. */
+static void leave_claim_before(void)
+{
+    rig_make(&(rig_options_t){
+        .mode = DX_RING_MULTI, .slot_count = 4, .producers = 2, .full = DX_FULL_FAIL});
+    rig_consumer(0, 0, WAIT);
+}
+static void leave_claim_thread(int index)
+{
+    switch (index) {
+    case 0:
+        CHECK(rig_claim(0) >= 0);
+        dx_producer_close(&rig->producers[0]);
+        break;
+    case 1:
+        rig_publish(1, 1);
+        break;
+    default:
+        rig_wait(0, 1);
+        break;
+    }
+}
+static const scenario_t leave_claim = {
+    .name = "leave-claim",
+    .what = "a producer closes with a claim that it has not published",
+    .threads = 3,
+    .runs = 15000,
+    .before = leave_claim_before,
+    .thread = leave_claim_thread,
+    .after = end,
 };
 
 /* ------------------------------------------------------------------------------------ workers */
@@ -515,6 +552,7 @@ static void workers_end_thread(int index)
         last = dx_consumer_wait(consumer);
     }
     CHECK(last == DX_ECONSUMER);
+    CHECK(consumer->next == 2); /* each of them had handled an event */
 }
 static void workers_end_after(void)
 {
@@ -530,8 +568,12 @@ static const scenario_t workers_end = {
     .after = workers_end_after,
 };
 
-const scenario_t *const scenarios[] = {
-    &join_running, &join_fenced, &join_multi,    &join_beside,    &join_behind,
-    &join_full,    &leave,       &middle,        &middle_poll,    &swap,
-    &hand_over,    &workers,     &workers_multi, &workers_behind, &workers_behind_fenced,
-    &workers_end,  NULL};
+const scenario_t *const scenarios[] = {&join_running,   &join_fenced,
+                                       &join_multi,     &join_beside,
+                                       &join_behind,    &join_full,
+                                       &leave,          &middle,
+                                       &middle_poll,    &swap,
+                                       &hand_over,      &leave_claim,
+                                       &workers,        &workers_multi,
+                                       &workers_behind, &workers_behind_fenced,
+                                       &workers_end,    NULL};

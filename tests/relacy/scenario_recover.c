@@ -210,6 +210,37 @@ static const scenario_t race_hull = {
     .after = end,
 };
 
+/* The same with a claim for which there is no room: it is in the record for a moment. */
+static void race_refused_thread(int index)
+{
+    if (index == 1) {
+        race_thread(1);
+        return;
+    }
+    publish_one(1);
+    int64_t last = dx_producer_try_claim_n(&rig->producers[1], 4);
+    CHECK(last == DX_EAGAIN || last == 4);
+    if (last == 4) {
+        for (int64_t sequence = 1; sequence <= 4; sequence++) {
+            *DX_PRODUCER_EVENT(&rig->producers[1], sequence, int64_t) = VALUE(sequence, 1);
+        }
+        CHECK(dx_producer_publish_range(&rig->producers[1], 1, 4) == DX_OK);
+    } else {
+        publish_one(1);
+    }
+}
+static const scenario_t race_refused = {
+    .name = "recover-race-refused",
+    .what = "a producer's claim is refused while the recovery looks at its record",
+    .threads = 2,
+    .runs = 20000,
+    .bound = 2,
+    .bound_runs = 20000,
+    .before = race_before,
+    .thread = race_refused_thread,
+    .after = end,
+};
+
 /* The consumer sleeps on a hole, or on an event whose publisher died before it woke anybody. */
 static void asleep_thread(int index)
 {
@@ -418,5 +449,5 @@ static const scenario_t consumer = {
     .after = consumer_after,
 };
 
-const scenario_t *const scenarios[] = {&claims, &race, &race_hull, &asleep, &waker,
-                                       &full,   &hull, &consumer,  NULL};
+const scenario_t *const scenarios[] = {&claims, &race, &race_hull, &race_refused, &asleep,
+                                       &waker,  &full, &hull,      &consumer,     NULL};
