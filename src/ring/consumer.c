@@ -99,9 +99,6 @@ static int64_t observe_bound(dx_consumer_t *consumer)
         }
         last = sequence;
     }
-    if (DX_UNLIKELY(last < consumer->next && dx_load32_relaxed(&consumer->block->closed) != 0)) {
-        dxi_recover_closed_try(consumer->ring); /* what comes next may be nobody's */
-    }
     consumer->available = last;
     return last;
 }
@@ -111,7 +108,12 @@ int64_t dxi_consumer_observe(dx_consumer_t *consumer)
     if (DX_UNLIKELY(consumer->evicted)) {
         return consumer->next - 1;
     }
-    const int64_t last = observe_bound(consumer);
+    int64_t last = observe_bound(consumer);
+    if (DX_UNLIKELY(last < consumer->next && consumer->stamps != NULL &&
+                    dx_load32_relaxed(&consumer->block->closed) != 0) &&
+        dxi_recover_closed_try(consumer->ring)) {
+        last = observe_bound(consumer); /* what comes next was nobody's */
+    }
     if (DX_LIKELY(last >= consumer->next) ||
         DX_LIKELY((dx_load32_relaxed(&consumer->entry->control) & DXI_CONTROL_ATTEND) == 0)) {
         return last;

@@ -182,14 +182,23 @@ bool dxi_recover_closed(dx_ring_block_t *block)
     return done;
 }
 
-void dxi_recover_closed_try(dx_ring_t *ring)
+bool dxi_recover_closed_try(dx_ring_t *ring)
 {
-    if (dxi_table_try_lock(ring)) {
-        if (dx_load32_acquire(&ring->block->closed) != 0) {
-            (void)recover_producers(ring->block, 0);
-        }
-        dxi_table_unlock(ring);
+    dx_ring_block_t *block = ring->block;
+    if (!dxi_table_try_lock(ring)) {
+        return false;
     }
+    const int64_t before = dx_load_relaxed(&block->voided);
+    if (dx_load32_acquire(&block->closed) != 0) {
+        (void)recover_producers(block, 0);
+    }
+    const bool voided = dx_load_relaxed(&block->voided) != before;
+    if (voided) { /* others may sleep on it without a limit: the flag is gone */
+        dxi_heavy_fence(block);
+        dxi_wake_all(block);
+    }
+    dxi_table_unlock(ring);
+    return voided;
 }
 
 /* True when a process of `mask` holds something that it could still write to. */

@@ -143,7 +143,8 @@ int64_t dxi_recover_claims(dx_ring_block_t *block, uint64_t dead, int64_t first,
  * hold. Under the table lock. */
 bool dxi_recover_closed(dx_ring_block_t *block);
 
-/* The same, if the tables are free, for consumers that find nothing to read. */
-void dxi_recover_closed_try(dx_ring_t *ring);
+/* The same, if the tables are free, for consumers that find nothing to read. True when it gave up
+ * something: whoever slept on it is woken, and the caller looks again. */
+bool dxi_recover_closed_try(dx_ring_t *ring);
 
 #endif

@@ -26,11 +26,13 @@ static void processes_make(bool dead_consumer)
     share->index = DEAD;
     rig->ring->share = share;
     for (int i = 0; i < RIG_PRODUCERS; i++) {
-        dxi_block_producers(block)[i].process = !dead_consumer && i == 0 ? DEAD : LIVING;
+        dxi_field_store(&dxi_block_producers(block)[i].process,
+                        !dead_consumer && i == 0 ? DEAD : LIVING);
         seen_of[i] = 0;
     }
     for (int i = 0; i < RIG_CONSUMERS; i++) {
-        dxi_block_consumers(block)[i].process = dead_consumer && i == 0 ? DEAD : LIVING;
+        dxi_field_store(&dxi_block_consumers(block)[i].process,
+                        dead_consumer && i == 0 ? DEAD : LIVING);
     }
 }
 static void end(void)
