@@ -25,6 +25,7 @@
 #include "base/fail.h"
 #include "cli/bench_event.h"
 #include "cli/bench_run.h"
+#include "disruptorx/span.h"
 
 #define SPINS_BEFORE_YIELD 20000u
 #define IDLE_SETTLE_MS 20
@@ -76,7 +77,57 @@ int dxi_bench_pingpong_open(dxi_bench_run_t *run, dx_error_t *error)
     return result;
 }
 
-static int ping(dxi_bench_run_t *run)
+/* The whole payload of an event of 32 bytes is written, and read. */
+#define PONG_WORDS 4u
+#define PONG_REST (0u + 1 + 2 + 3) /* what the words are more than the first, together */
+
+DX_INLINE int publish_words(dx_producer_t *producer, int64_t value, const bool spans)
+{
+    const int64_t sequence = spans ? dx_producer_claim_span(producer, PONG_WORDS * sizeof(uint64_t))
+                                   : dx_producer_claim(producer);
+    if (DX_UNLIKELY(sequence < 0)) {
+        return (int)sequence;
+    }
+    uint64_t *words = spans ? dx_span_payload(dx_producer_span(producer, sequence))
+                            : dx_producer_event(producer, sequence);
+    dxi_bench_event_fill(words, PONG_WORDS, (uint64_t)value);
+    return spans ? dx_producer_publish_span(producer, sequence)
+                 : dx_producer_publish(producer, sequence);
+}
+
+DX_INLINE int64_t take_words(dx_consumer_t *consumer, const bool spans)
+{
+    const int64_t last = dx_consumer_wait(consumer);
+    if (DX_UNLIKELY(last < 0)) {
+        return last;
+    }
+    const uint64_t *words = dx_consumer_event(consumer, consumer->next);
+    if (spans) {
+        dx_spans_t range = dx_consumer_spans(consumer, last);
+        const dx_span_t *span = dx_spans_next(&range);
+        if (DX_UNLIKELY(span == NULL)) {
+            return DX_ECORRUPT;
+        }
+        words = dx_span_payload(span);
+    }
+    return (int64_t)((dxi_bench_event_sum(words, PONG_WORDS) - PONG_REST) / PONG_WORDS);
+}
+
+/* How a ping-pong sends and takes one value. */
+typedef enum ball { BALL_VALUE = 0, BALL_WORDS = 1, BALL_SPAN = 2 } ball_t;
+
+DX_INLINE int hit(dx_producer_t *producer, int64_t value, const ball_t ball)
+{
+    return ball == BALL_VALUE ? publish_value(producer, value)
+                              : publish_words(producer, value, ball == BALL_SPAN);
+}
+
+DX_INLINE int64_t take(dx_consumer_t *consumer, const ball_t ball)
+{
+    return ball == BALL_VALUE ? take_value(consumer) : take_words(consumer, ball == BALL_SPAN);
+}
+
+DX_INLINE int ping(dxi_bench_run_t *run, const ball_t ball)
 {
     dxi_bench_tally_t *const tally = &run->tallies[0];
     const int64_t pace_ns = run->params->pace_ns;
@@ -85,12 +136,13 @@ static int ping(dxi_bench_run_t *run)
     int64_t result = DX_OK;
     for (int64_t i = 1; i <= (int64_t)run->events && result >= 0; i++) {
         const int64_t from_ns = dx_clock_ns();
-        result = publish_value(&producer, i);
-        const int64_t value = result == DX_OK ? take_value(&run->consumers[1]) : result;
+        result = hit(&producer, i, ball);
+        const int64_t value = result == DX_OK ? take(&run->consumers[1], ball) : result;
         const int64_t to_ns = dx_clock_ns();
         result = value < 0 ? value : DX_OK;
         dx_consumer_release(&run->consumers[1], run->consumers[1].next);
-        tally->sum += (uint64_t)value;
+        tally->sum +=
+            ball == BALL_VALUE ? (uint64_t)value : PONG_WORDS * (uint64_t)value + PONG_REST;
         if (pace_ns == 0) {
             dx_histogram_record(run->latency, to_ns - from_ns);
         } else {
@@ -103,15 +155,15 @@ static int ping(dxi_bench_run_t *run)
     return (int)result;
 }
 
-static int pong(dxi_bench_run_t *run)
+DX_INLINE int pong(dxi_bench_run_t *run, const ball_t ball)
 {
     dx_producer_t producer = run->producers[1];
     dx_producer_assume_single(&producer);
     int64_t result = DX_OK;
     for (uint64_t i = 0; i < run->events && result == DX_OK; i++) {
         dx_consumer_t *const consumer = &run->consumers[0];
-        const int64_t value = take_value(consumer);
-        result = value < 0 ? value : publish_value(&producer, value);
+        const int64_t value = take(consumer, ball);
+        result = value < 0 ? value : hit(&producer, value, ball);
         dx_consumer_release(consumer, consumer->next); /* after the answer, which is waited for */
     }
     run->producers[1] = producer;
@@ -120,7 +172,15 @@ static int pong(dxi_bench_run_t *run)
 
 int dxi_bench_pingpong_thread(dxi_bench_run_t *run, uint32_t index)
 {
-    return index == 0 ? ping(run) : pong(run);
+    return index == 0 ? ping(run, BALL_VALUE) : pong(run, BALL_VALUE);
+}
+
+int dxi_bench_span_pingpong_thread(dxi_bench_run_t *run, uint32_t index)
+{
+    if (run->scenario->spans) {
+        return index == 0 ? ping(run, BALL_SPAN) : pong(run, BALL_SPAN);
+    }
+    return index == 0 ? ping(run, BALL_WORDS) : pong(run, BALL_WORDS);
 }
 
 /* Stamped events ------------------------------------------------------------------------------ */

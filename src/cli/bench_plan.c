@@ -234,10 +234,12 @@ static int rows_make(const dxi_bench_settings_t *settings, dxi_bench_plan_t *pla
     }
     for (uint32_t i = 0; i < count && result == DX_OK; i++) {
         const uint32_t index = named ? settings->scenarios.values[i] : i;
-        result = rows_of_scenario(settings, plan, &dxi_bench_scenarios[index], error);
+        if (named || dxi_bench_scenarios[index].apart == settings->spans) {
+            result = rows_of_scenario(settings, plan, &dxi_bench_scenarios[index], error);
+        }
     }
-    const bool plain = !named && settings->batches.count == 0 && settings->event_bytes.count == 0 &&
-                       settings->waits.count == 0;
+    const bool plain = !named && !settings->spans && settings->batches.count == 0 &&
+                       settings->event_bytes.count == 0 && settings->waits.count == 0;
     return result == DX_OK && plain ? rows_of_variations(settings, plan, error) : result;
 }
 

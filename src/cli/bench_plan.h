@@ -45,6 +45,7 @@ typedef struct dxi_bench_settings {
     bool quick;
     bool oversubscribe;
     bool shared; /* each scenario in one process and between two, next to each other */
+    bool spans;  /* the rows that are about spans, and no others */
     bool list;
 } dxi_bench_settings_t;
 

@@ -235,6 +235,7 @@ static const dxi_option_t OPTIONS[] = {
     LIST("attached", attached, attached_parse,
          "guard, guard-idle: processes that are attached and idle (default 0,2,8,32)"),
     FLAG("quick", quick, "a first look: 3 rounds of 0.1 s"),
+    FLAG("spans", spans, "events of any size, and what they cost more than slots and memcpy()"),
     FLAG("oversubscribe", oversubscribe, "also run what needs more cores than there are"),
     FLAG("list", list, "name the scenarios and end"),
 };
@@ -260,6 +261,10 @@ static const char DESCRIPTION[] =
     "whose thread slept; futex is the same without a ring: judge one by the other.\n"
     "churn is the longest gap between two publications while a consumer is added and\n"
     "removed; churn-still is the same while nothing changes.\n"
+    "\n"
+    "Spans (--spans). Payloads of 32, 56 and 1,024 bytes in spans, beside slots of the\n"
+    "same size; copy-1k is one thread that copies as much with memcpy(). Both sides\n"
+    "touch every byte: event-bytes times rate is the bandwidth.\n"
     "\n"
     "Idle. CPU time of the process in per cent of one core while a consumer waits.\n"
     "\n"

@@ -29,6 +29,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "cli/bench_event.h"
+#include "disruptorx/span.h"
 
 /* Handlers get this long after the last publication before a run counts as hung. */
 #define HANDLED_DEADLINE_NS (INT64_C(30) * DX_NS_PER_S)
@@ -37,6 +38,7 @@
 #define POOL_TAIL 4096
 #define THREADS_MAX (DXI_BENCH_PRODUCERS_MAX + DXI_BENCH_CONSUMERS_MAX)
 #define TIMER_READINGS 200000
+#define SPAN_SLOTS_MIN 1024u /* whole pages, of up to 64 KiB */
 
 /* What scenario files share -------------------------------------------------------------------- */
 
@@ -83,13 +85,31 @@ int dxi_bench_producer_open(dxi_bench_run_t *run, uint32_t index, dx_ring_t *rin
     return dx_producer_open(&run->producers[index], ring, &options, error);
 }
 
+/* The slots of a ring for `capacity` events; with spans, and of a size that spans may have. */
+static uint32_t slot_count(const dxi_bench_run_t *run)
+{
+    const dxi_bench_params_t *const p = run->params;
+    if (!run->scenario->spans) {
+        return p->capacity;
+    }
+    const int64_t slots = dx_span_slots(p->event_bytes);
+    const int64_t wanted =
+        slots * (p->capacity > DX_RING_SPAN_SHARE ? p->capacity : DX_RING_SPAN_SHARE);
+    uint32_t count = SPAN_SLOTS_MIN;
+    while (count < wanted && count < DX_RING_SLOT_COUNT_MAX) {
+        count *= 2;
+    }
+    return count;
+}
+
 int dxi_bench_ring_open(dxi_bench_run_t *run, uint32_t index, uint32_t first_producer,
                         uint32_t producer_count, dx_error_t *error)
 {
     const dx_ring_options_t options = {
         .name = "bench",
-        .slot_count = run->params->capacity,
-        .event_bytes = run->params->event_bytes,
+        .slot_count = slot_count(run),
+        .event_bytes = run->scenario->spans ? 0 : run->params->event_bytes,
+        .spans = run->scenario->spans,
         .mode = producer_count > 1 ? DX_RING_MULTI : DX_RING_SINGLE,
         .memory = {.prefault = true},
         .share = dxi_bench_share_options(run, index),

@@ -4,6 +4,7 @@
  *     bench_loops.c      the hot loops, one instance per event size
  *     bench_graph.c      scenarios whose consumers are handlers of a disruptor
  *     bench_rings.c      scenarios whose consumers are loops over rings
+ *     bench_spans.c      events of any size, and what to compare them with
  *     bench_latency.c    scenarios that time single events, and the idle one
  *     bench_process.c    the processes of a run over shared rings
  *     bench_churn.c      scenarios that change the graph under load
@@ -208,6 +209,11 @@ int dxi_bench_translator_thread(dxi_bench_run_t *run, uint32_t index);
 DX_NODISCARD int dxi_bench_graph_build(dxi_bench_run_t *run, dx_handler_t *handlers,
                                        dx_error_t *error);
 
+/* bench_spans.c */
+int dxi_bench_spans_thread(dxi_bench_run_t *run, uint32_t index);
+int dxi_bench_copy_open(dxi_bench_run_t *run, dx_error_t *error);
+int dxi_bench_copy_thread(dxi_bench_run_t *run, uint32_t index);
+
 /* bench_rings.c */
 int dxi_bench_poller_open(dxi_bench_run_t *run, dx_error_t *error);
 int dxi_bench_poller_thread(dxi_bench_run_t *run, uint32_t index);
@@ -223,6 +229,7 @@ int dxi_bench_churn_still_thread(dxi_bench_run_t *run, uint32_t index);
 /* bench_latency.c */
 int dxi_bench_pingpong_open(dxi_bench_run_t *run, dx_error_t *error);
 int dxi_bench_pingpong_thread(dxi_bench_run_t *run, uint32_t index);
+int dxi_bench_span_pingpong_thread(dxi_bench_run_t *run, uint32_t index);
 int dxi_bench_stamped_open(dxi_bench_run_t *run, dx_error_t *error);
 int dxi_bench_paced_thread(dxi_bench_run_t *run, uint32_t index);
 int dxi_bench_wakeup_thread(dxi_bench_run_t *run, uint32_t index);

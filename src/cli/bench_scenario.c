@@ -27,6 +27,8 @@
 #define OWN(make, body) RUNS(make, body), .own_consumers = true
 #define GRAPH RUNS(graph, graph)
 #define FAR(threads) .far = (threads)
+#define SPANS .spans = true, .apart = true
+#define BESIDE_SPANS .apart = true
 
 /* clang-format off */
 const dxi_bench_scenario_t dxi_bench_scenarios[] = {
@@ -101,6 +103,24 @@ const dxi_bench_scenario_t dxi_bench_scenarios[] = {
     {.name = "guard-idle", .title = "CPU time of one attached process in which nothing happens",
      .kind = DXI_BENCH_IDLE, THREADS(1, 1), RING(1, 8, 1024), .wait = DX_WAIT_BLOCKING,
      .any_wait = true, .crowded = true, RUNS(graph, idle), FAR(1), .any_attached = true},
+    {.name = "span-32", .title = "events of any size: payloads of 32 bytes",
+     THREADS(1, 1), RING(1, 32, 65536), SPIN, FREE, SPANS, OWN(poller, spans)},
+    {.name = "span-56", .title = "payloads of 56 bytes, 64 with the header",
+     THREADS(1, 1), RING(1, 56, 65536), SPIN, FREE, SPANS, OWN(poller, spans)},
+    {.name = "slot-64", .title = "slots of 64 bytes, to judge span-56 by",
+     THREADS(1, 1), RING(1, 64, 65536), SPIN, FREE, BESIDE_SPANS, OWN(poller, spans)},
+    {.name = "span-1k", .title = "payloads of 1,024 bytes",
+     THREADS(1, 1), RING(1, 1024, 256), SPIN, FREE, SPANS, OWN(poller, spans)},
+    {.name = "slot-1k", .title = "slots of 1,024 bytes, in as much memory",
+     THREADS(1, 1), RING(1, 1024, 512), SPIN, FREE, BESIDE_SPANS, OWN(poller, spans)},
+    {.name = "copy-1k", .title = "memcpy() of 1,024 bytes into as much memory, by one thread",
+     .check = DXI_BENCH_COUNT, THREADS(1, 1), RING(1, 1024, 512), SPIN, BESIDE_SPANS,
+     OWN(copy, copy)},
+    {.name = "span-pingpong", .title = "round trip of payloads of 32 bytes over two rings",
+     TIMED, THREADS(1, 1), RING(1, 32, 1024), SPIN, PACED(0), SPANS, OWN(pingpong, span_pingpong)},
+    {.name = "slot-pingpong", .title = "the same over slots of 32 bytes",
+     TIMED, THREADS(1, 1), RING(1, 32, 1024), SPIN, PACED(0), BESIDE_SPANS,
+     OWN(pingpong, span_pingpong)},
 };
 /* clang-format on */
 const size_t dxi_bench_scenario_count = sizeof dxi_bench_scenarios / sizeof dxi_bench_scenarios[0];

@@ -76,6 +76,8 @@ typedef struct dxi_bench_scenario {
     bool own_consumers; /* consumers run `thread`, too */
     uint32_t far;       /* bit i: thread i runs in the other process when the rings are shared; 0:
                          * not between processes. Handlers and latencies are in the first */
+    bool spans;         /* its ring has spans */
+    bool apart;         /* only when named, or with --spans */
 
     /* Builds what the run needs; what it made before a failure is taken down by the caller. */
     int (*open)(dxi_bench_run_t *run, dx_error_t *error);

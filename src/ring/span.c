@@ -138,7 +138,7 @@ int64_t dxi_event_next(const dx_ring_block_t *block, int64_t sequence)
     }
     const int64_t slots = dxi_span_slots(block, sequence);
     const int64_t cursor = dx_load_acquire(&block->cursor); /* S3, as below */
-    return cursor < sequence ? sequence + slots : cursor + 1;
+    return cursor < sequence || cursor == INT64_MAX ? sequence + slots : cursor + 1;
 }
 
 int64_t dxi_span_published(const dx_ring_block_t *block)

@@ -14,6 +14,12 @@ int64_t dx_ring_published(const dx_ring_t *ring)
     return dxi_published_seen(ring->block);
 }
 
+/* a - b. Damaged memory may hold numbers for which that is no number: then it is any. */
+static int64_t difference(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
 /* As dxi_gating_minimum(). */
 static int64_t consumed_seen(dx_ring_block_t *block)
 {
@@ -38,7 +44,7 @@ int64_t dxi_block_remaining(dx_ring_block_t *block)
     /* The consumers first: what is claimed later can only make less of it, and R1 bounds it. Both
      * may have moved in between, hence the limits. */
     const int64_t consumed = consumed_seen(block);
-    const int64_t used = claimed_of(block) - consumed;
+    const int64_t used = difference(claimed_of(block), consumed);
     return used < 0 ? slot_count : (used > slot_count ? 0 : slot_count - used);
 }
 
@@ -53,7 +59,7 @@ bool dx_ring_is_available(const dx_ring_t *ring, int64_t sequence)
     if (block->mode == DX_RING_SINGLE) {
         const int64_t cursor = dx_load_acquire(&block->cursor);
         return sequence >= 0 && sequence <= cursor &&
-               sequence > cursor - (int64_t)block->slot_count;
+               difference(cursor, sequence) < (int64_t)block->slot_count;
     }
     const int32_t stamp =
         dx_load32_acquire(&dxi_block_stamps(block)[sequence & (int64_t)(block->slot_count - 1)]);
@@ -62,7 +68,7 @@ bool dx_ring_is_available(const dx_ring_t *ring, int64_t sequence)
     }
     /* The stamp of a span's slot stays while the slot is in the middle of a later span. */
     return block->spans == 0 ||
-           sequence > dx_load_acquire(&block->claimed) - (int64_t)block->slot_count;
+           difference(dx_load_acquire(&block->claimed), sequence) < (int64_t)block->slot_count;
 }
 
 void dx_ring_stat(const dx_ring_t *ring, dx_ring_stat_t *stat_out)
@@ -90,7 +96,7 @@ void dx_ring_stat(const dx_ring_t *ring, dx_ring_stat_t *stat_out)
     stat.published = dxi_published_seen(block);
     stat.claimed = claimed_of(block);
     stat.claimed = stat.claimed > stat.published ? stat.claimed : stat.published;
-    stat.depth = stat.published - stat.consumed;
+    stat.depth = difference(stat.published, stat.consumed);
     stat.depth = stat.depth > 0 ? stat.depth : 0;
     stat.remaining = dx_ring_remaining(ring);
 
@@ -140,7 +146,7 @@ int dx_ring_consumer_stat(const dx_ring_t *ring, int32_t index, dx_consumer_stat
         .thread_id = dx_load32_relaxed(&entry->thread_id),
         .on_death = (dx_on_death_t)dxi_field_load(&entry->on_death),
         .sequence = sequence,
-        .lag = published > sequence ? published - sequence : 0,
+        .lag = published > sequence ? difference(published, sequence) : 0,
         .upstream = (uint64_t)dx_load_relaxed(&entry->upstream),
         .bound = (uint64_t)dx_load_relaxed(&entry->bound),
         .events = dx_load_relaxed(&counters->events),

@@ -76,8 +76,9 @@ class Ring(unittest.TestCase):
 
     def test_every_scenario_is_measured_and_verified(self):
         names = self.names()
-        rows = self.rows(*CALM, *TINY, "--seconds", "0.01", "--pace", "5us", "--batch", "1",
-                         "--capacity", "1024")
+        small = [*CALM, *TINY, "--seconds", "0.01", "--pace", "5us", "--batch", "1", "--capacity",
+                 "1024"]
+        rows = self.rows(*small) + self.rows(*small, "--spans")
         self.assertEqual([row["scenario"] for row in rows], names)
         for row in rows:
             with self.subTest(scenario=row["scenario"]):
