@@ -16,14 +16,64 @@ ORDER_FILES = [
     "src/ring/consumer.c",
     "src/ring/wait.c",
     "src/ring/worker.c",
+    "src/ring/recover.c",
     "src/ring/ring.c",
 ]
 
-# Functions in them that run while nobody else does, or only show numbers to eyes.
-NOT_CONCURRENT = set()
+# Functions in them whose orders are not tried: they run under the table lock on both sides, or
+# while nobody else runs, and the lock or the thread's start orders them.
+NOT_CONCURRENT = {
+    "dx_ring_reset", "dx_ring_reopen", "dxi_producers_open", "options_validate", "resume_locked",
+    "open_locked", "entry_open", "dxi_worker_hand_over", "take_over", "worker_admission",
+    "join_pool", "dxi_pool_admits", "dxi_recover_self", "release_dead", "handle_stalled",
+    "lose_consumer", "recover_consumers", "find_dead", "holds_claims", "is_over",
+    "recover_producers", "dxi_recover_closed", "dxi_recover_closed_try", "dxi_recover_table",
+    "dxi_recover", "unlink_consumer", "dxi_whole_pools", "dxi_upstream_closure",
+}
 
-# {"file: function(): call(argument)": why no program can tell the difference}
-EQUAL = {}
+# (what the mutant's name matches, why no program can tell the difference). Tried with --equal.
+NUMBER = "a number that decides where or whether to wait; what it is about is looked at after it"
+FLAG = "a flag: nothing else is read by its leave, and the fence and the token bring it in time"
+SWAP = "one word's own order is enough: nothing else is read by what the operation finds"
+BOTH = "the fences of both sides stand between: dxi_heavy_fence(), and (W1), (W2) or a full fence"
+EQUAL = [
+    (r"dxi_producer_hold\(\).*held_last",
+     "held_first, stored behind it and read before it, releases; a new last only covers more"),
+    (r"park\.c: place_of\(\)", NUMBER),
+    (r"dxi_park_(consumer|pause)\(\): dx_load32_acquire\(&entry->(control|park)\)", FLAG),
+    (r"dxi_park_producer\(\): dx_load32_acquire\(&core->entry->cancel\)", FLAG),
+    (r"dxi_park_producer\(\): dx_load_acquire\(&block->gating\)", NUMBER),
+    (r"dxi_park_producer\(\): dx_load32_acquire\(&block->space_epoch\)",
+     "the exchange of space_waiters behind it acquires what a waker did before it took the flag"),
+    (r"dxi_park_producer\(\): dx_(exchange32|fetch_or)_acq_rel", BOTH),
+    (r"dxi_park_consumer\(\): dx_fetch_(or|and)_acq_rel", BOTH),
+    (r"dxi_wake_waiters\(\): dx_(load_acquire|fetch_and_acq_rel)", BOTH),
+    (r"dxi_wake_consumer\(\): dx_store32_release", BOTH),
+    (r"dxi_wake_(followers|all)\(\): dx_load_acquire\(&block->active\)", BOTH),
+    (r"(publish|release)_slow\(\): dx_(fetch_and|exchange32)_acq_rel", BOTH),
+    (r"dxi_published_seen\(\): dx_load_acquire\(&block->claimed\)",
+     "what lies a ring's length behind a claim is read by nobody; the stamps bring the rest"),
+    (r"dxi_published\(\): dx_load_acquire\(&block->cursor\)", SWAP),
+    (r"dxi_ended_before\(\): dx_load_acquire\(&entries\[index\]\.sequence\)", NUMBER),
+    (r"mark\.c: ",
+     "who sets a mark releases its sequence, or the stamp, behind it; readers acquire that"),
+    (r"producer\.c: (waits_for_itself|needs_ended_consumer)\(\)", NUMBER),
+    (r"producer\.c: claim_hopeless\(\)|wait_interrupted\(\)|worker_handle\(\): dx_load32", FLAG),
+    (r"dxi_producer_cancel\(\): dx_store32_release", FLAG),
+    (r"dxi_producer_cancel\(\): dxi_heavy_fence",
+     "the epoch changes behind the flag, and the futex compares it: a sleeper is woken, and looks"),
+    (r"dxi_producer_open\(\): dx_load_acquire\(&block->cursor\)",
+     "the entry, taken before, brings what its last owner published"),
+    (r"start_place\(\)", "the sequence that is stored behind it releases"),
+    (r"join\(\): dx_fetch_or_acq_rel\(&block->active", "for eyes, and for those under the lock"),
+    (r"dxi_consumer_control\(\): dx_fetch_or32_acq_rel", FLAG),
+    (r"wait\.c: (__attribute__|dxi_pause_watch)\(\)", NUMBER),
+    (r"worker_claim\(\): dx_load_acquire\(pool_word\)",
+     "the wait acquires what is read, and the swap checks the number"),
+    (r"worker_claim\(\): dx_store_release", "the swap behind it releases"),
+    (r"dxi_pool_check\(\): dx_load32_acquire", "a full fence stands before it"),
+    (r"dx_ring_close\(\): dx_fetch_or_acq_rel", BOTH),
+]
 
 Step = collections.namedtuple("Step", "file what old new tests why", defaults=[None])
 
