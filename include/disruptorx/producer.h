@@ -168,11 +168,18 @@ DX_INLINE void dxi_producer_hold_nothing(dx_producer_entry_t *entry)
 /* Counts what a multi-producer handle has just published. */
 DX_INLINE void dxi_producer_let_go(dx_producer_t *producer, int64_t first, int64_t last)
 {
+    /* The usual case first, and without arithmetic: a compiler that sees claim and publish together
+     * then knows that nothing is held before the next claim. All that is held lies between these
+     * two, so nothing is left. The record can stay: what it covers is published. */
+    if (DX_LIKELY(first == producer->held_first && last == producer->claimed)) {
+        assert(producer->held == last - first + 1);
+        producer->held = 0;
+        return;
+    }
     producer->held -= last - first + 1;
-    /* A record of nothing but these can stay: they are published. One of several claims may cover
-     * what others claimed in between, and would keep that from being recovered. */
-    if (DX_UNLIKELY(producer->held == 0 &&
-                    (first != producer->held_first || last != producer->claimed))) {
+    /* A record of several claims may cover what others claimed in between, and would keep that from
+     * being recovered. */
+    if (producer->held == 0) {
         dxi_producer_hold_nothing(producer->entry);
     }
 }
@@ -228,13 +235,14 @@ DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
     if (DX_UNLIKELY(count > producer->limit - claimed)) {
         return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
     }
-    dxi_producer_hold(producer->entry, producer->held != 0 ? producer->held_first : claimed + 1,
-                      claimed + count);
+    const int64_t first = DX_LIKELY(producer->held == 0) ? claimed + 1 : producer->held_first;
+    dxi_producer_hold(producer->entry, first, claimed + count);
     if (DX_UNLIKELY(!dx_compare_exchange_acq_rel(&block->claimed, &claimed, claimed + count))) {
         return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
     }
     producer->claimed = claimed + count;
-    dxi_producer_held(producer, count);
+    producer->held_first = first;
+    producer->held += count;
     return producer->claimed;
 }
 
