@@ -31,7 +31,7 @@ typedef struct measure {
     uint32_t frame_bytes;
 } measure_t;
 
-static int part_measure(const dx_frame_part_t *part, int last, measure_t *m, dx_error_t *error)
+DX_INLINE int part_measure(const dx_frame_part_t *part, int last, measure_t *m, dx_error_t *error)
 {
     const int number = part->part;
     const dxi_part_rule_t *const rule = &dxi_part_rules[number % DX_FRAME_PARTS];
@@ -57,7 +57,8 @@ static int part_measure(const dx_frame_part_t *part, int last, measure_t *m, dx_
     return dxi_part_value_check(number, part->value, part->bytes, error);
 }
 
-static int headers_measure(const dx_frame_draft_t *draft, measure_t *m, dx_error_t *error)
+DX_NOINLINE static int headers_measure(const dx_frame_draft_t *draft, measure_t *m,
+                                       dx_error_t *error)
 {
     if (draft->header_count > DX_FRAME_HEADERS_MAX) {
         return dxi_fail(error, DX_ELIMIT, "there are %u headers, must be at most %d",
@@ -85,7 +86,7 @@ static int headers_measure(const dx_frame_draft_t *draft, measure_t *m, dx_error
 }
 
 /* Checks a draft and adds up. */
-static int draft_measure(const dx_frame_draft_t *draft, measure_t *m, dx_error_t *error)
+DX_INLINE int draft_measure(const dx_frame_draft_t *draft, measure_t *m, dx_error_t *error)
 {
     *m = (measure_t){.parts = 0};
     int last = 0;
@@ -128,7 +129,7 @@ int64_t dx_frame_bytes(const dx_frame_draft_t *draft, dx_error_t *error)
     return code != DX_OK ? (int64_t)code : (int64_t)m.frame_bytes;
 }
 
-static char *part_head_write(char *at, uint32_t wire_number, uint32_t bytes)
+DX_INLINE char *part_head_write(char *at, uint32_t wire_number, uint32_t bytes)
 {
     dxi_store64(at, wire_number | (uint64_t)bytes << 16);
     return at + DXI_PART_HEAD_BYTES;
@@ -136,7 +137,7 @@ static char *part_head_write(char *at, uint32_t wire_number, uint32_t bytes)
 
 /* Copies `bytes`, and zeros up to the next multiple of 8 (E1), in whole words: the checksum, which
  * reads them at once, then waits for no store that it has to put together. Returns the end. */
-static char *words_write(char *at, const char *value, uint32_t bytes)
+DX_INLINE char *words_write(char *at, const char *value, uint32_t bytes)
 {
     const uint32_t rest = bytes & 7u;
     const char *const end = value + (bytes - rest);
@@ -181,7 +182,7 @@ static char *pairs_write(char *at, const dx_frame_draft_t *draft)
 
 /* Writes a frame but its payload, which it leaves as it is, and its checksums. Returns where the
  * payload belongs. */
-static char *frame_write(char *frame, const dx_frame_draft_t *draft, const measure_t *m)
+DX_INLINE char *frame_write(char *frame, const dx_frame_draft_t *draft, const measure_t *m)
 {
     const uint32_t zeros = dxi_align8(draft->payload_bytes) - draft->payload_bytes;
     dx_frame_header_t *const header = (dx_frame_header_t *)(void *)frame;
@@ -216,8 +217,8 @@ static char *frame_write(char *frame, const dx_frame_draft_t *draft, const measu
 
 /* dx_frame_begin(), with the place of the payload as its result: NULL after an error, whose code is
  * in `bytes_out`. */
-static char *frame_begin(void *frame, size_t room, const dx_frame_draft_t *draft,
-                         int64_t *bytes_out, dx_error_t *error)
+DX_INLINE char *frame_begin(void *frame, size_t room, const dx_frame_draft_t *draft,
+                            int64_t *bytes_out, dx_error_t *error)
 {
     measure_t m;
     const int code = draft_measure(draft, &m, error);
