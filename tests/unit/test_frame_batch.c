@@ -351,6 +351,26 @@ static void the_frames_of_a_batch_are_checked(void **state)
     free(frame);
 }
 
+/* An lz4 block of literals alone is longer than what it comes to: nobody may send it. */
+static void a_block_that_gains_nothing_is_refused(void **state)
+{
+    fixture_t *const f = *state;
+    __attribute__((aligned(8))) char ping[64];
+    char block[66] = {(char)0xf0, 64 - 15};
+    const dx_frame_draft_t draft = {.type = DX_FRAME_PING};
+    assert_int_equal(dx_frame_encode(ping, sizeof ping, &draft, NULL, NULL), 64);
+    memcpy(block + 2, ping, sizeof ping);
+    const dx_frame_batch_info_t info = {DX_CODEC_LZ4, 1, 64, 0};
+    const dx_frame_part_t part = dx_frame_part_of(DX_PART_BATCH, &info, sizeof info);
+    const dx_frame_draft_t batch = {
+        .type = DX_FRAME_BATCH, .parts = &part, .part_count = 1, .payload_bytes = sizeof block};
+    const int64_t bytes = dx_frame_encode(f->out, f->room, &batch, block, &f->error);
+    dx_frame_view_t view;
+    assert_ok(dx_frame_decode(f->out, (size_t)bytes, &view, &f->error));
+    assert_fails(dx_frame_batch_open(f->reader, &view, &f->error), DX_EINVAL, f->error,
+                 "66 bytes of payload for 64 bytes (lz4)");
+}
+
 static void there_is_no_batch_in_a_batch(void **state)
 {
     fixture_t *const f = *state;
@@ -513,6 +533,7 @@ int main(void)
         WITH_BATCHES(a_batch_must_come_to_what_it_says),
         WITH_BATCHES(a_bomb_is_bounded),
         WITH_BATCHES(the_frames_of_a_batch_are_checked),
+        WITH_BATCHES(a_block_that_gains_nothing_is_refused),
         WITH_BATCHES(there_is_no_batch_in_a_batch),
         cmocka_unit_test(the_codec_follows_what_it_achieves),
         cmocka_unit_test(between_the_thresholds_nothing_changes),

@@ -226,6 +226,36 @@ static void what_was_not_understood_is_named(void **state)
     free(frame);
 }
 
+/* A PING whose parts are these bytes; more of them as payload, which a part must not reach into. */
+static void parts_expect(const void *parts, uint32_t parts_bytes, const char *text)
+{
+    __attribute__((aligned(8))) char frame[256] = {0};
+    const uint32_t bytes = DX_FRAME_HEADER_BYTES + parts_bytes + 64;
+    const dx_frame_draft_t draft = {.type = DX_FRAME_PING, .payload_bytes = parts_bytes + 64};
+    assert_int_equal(dx_frame_begin(frame, sizeof frame, &draft, &(void *){NULL}, NULL), bytes);
+    memcpy(frame + DX_FRAME_HEADER_BYTES, parts, parts_bytes);
+    ((dx_frame_header_t *)(void *)frame)->layout = (uint16_t)parts_bytes;
+    frame_repair(frame, bytes);
+    dx_frame_view_t view;
+    dx_error_t error = {0};
+    assert_fails(dx_frame_decode(frame, bytes, &view, &error), DX_EINVAL, error, text);
+    assert_int_equal(view.bytes, bytes);
+}
+
+static void a_length_inside_a_part_is_checked_to_the_byte(void **state)
+{
+    (void)state;
+    /* NAME of 8 bytes where there is room for none, and one of 9 where there is room for 8. */
+    parts_expect("\x13\0\x08\0\0\0\0\0", 8, "part 19 has 8 bytes, only 0 are left");
+    parts_expect("\x13\0\x09\0\0\0\0\0abcdefgh", 16, "part 19 has 9 bytes, only 8 are left");
+    /* HEADERS: a value one byte too long, and one, two, three bytes of the next pair. */
+    parts_expect("\x1f\0\x06\0\0\0\0\0\x01\0\x02\0nv\0\0", 16,
+                 "header 0 takes 7 bytes, only 6 are left");
+    parts_expect("\x1f\0\x06\0\0\0\0\0\x01\0\0\0n\x01\0\0", 16, "header 1 is cut off");
+    parts_expect("\x1f\0\x07\0\0\0\0\0\x01\0\0\0n\x01\x01\0", 16, "header 1 is cut off");
+    parts_expect("\x1f\0\x08\0\0\0\0\0\x01\0\0\0n\x01\0\x01", 16, "header 1 is cut off");
+}
+
 static void a_buffer_that_is_not_aligned_is_refused(void **state)
 {
     (void)state;
@@ -253,6 +283,7 @@ int main(void)
         cmocka_unit_test(unknown_parts_are_skipped_or_refused_by_their_bit),
         cmocka_unit_test(parts_may_take_all_their_room),
         cmocka_unit_test(what_was_not_understood_is_named),
+        cmocka_unit_test(a_length_inside_a_part_is_checked_to_the_byte),
         cmocka_unit_test(a_buffer_that_is_not_aligned_is_refused),
     };
     return cmocka_run_group_tests_name("frame_damage", tests, NULL, NULL);

@@ -98,6 +98,9 @@ static void needed_says_how_much_more_is_worth_a_call(void **state)
     assert_int_equal(dx_frame_stream_next(&stream, frame, (size_t)bytes - 1, &view, NULL),
                      DX_EAGAIN);
     assert_int_equal(stream.frame_bytes, 0);
+    /* Until then no byte is looked at again. */
+    assert_int_equal(dx_frame_stream_next(&stream, NULL, (size_t)bytes - 1, &view, NULL),
+                     DX_EAGAIN);
     assert_ok(dx_frame_stream_next(&stream, frame, (size_t)bytes, &view, NULL));
     assert_int_equal(stream.frame_bytes, bytes);
     assert_int_equal(stream.needed, 64);
