@@ -48,6 +48,7 @@ void stress_relay(stress_run_t *run);   /* a chain of rings */
 void stress_pollers(stress_run_t *run); /* pollers come and go under load */
 void stress_pauses(stress_run_t *run);  /* groups of a disruptor pause and resume under load */
 void stress_relinks(stress_run_t *run); /* who follows whom changes at random under load */
+void stress_spans(stress_run_t *run);   /* events of any size, and who walks them */
 
 /* Says what went wrong; only the first one counts. */
 __attribute__((format(printf, 2, 3))) void stress_break(stress_run_t *run, const char *format, ...);

@@ -254,6 +254,12 @@ static void graphs_are_linked_anew_without_losing_an_event(void **state)
     run_for_a_while("relinks", stress_relinks);
 }
 
+static void spans_of_any_length_arrive_whole(void **state)
+{
+    (void)state;
+    run_for_a_while("spans", stress_spans);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +268,7 @@ int main(void)
         cmocka_unit_test(pollers_come_and_go_without_losing_an_event),
         cmocka_unit_test(groups_pause_and_resume_without_losing_an_event),
         cmocka_unit_test(graphs_are_linked_anew_without_losing_an_event),
+        cmocka_unit_test(spans_of_any_length_arrive_whole),
     };
     /* What a broken run leaves behind would disturb the next: stop at the first. */
     cmocka_set_message_output(CM_OUTPUT_STDOUT);
