@@ -23,6 +23,7 @@
 #include <disruptorx/memory.h>
 #include <disruptorx/producer.h>
 #include <disruptorx/ring.h>
+#include <disruptorx/span.h>
 #include <disruptorx/thread.h>
 #include <disruptorx/wait.h>
 
@@ -47,6 +48,9 @@ extern dx_handler_t handler;
 extern dx_handler_t handlers[4];
 extern dx_handler_t workers[4];
 extern order_t order;
+extern const char *text;
+
+enum { KIND_TEXT = 1 };
 
 int on_order(void *context, void *event, int64_t sequence, bool end_of_batch);
 int use(const order_t *event);
