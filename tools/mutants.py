@@ -176,8 +176,8 @@ step(PRODUCER_H, "I4: the record before a claim",
      "    (void)entry, (void)first, (void)last;\n",
      "relacy.recover-race", "relacy.recover-claims")
 step(PRODUCER_H, "the record of a hull goes when it is published",
-     "    if (DX_UNLIKELY(producer->held == 0 &&\n",
-     "    if (DX_UNLIKELY(producer->held == -1 &&\n", "relacy.recover-hull")
+     "    if (producer->held == 0) {\n",
+     "    if (producer->held == -1) {\n", "relacy.recover-hull")
 step(RECOVER, "a living producer's record counts",
      "        if (sequence >= first && sequence <= last) {\n            return true;",
      "        if (sequence >= first && sequence <= last) {\n            return false;",
