@@ -2,7 +2,7 @@
 #
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help run test build release check format tidy coverage bench bench-peers soak fuzz \
+.PHONY: help run test build release check format tidy coverage bench bench-peers soak crash fuzz \
         mutation install clean
 
 help: ## print this list
@@ -52,6 +52,10 @@ soak: ## repeat the unit tests for DX_SOAK_MINUTES (30)
 mutation: ## break the ring in one place at a time, and expect a test to fail
 	@tools/setup.sh test
 	@python3 tools/mutation.py
+
+crash: ## kill participants of shared rings everywhere, DX_CRASH_KILLS times at random (5000)
+	@tools/setup.sh test
+	@tools/crash.sh
 
 fuzz: ## run the fuzz targets for DX_FUZZ_SECONDS each (60)
 	@tools/setup.sh test

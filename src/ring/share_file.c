@@ -23,6 +23,7 @@
 
 /* No honest sequence comes near: first_sequence is at most half of this. */
 #define SEQUENCE_MAX (INT64_MAX / 4 * 3)
+#define COUNTER_MAX (INT64_C(1) << 53)
 
 /* ---------------------------------------------------------------------------- names and paths */
 
@@ -194,49 +195,140 @@ static bool is_process(int32_t index)
     return index >= -1 && index < (int32_t)DX_RING_PROCESSES_MAX;
 }
 
-/* The first word of a consumer entry that can't be; NULL when all can. */
-static const char *consumer_fault(const dx_consumer_entry_t *entry, uint64_t all)
+/* What is only ever counted up; so far from the end that sums of it have room. */
+static bool are_counters(const dx_atomic64_t *words, size_t count)
 {
-    const int64_t sequence = dx_load_relaxed(&entry->sequence);
-    if (!is_sequence(sequence) && sequence != DX_SEQUENCE_IDLE) {
-        return "sequence";
+    for (size_t i = 0; i < count; i++) {
+        const int64_t value = dx_load_relaxed(&words[i]);
+        if (value < 0 || value > COUNTER_MAX) {
+            return false;
+        }
     }
-    if (((uint64_t)dx_load_relaxed(&entry->upstream) & ~all) != 0 ||
-        ((uint64_t)dx_load_relaxed(&entry->bound) & ~all) != 0) {
-        return "upstream";
-    }
-    if (entry->kind < 0 || entry->kind > DX_CONSUMER_WORKER || entry->pool < 0 ||
-        entry->pool >= (int32_t)DX_RING_CONSUMERS_MAX) {
-        return "kind";
-    }
-    return is_process(entry->process) ? NULL : "process";
+    return true;
 }
 
-/* The first word of the block that can't be; NULL when all can. */
-static const char *word_fault(const dx_ring_block_t *block)
+static bool is_name(const char *name)
+{
+    return name[DX_RING_NAME_MAX] == 0; /* the rest is for eyes */
+}
+
+/* The first word of a consumer entry that can't be, whether or not it is in use; NULL when all
+ * can. */
+static const char *consumer_fault(const dx_ring_block_t *block, const dx_consumer_entry_t *entry)
+{
+    const uint64_t all = (UINT64_C(1) << block->consumers_max) - 1;
+    const int64_t sequence = dx_load_relaxed(&entry->sequence);
+    const int64_t since = dx_load_relaxed(&entry->skip_since);
+    if ((!is_sequence(sequence) && sequence != DX_SEQUENCE_IDLE) ||
+        !is_sequence(dx_load_relaxed(&entry->start_sequence)) ||
+        !is_sequence(dx_load_relaxed(&entry->evicted_at)) ||
+        (!is_sequence(since) && since != INT64_MIN)) {
+        return "sequence of a consumer";
+    }
+    if (((uint64_t)dx_load_relaxed(&entry->upstream) & ~all) != 0 ||
+        ((uint64_t)dx_load_relaxed(&entry->bound) & ~all) != 0 ||
+        ((uint64_t)dx_load_relaxed(&entry->waiters) & DXI_SIGNAL_SLEEPERS & ~all) != 0 ||
+        (entry->skip_bit & ~DXI_MARK_SKIPS) != 0) {
+        return "mask of a consumer";
+    }
+    if ((uint32_t)entry->kind > DX_CONSUMER_WORKER || entry->pool < 0 ||
+        entry->pool >= (int32_t)block->consumers_max ||
+        (uint32_t)dx_load32_relaxed(&entry->state) > DX_CONSUMER_LEFT ||
+        (uint32_t)entry->on_death > DX_ON_DEATH_BLOCK || !is_process(entry->process)) {
+        return "kind, pool, state or process of a consumer";
+    }
+    if (!is_name(entry->name)) {
+        return "name of a consumer";
+    }
+    return are_counters((const dx_atomic64_t *)&entry->counters,
+                        sizeof(entry->counters) / sizeof(dx_atomic64_t))
+               ? NULL
+               : "counter of a consumer";
+}
+
+static const char *producer_fault(const dx_producer_entry_t *entry)
+{
+    const int64_t last = dx_load_relaxed(&entry->held_last);
+    if ((!is_sequence(last) && last != INT64_MIN) ||
+        !is_sequence(dx_load_relaxed(&entry->held_first))) {
+        return "claim of a producer";
+    }
+    if (!is_process(entry->process) ||
+        (uint32_t)dx_load32_relaxed(&entry->in_use) > DXI_PRODUCER_CLOSED) {
+        return "state or process of a producer";
+    }
+    if (!is_name(entry->name)) {
+        return "name of a producer";
+    }
+    return are_counters(&entry->waits, 7) ? NULL : "counter of a producer"; /* waits to aborts */
+}
+
+/* The last sequence that anybody can have seen. */
+static int64_t end_of(const dx_ring_block_t *block)
+{
+    return dx_load_acquire(block->mode == DX_RING_MULTI ? &block->claimed : &block->cursor);
+}
+
+/* R1, for every consumer in the graph. Others may run: what is read first may only be too low, what
+ * is read last only too high. A worker's word says little: see worker.c. */
+static bool are_within(const dx_ring_block_t *block)
+{
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    const int64_t before = end_of(block);
+    for (uint64_t rest = (uint64_t)dx_load_acquire(&block->active); rest != 0; rest &= rest - 1) {
+        const dx_consumer_entry_t *entry = &entries[__builtin_ctzll(rest)];
+        const int64_t sequence = dx_load_acquire(&entry->sequence);
+        if (entry->kind != DX_CONSUMER_WORKER &&
+            (sequence < before - (int64_t)block->slot_count || sequence > end_of(block))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first word of the block itself that can't be; NULL when all can. */
+static const char *head_fault(const dx_ring_block_t *block)
 {
     const uint64_t all = (UINT64_C(1) << block->consumers_max) - 1;
     const int64_t cursor = dx_load_acquire(&block->cursor);
     const int64_t claimed = dx_load_acquire(&block->claimed);
-    if (!is_sequence(cursor) || !is_sequence(claimed)) {
+    const int64_t marked = dx_load_acquire(&block->marks_last);
+    if (!is_sequence(cursor) || !is_sequence(claimed) ||
+        (block->mode == DX_RING_MULTI && cursor > claimed)) {
         return "cursor";
     }
+    if (!is_sequence(marked) && marked != INT64_MIN) {
+        return "last mark";
+    }
     if (((uint64_t)dx_load_acquire(&block->gating) & ~all) != 0 ||
-        ((uint64_t)dx_load_acquire(&block->active) & ~all) != 0) {
+        ((uint64_t)dx_load_acquire(&block->active) & ~all) != 0 ||
+        ((uint64_t)dx_load_acquire(&block->signal) & DXI_SIGNAL_SLEEPERS & ~all) != 0) {
         return "mask of consumers";
     }
-    for (uint32_t i = 0; i < block->consumers_max; i++) {
-        const char *fault = consumer_fault(&dxi_block_consumers(block)[i], all);
-        if (fault != NULL) {
-            return fault;
+    if (!is_name(block->name)) {
+        return "name";
+    }
+    return are_counters(&block->joins, 1) && are_counters(&block->deaths, 5) ? NULL : "counter";
+}
+
+/* The first word that can't be; NULL when all can. */
+static const char *word_fault(const dx_ring_block_t *block)
+{
+    const char *fault = head_fault(block);
+    for (uint32_t i = 0; fault == NULL && i < block->consumers_max; i++) {
+        fault = consumer_fault(block, &dxi_block_consumers(block)[i]);
+    }
+    for (uint32_t i = 0; fault == NULL && i < block->producers_max; i++) {
+        fault = producer_fault(&dxi_block_producers(block)[i]);
+    }
+    for (uint32_t i = 0; fault == NULL && i < block->processes_max; i++) {
+        const dx_process_entry_t *entry = &dxi_block_processes(block)[i];
+        if (!are_counters(&entry->beats, 1) || dx_load_relaxed(&entry->beat_ns) < 0 ||
+            (uint32_t)dx_load32_relaxed(&entry->state) > DX_PROCESS_DEAD || !is_name(entry->name)) {
+            fault = "state, beat or name of a process";
         }
     }
-    for (uint32_t i = 0; i < block->producers_max; i++) {
-        if (!is_process(dxi_block_producers(block)[i].process)) {
-            return "process of a producer";
-        }
-    }
-    return NULL;
+    return fault == NULL && !are_within(block) ? "place of a consumer" : fault;
 }
 
 int dxi_share_check_words(const dx_ring_block_t *block, const char *path, dx_error_t *error)

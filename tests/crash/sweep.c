@@ -4,6 +4,7 @@
  *     crash_sweep                     all cases, where shared memory or the kernel saw a step
  *     crash_sweep claim-multi         this case only
  *     crash_sweep claim-multi 131     and only after 131 instructions: a failure says this line
+ *     DX_CRASH_FULL=1                 all places of long operations, every instruction of short ones
  *     DX_CRASH_EVERY=1                kills after every single instruction (N: every N-th), too
  *
  * DESIGN
@@ -13,7 +14,8 @@
  * that place leaves. A first run without a kill notes after which instructions the ring's memory
  * was not what it was before, and which were system calls: between two such places nobody else can
  * tell where the victim stood, so one kill per place covers all instructions of the operation.
- * Short operations, of EACH_BELOW instructions, are killed after every one all the same.
+ * Short operations, of EACH_BELOW instructions, are killed after every one all the same. Without
+ * DX_CRASH_FULL, of the places of long operations PLACES_QUICK are taken, evenly.
  *
  * After each kill the survivor, which was attached all the time, calls dx_ring_recover() and then
  * asks for everything that a ring promises: see verify().
@@ -39,7 +41,8 @@
 
 #include "disruptorx/clock.h"
 
-#define EACH_BELOW 400
+#define EACH_BELOW 700
+#define PLACES_QUICK 48
 #define LEAD_ABOVE 200 /* longer ways are run at full speed to a breakpoint */
 #define STEPS_MAX 3000000
 #define PLACES_MAX 100000
@@ -679,11 +682,13 @@ static int64_t sweep_case(const sweep_case_t *swept, sweep_t *sweep, int64_t eve
     (void)run(swept, sweep, -1, &places);
     int64_t kills = 1;
     int64_t next = 0;
-    every = every == 0 && places.total < EACH_BELOW ? 1 : every;
+    const bool full = getenv("DX_CRASH_FULL") != NULL;
+    every = every == 0 && full && places.total < EACH_BELOW ? 1 : every;
+    const int64_t stride = full ? 1 : 1 + places.count / PLACES_QUICK;
     for (int64_t n = 0; n <= places.total; n++) {
         const bool noted = next < places.count && places.at[next] == n;
         next += noted;
-        if (noted || (every != 0 && n % every == 0)) {
+        if ((noted && next % stride == 0) || (every != 0 && n % every == 0)) {
             kills++;
             if (!run(swept, sweep, n, &places)) {
                 (void)run(swept, sweep, n, NULL); /* step by step, then */

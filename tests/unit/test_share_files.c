@@ -279,6 +279,10 @@ static void damaged_rings_are_refused_and_replaced(void **state)
         {FIELD(claimed), (uint64_t)INT64_MIN, DX_ECORRUPT, "cursor"},
         {FIELD(gating), UINT64_MAX, DX_ECORRUPT, "mask of consumers"},
         {FIELD(active), UINT64_C(1) << 63, DX_ECORRUPT, "mask of consumers"},
+        {FIELD(signal), UINT64_C(1) << 59, DX_ECORRUPT, "mask of consumers"},
+        {FIELD(marks_last), UINT64_MAX / 2, DX_ECORRUPT, "last mark"},
+        {FIELD(voided), UINT64_MAX / 2, DX_ECORRUPT, "counter"},
+        {offsetof(dx_ring_block_t, name) + DX_RING_NAME_MAX, 1, 'x', DX_ECORRUPT, "name"},
         {FIELD(magic), 0x1234, DX_ECORRUPT, "is not a ring"},
     };
     for (size_t i = 0; i < COUNT_OF(damages); i++) {
