@@ -39,7 +39,7 @@ typedef struct dx_ring dx_ring_t; /* opaque */
 typedef void (*dx_event_initialiser_t)(void *context, void *event, int64_t index);
 
 /* What becomes of a process that is attached to a shared ring and does not run any more, though it
- * lives: stopped by SIGSTOP, a debugger, a frozen container. */
+ * lives: stopped by SIGSTOP or a debugger, as far as /proc shows it. */
 typedef enum dx_on_stall {
     DX_ON_STALL_EVICT = 0, /* as if it had died: its consumers are evicted or keep their place; if
                             * it holds a claim, which it could still write to, it is killed */

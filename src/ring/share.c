@@ -22,11 +22,11 @@
  *
  * INVARIANTS
  *
- *   S1  a file under a ring's name is whole: it was filled before it got the name
- *   S2  who is entered has locked its byte before, and unlocks it after its entry is free
- *   S3  a ring is replaced or unlinked only under its table lock, when nobody else lives in it, but
+ *   H1  a file under a ring's name is whole: it was filled before it got the name
+ *   H2  who is entered has locked its byte before, and unlocks it after its entry is free
+ *   H3  a ring is replaced or unlinked only under its table lock, when nobody else lives in it, but
  *       for dx_ring_remove() by force
- *   S4  who finds, under the table lock, that its file has no name any more, begins again
+ *   H4  who finds, under the table lock, that its file has no name any more, begins again
  *
  * LIMITS: DX_RING_PROCESSES_MAX attachments; two of one process count as two.
  *
@@ -190,7 +190,7 @@ static void enter(dx_ring_t *ring, int32_t index)
     ring->share->index = index;
 }
 
-/* Takes a free process entry (S2): true when there was one. */
+/* Takes a free process entry (H2): true when there was one. */
 static bool enter_free(dx_ring_t *ring)
 {
     const dx_process_entry_t *entries = dxi_block_processes(ring->block);
@@ -235,7 +235,7 @@ static void retire(dx_ring_t *ring)
     dxi_share_t *share = ring->share;
     if (share->index >= 0) {
         dx_store32_release(&dxi_block_processes(ring->block)[share->index].state, DX_PROCESS_FREE);
-        dxi_share_give_back(share->fd, share->index); /* S2 */
+        dxi_share_give_back(share->fd, share->index); /* H2 */
         share->index = -1;
     }
 }
@@ -263,7 +263,7 @@ static int remove_stale(const char *path, dx_error_t *error)
     } else if (taken != 0) {
         code = dxi_fail(error, DX_EEXIST, "'%s' is in use by %d process%s", path, taken,
                         taken == 1 ? "" : "es");
-    } else if (unlink(path) != 0 && errno != ENOENT) { /* S3 */
+    } else if (unlink(path) != 0 && errno != ENOENT) { /* H3 */
         const int os = errno;
         code = dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot replace '%s'", path);
     }
@@ -399,7 +399,7 @@ static int join(dx_ring_t *ring, dx_error_t *error)
         (void)dxi_recover(ring, 0);
         share->published = true;
     } else {
-        code = DX_EAGAIN; /* S4 */
+        code = DX_EAGAIN; /* H4 */
     }
     dxi_table_unlock(ring);
     return code;
@@ -432,7 +432,7 @@ static int attach(const attach_t *how, dx_ring_t **ring_out, dx_error_t *error)
         if (code != DX_EAGAIN) {
             break;
         }
-        detach(ring); /* S4 */
+        detach(ring); /* H4 */
         code = tries + 1 < TRIES_MAX
                    ? DX_OK
                    : dxi_fail(error, DX_EBUSY, "'%s' is made and removed again and again",
@@ -480,7 +480,7 @@ void dxi_share_leave(dx_ring_t *ring)
         dxi_point("leave:given-back");
         if (!share->keep && dxi_share_count_taken(share->fd) == 0 &&
             dxi_share_has_name(share->fd, share->path)) {
-            (void)unlink(share->path); /* S3 */
+            (void)unlink(share->path); /* H3 */
         }
         dxi_table_unlock(ring);
     } else if (share->fd >= 0) {

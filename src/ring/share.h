@@ -63,7 +63,7 @@ int dxi_share_path(const char *name, const char *folder, char *path_out, dx_erro
  * Returns its descriptor, or DX_ENOTFOUND, DX_EPERM, DX_ECORRUPT. */
 int dxi_share_open(const char *path, bool observe, bool any_owner, dx_error_t *error);
 
-/* True when the file that is open is the one under that path (S4). */
+/* True when the file that is open is the one under that path (H4). */
 bool dxi_share_has_name(int fd, const char *path);
 
 /* Reads the geometry from the file and checks it against every rule and the file's size. */

@@ -4,7 +4,7 @@
  *     crash_sweep                     all cases, where shared memory or the kernel saw a step
  *     crash_sweep claim-multi         this case only
  *     crash_sweep claim-multi 131     and only after 131 instructions: a failure says this line
- *     DX_CRASH_FULL=1                 all places of long operations, every instruction of short ones
+ *     DX_CRASH_FULL=1                 all places of long ones, every instruction of short ones
  *     DX_CRASH_EVERY=1                kills after every single instruction (N: every N-th), too
  *
  * DESIGN

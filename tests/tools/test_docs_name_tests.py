@@ -15,7 +15,7 @@ class DocsNameTests(unittest.TestCase):
                 if re.match(r"\| \d", line)]
         self.assertGreater(len(rows), 40)
         sources = [path.read_text() for path in (ROOT / "tests/unit").glob("test_*.c")]
-        tests = set(re.findall(r"cmocka_unit_test(?:_\w+)?\((\w+)", "\n".join(sources)))
+        tests = set(re.findall(r"(?:cmocka_unit_test(?:_\w+)?|SHARED)\((\w+)", "\n".join(sources)))
         named = {name for row in rows
                  for name in re.findall(r"`([a-z]\w+_\w+(?:_\.\.\.|\.\.\.)?)`", row)
                  if not name.startswith(("dx_", "dxi_"))}

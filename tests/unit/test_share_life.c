@@ -443,8 +443,9 @@ static void who_is_stopped_with_the_tables_in_its_hands_is_killed(void **state)
         share_reap(child, SIGKILL);
         wait_until(attached(ring) == 2);
         dx_ring_stat_t stat;
-        dx_ring_stat(ring, &stat);
-        assert_true(stat.kills >= 1);
+        do { /* counted after the deed */
+            dx_ring_stat(ring, &stat);
+        } while (stat.kills == 0);
         assert_int_equal(stat.producers, 0);
         dx_ring_destroy(other);
         dx_ring_destroy(ring);
