@@ -191,13 +191,29 @@ static int entry_find(const dx_ring_block_t *block, int32_t index)
     return found != 0 ? __builtin_ctzll(found) : -1;
 }
 
+/* The slowest of `mask`. Of a pool only its own word counts: what a worker announces before it knows
+ * that it has claimed it (src/ring/worker.c) may be older than anything that is kept, and no limit
+ * was ever computed from more than what the pool has claimed. */
+static int64_t oldest_kept(const dx_ring_block_t *block, uint64_t mask)
+{
+    const dx_consumer_entry_t *entries = dxi_block_consumers(block);
+    uint64_t kept = mask;
+    for (uint64_t rest = mask; rest != 0; rest &= rest - 1) {
+        const int index = __builtin_ctzll(rest);
+        if (entries[index].kind == DX_CONSUMER_WORKER) {
+            kept &= ~(UINT64_C(1) << index);
+        }
+    }
+    return dxi_minimum(block, kept);
+}
+
 /* Where a new consumer is to begin: the last sequence before that. */
 static int start_find(dx_ring_block_t *block, const dx_consumer_options_t *options,
                       int64_t resumed_at, uint64_t others, int64_t *start_out, int64_t *oldest_out,
                       dx_error_t *error)
 {
     const int64_t published = dxi_published(block);
-    int64_t oldest = others != 0 ? dxi_minimum(block, others) : published;
+    int64_t oldest = oldest_kept(block, others);
     oldest = oldest < published ? oldest : published;
     *oldest_out = oldest;
     *start_out = options->start == DX_START_OLDEST ? oldest : published;
@@ -227,8 +243,9 @@ static int64_t start_place(dx_ring_block_t *block, uint64_t upstream, int64_t ol
 {
     const int64_t published = dxi_published(block);
     int64_t ahead = upstream != 0 ? dxi_minimum(block, upstream) : published;
-    if (block->spans != 0 && start < ahead) {
-        ahead = dxi_span_floor(block, oldest, start);
+    if (block->spans != 0) {
+        ahead = ahead > oldest ? ahead : oldest; /* what lies before it is no span any more */
+        ahead = start < ahead ? dxi_span_floor(block, oldest, start) : ahead;
     }
     if (start <= ahead) {
         return start;

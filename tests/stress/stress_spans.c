@@ -49,12 +49,14 @@ static void fill(dx_span_t *span, int64_t sequence, int64_t producer, int64_t nu
     }
 }
 
-static const stress_event_t *event_of(stress_run_t *run, const dx_span_t *span, int64_t sequence)
+static const stress_event_t *event_of(stress_run_t *run, const char *who, const dx_span_t *span,
+                                      int64_t sequence)
 {
     const uint8_t *payload = dx_span_payload(span);
     for (uint32_t i = sizeof(stress_event_t); i < span->bytes; i++) {
         if (payload[i] != TAIL_BYTE(sequence, i)) {
-            stress_break(run, "byte %u of the span at %lld is wrong", i, (long long)sequence);
+            stress_break(run, "%s: byte %u of %u of the span at %lld is wrong", who, i, span->bytes,
+                         (long long)sequence);
             break;
         }
     }
@@ -117,7 +119,7 @@ static int on_span(void *context, void *event, int64_t sequence, bool end_of_bat
 {
     spans_t *spans = context;
     (void)end_of_batch;
-    stress_check(&spans->checker, event_of(spans->run, event, sequence), sequence);
+    stress_check(&spans->checker, event_of(spans->run, "handler", event, sequence), sequence);
     (void)dx_fetch_add_relaxed(&spans->run->progress, 1);
     return DX_HANDLER_CONTINUE;
 }
@@ -126,7 +128,7 @@ static int on_work(void *context, void *event, int64_t sequence, bool end_of_bat
 {
     spans_t *spans = context;
     (void)end_of_batch;
-    if (event_of(spans->run, event, sequence)->sequence != sequence) {
+    if (event_of(spans->run, "worker", event, sequence)->sequence != sequence) {
         stress_break(spans->run, "a worker got another span at %lld", (long long)sequence);
     }
     (void)dx_fetch_add_relaxed(&spans->worked, 1);
@@ -151,7 +153,8 @@ static void *visit(void *context)
         for (int i = 0; i < VISITS && !stress_is_broken(spans->run); i++) {
             dx_spans_t range = dx_consumer_spans(&consumer, dx_consumer_poll(&consumer));
             for (const dx_span_t *span; (span = dx_spans_next(&range)) != NULL;) {
-                stress_check(&checker, event_of(spans->run, span, range.sequence), range.sequence);
+                stress_check(&checker, event_of(spans->run, checker.name, span, range.sequence),
+                             range.sequence);
             }
             if (range.code != DX_OK) {
                 stress_break(spans->run, "a visitor finds no span at %lld", (long long)range.next);

@@ -308,6 +308,44 @@ static void a_ring_is_reset_in_the_middle_of_nothing(void **state)
     }
 }
 
+/* A worker that was preempted before its swap, which will fail, announces what was overwritten long
+ * ago. */
+static void what_a_worker_only_announces_is_no_place_to_begin(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        dx_ring_t *ring = span_ring(mode, 0);
+        dx_producer_t producer;
+        dx_consumer_t pool;
+        dx_consumer_t worker;
+        open_consumer(&pool, ring, 0);
+        open_consumer(&worker, ring, 0);
+        pool.entry->kind = DX_CONSUMER_POOL;
+        worker.entry->kind = DX_CONSUMER_WORKER;
+        worker.entry->pool = pool.index;
+        dx_store_relaxed(&worker.entry->sequence, DX_SEQUENCE_IDLE);
+        open_producer(&producer, ring, DX_FULL_FAIL);
+        for (int i = 0; i < 40; i++) {
+            assert_true(span_publish(&producer, 300) >= 0);
+            assert_number(span_consume(&pool), 1);
+        }
+        assert_true(span_publish(&producer, 300) >= 0);
+        dx_store_release(&worker.entry->sequence, 14);
+        for (int behind = 0; behind < 2; behind++) {
+            dx_consumer_t consumer;
+            dx_error_t error;
+            const dx_consumer_options_t options = {.start = DX_START_OLDEST,
+                                                   .upstream = behind != 0 ? bit_of(&pool) : 0};
+            assert_code(dx_consumer_open(&consumer, ring, &options, &error), DX_OK);
+            assert_number(consumer.next, 200);
+            assert_number(span_consume(&consumer), behind != 0 ? 0 : 1);
+            dx_consumer_close(&consumer);
+        }
+        dx_ring_destroy(ring);
+    }
+}
+
 /* ------------------------------------------------------------------------- claims nobody holds */
 
 static void claims_of_a_closed_producer_are_voided(void **state)
@@ -402,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_start_in_the_middle_of_a_span_means_the_next),
         cmocka_unit_test(stamps_of_slots_in_the_middle_stay_young),
         cmocka_unit_test(a_lone_span_is_not_held_back),
+        cmocka_unit_test(what_a_worker_only_announces_is_no_place_to_begin),
         cmocka_unit_test(claims_of_a_closed_producer_are_voided),
         cmocka_unit_test(the_middle_of_a_span_is_no_hole),
         cmocka_unit_test(a_ring_is_reset_in_the_middle_of_nothing),
