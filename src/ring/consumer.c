@@ -191,9 +191,9 @@ static int entry_find(const dx_ring_block_t *block, int32_t index)
     return found != 0 ? __builtin_ctzll(found) : -1;
 }
 
-/* The slowest of `mask`. Of a pool only its own word counts: what a worker announces before it knows
- * that it has claimed it (src/ring/worker.c) may be older than anything that is kept, and no limit
- * was ever computed from more than what the pool has claimed. */
+/* The slowest of `mask`. Of a pool only its own word counts: what a worker announces before it
+ * knows that it has claimed it (src/ring/worker.c) may be older than anything that is kept, and no
+ * limit was ever computed from more than what the pool has claimed. */
 static int64_t oldest_kept(const dx_ring_block_t *block, uint64_t mask)
 {
     const dx_consumer_entry_t *entries = dxi_block_consumers(block);
