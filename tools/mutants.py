@@ -178,6 +178,9 @@ step(PRODUCER_H, "I4: the record before a claim",
 step(PRODUCER_H, "the record of a hull goes when it is published",
      "    if (producer->held == 0) {\n",
      "    if (producer->held == -1) {\n", "relacy.recover-hull")
+step(PRODUCER_H, "only a publication of all that is held needs no count",
+     "first == producer->held_first && last == producer->claimed", "last == producer->claimed",
+     "relacy.batch", "unit.producer")
 step(RECOVER, "a living producer's record counts",
      "        if (sequence >= first && sequence <= last) {\n            return true;",
      "        if (sequence >= first && sequence <= last) {\n            return false;",
