@@ -34,6 +34,7 @@
  */
 #include "ring/share.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -381,6 +382,7 @@ static int open_and_map(dx_ring_t *ring, const attach_t *how, dx_error_t *error)
 static int join(dx_ring_t *ring, dx_error_t *error)
 {
     dxi_share_t *share = ring->share;
+    assert(ring->block != NULL && "mapped before");
     int code = check_fences(ring->block, share->path, error);
     if (code == DX_OK) {
         code = enter_any(ring, error);

@@ -35,6 +35,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The address sanitizer would take ours for its own. */
+#ifndef STORM_SEGV
+#define STORM_SEGV SIGSEGV
+#endif
+
 #define KILLS_DEFAULT 240
 #define KILLS_PER_ROUND 60
 #define PARTS_MAX 7
@@ -188,8 +193,8 @@ static void go_on(part_t *part)
 /* Does something to one of them. */
 static void strike(storm_t *storm)
 {
-    static const int signals[] = {SIGKILL, SIGKILL, SIGKILL, SIGKILL, SIGKILL,
-                                  SIGKILL, SIGSEGV, SIGABRT, SIGSTOP, SIGSTOP};
+    static const int signals[] = {SIGKILL, SIGKILL,    SIGKILL, SIGKILL, SIGKILL,
+                                  SIGKILL, STORM_SEGV, SIGABRT, SIGSTOP, SIGSTOP};
     part_t *part = &storm->parts[storm_below(&storm->random, storm->part_count)];
     const int signal_number = signals[storm_below(&storm->random, 10)];
     if (part->pid == 0 || part->stopped) {
