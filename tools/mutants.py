@@ -153,7 +153,7 @@ step(PARK, "failure wakes through the stages",
      "if (between == index) {", "relacy.sleep-fail-behind")
 # ---- joining, leaving, working
 step(SEQUENCES, "gating minimum: the second look at who joined", "if (now == joins) {",
-     "if (now == joins || now != joins) {", "relacy.join", "relacy.join-multi")
+     "if (now == joins || now != joins) {", "relacy.join-multi", "unit.producer_full")
 step(SEQUENCES, "gating minimum: joins counted, not seen in the mask",
      "const int64_t now = dx_load_acquire(&block->joins);",
      "const int64_t now = joins + ((dx_load_acquire(&block->gating) & ~(int64_t)gating) != 0);",
@@ -163,7 +163,7 @@ step(WORKER, "W2: announce before the claim",
      "relacy.workers", "relacy.workers-behind")
 step(CONSUMER, "a lapped worker sees a later lap",
      "if ((int32_t)((uint32_t)stamp - (uint32_t)lap) < 0) {", "if (stamp != lap) {",
-     "relacy.workers-multi")
+     "relacy.workers-lap")
 step(SEQUENCES, "a pool's word before those of its workers",
      "    for (; mask != 0; mask &= mask - 1) {\n        /* ACQUIRE, pairs with (R)",
      "    mask = mask & (mask - 1) ? mask & (mask - 1) : mask;\n"

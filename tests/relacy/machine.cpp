@@ -18,6 +18,7 @@ extern "C" {
 #include "disruptorx/clock.h"
 #include "disruptorx/memory.h"
 extern const scenario_t *const scenarios[]; /* ends with a null pointer */
+void dxi_point_set(void (*hook)(const char *point, void *context), void *context);
 }
 
 namespace
@@ -27,6 +28,8 @@ const size_t ARENA_BYTES = 1 << 18;
 const size_t CELL_BYTES = 4;
 const int MUTEXES_MAX = 8;
 const unsigned STEPS_MAX = 20000;
+const int LINGER_STEPS = 200; /* longer than any one operation of another thread */
+const int LINGER_EVERY = 24;
 
 typedef rl::timestamp_t order_t[MACHINE_THREADS_MAX];
 
@@ -110,8 +113,18 @@ bool in_arena(const void *address)
     return (const char *)address >= arena && (const char *)address < arena + ARENA_BYTES;
 }
 
+/* Between two steps of a protocol, now and then, a thread is left standing for as long as another
+ * one takes to do all of its own: a switch at each step with even odds would hardly ever do that. */
+void linger(const char *, void *)
+{
+    if (rl::ctx().is_random_sched() && machine_choose(LINGER_EVERY) == 0) {
+        machine_delay(LINGER_STEPS);
+    }
+}
+
 void machine_begin()
 {
+    dxi_point_set(linger, NULL);
     rl::context &c = rl::ctx();
     if (known_context != c.get_ctx_seq()) { /* a run of before failed: its context is gone */
         known_context = c.get_ctx_seq();
@@ -168,7 +181,8 @@ struct race_event {
     void output(std::ostream &s) const
     {
         s << "RACE: a plain " << (is_store ? "store" : "load") << " at +"
-          << (const char *)address - arena << ", the last access there was in pc(" << other << ")";
+          << (const char *)address - arena << ", the last access there was in pc(" << other
+          << ")";
     }
 };
 

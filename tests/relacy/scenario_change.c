@@ -405,6 +405,12 @@ static int work(void *context, void *event, int64_t sequence, bool end_of_batch)
     }
     return DX_HANDLER_CONTINUE;
 }
+/* Who handles event 1 stops: all that follow are the other one's. */
+static int work_alone(void *context, void *event, int64_t sequence, bool end_of_batch)
+{
+    const int result = work(context, event, sequence, end_of_batch);
+    return sequence == 1 ? DX_HANDLER_STOP : result;
+}
 static int work_once(void *context, void *event, int64_t sequence, bool end_of_batch)
 {
     (void)context;
@@ -483,6 +489,21 @@ static const scenario_t workers_multi = {
     .threads = 3,
     .runs = 12000,
     .before = workers_multi_before,
+    .thread = workers_thread,
+    .after = workers_after,
+};
+
+/* A worker that has waited since the first event finds a later one in its slot. */
+static void workers_lap_before(void)
+{
+    pool_make(DX_RING_MULTI, 2, WAIT, work_alone);
+}
+static const scenario_t workers_lap = {
+    .name = "workers-lap",
+    .what = "a worker goes on alone, and may have waited for longer than a lap",
+    .threads = 3,
+    .runs = 15000,
+    .before = workers_lap_before,
     .thread = workers_thread,
     .after = workers_after,
 };
@@ -568,12 +589,22 @@ static const scenario_t workers_end = {
     .after = workers_end_after,
 };
 
-const scenario_t *const scenarios[] = {&join_running,   &join_fenced,
-                                       &join_multi,     &join_beside,
-                                       &join_behind,    &join_full,
-                                       &leave,          &middle,
-                                       &middle_poll,    &swap,
-                                       &hand_over,      &leave_claim,
-                                       &workers,        &workers_multi,
-                                       &workers_behind, &workers_behind_fenced,
-                                       &workers_end,    NULL};
+const scenario_t *const scenarios[] = {&join_running,
+                                       &join_fenced,
+                                       &join_multi,
+                                       &join_beside,
+                                       &join_behind,
+                                       &join_full,
+                                       &leave,
+                                       &middle,
+                                       &middle_poll,
+                                       &swap,
+                                       &hand_over,
+                                       &leave_claim,
+                                       &workers,
+                                       &workers_multi,
+                                       &workers_lap,
+                                       &workers_behind,
+                                       &workers_behind_fenced,
+                                       &workers_end,
+                                       NULL};
