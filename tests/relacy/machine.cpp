@@ -114,7 +114,7 @@ bool in_arena(const void *address)
 }
 
 /* Between two steps of a protocol, now and then, a thread is left standing for as long as another
- * one takes to do all of its own: a switch at each step with even odds would hardly ever do that. */
+ * takes to do all of its own: a switch at each step with even odds would hardly ever do that. */
 void linger(const char *, void *)
 {
     if (rl::ctx().is_random_sched() && machine_choose(LINGER_EVERY) == 0) {
