@@ -350,13 +350,14 @@ DX_INLINE int64_t dx_producer_publish_span_event(dx_producer_t *producer, size_t
     return DX_LIKELY(published == DX_OK) ? sequence : published;
 }
 
-/* As dx_producer_prefetch(), for a span: fetches for writing as many lines, some way ahead, as the
- * span takes.
+/* As dx_producer_prefetch(), for a span: fetches for writing as many lines as the span takes, those
+ * that the next one of its length would take, or some way ahead when it is short.
  * Threads: producer. */
 DX_INLINE void dx_producer_prefetch_span(const dx_producer_t *producer, int64_t sequence)
 {
     const int64_t slots = dx_span_slots(dx_producer_span(producer, sequence)->bytes);
-    const int64_t ahead = sequence + producer->prefetch_slots;
+    const int64_t distance = slots > producer->prefetch_slots ? slots : producer->prefetch_slots;
+    const int64_t ahead = sequence + distance;
     if (ahead + slots - 1 <= producer->span_limit) {
         const char *line = (const char *)dx_producer_span(producer, ahead);
         for (int64_t i = 0; i < slots; i++) { /* the mirror lies behind the last slot */

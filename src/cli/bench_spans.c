@@ -4,9 +4,9 @@
  *                                 and 1,024 bytes
  *     slot-64, slot-1k            the same over slots of a fixed size: 64 bytes, which is what a
  *                                 span of 56 takes with its header, and 1,024
- *     copy-1k                     one thread that copies 1,024 bytes at a time with memcpy() into
- *                                 memory as large as the ring's slots: no ring, no second thread.
- *                                 The most that moving a payload can be
+ *     copy-1k                     one thread that copies 1,024 bytes at a time with memcpy(), from
+ *                                 and to memory as large as the ring's slots: no ring, no second
+ *                                 thread
  *     span-pingpong               bench_latency.c
  *
  * Both sides touch the whole payload: the producer writes every word, the consumer adds them up.
@@ -135,8 +135,9 @@ int dxi_bench_spans_thread(dxi_bench_run_t *run, uint32_t index)
 
 int dxi_bench_copy_open(dxi_bench_run_t *run, dx_error_t *error)
 {
-    /* The slots of a ring that nothing else is done with: the same pages as in the other rows. */
-    return dxi_bench_ring_open(run, 0, 0, 0, error);
+    /* The slots of rings that nothing else is done with: the same pages as in the other rows. */
+    const int result = dxi_bench_ring_open(run, 0, 0, 0, error);
+    return result == DX_OK ? dxi_bench_ring_open(run, 1, 0, 0, error) : result;
 }
 
 int dxi_bench_copy_thread(dxi_bench_run_t *run, uint32_t index)
@@ -144,14 +145,13 @@ int dxi_bench_copy_thread(dxi_bench_run_t *run, uint32_t index)
     if (index != 0) {
         return DX_OK;
     }
-    char *const to = dxi_block_slots(dx_ring_block(run->rings[0]));
+    const char *const from = dxi_block_slots(dx_ring_block(run->rings[0]));
+    char *const to = dxi_block_slots(dx_ring_block(run->rings[1]));
     const uint32_t bytes = run->params->event_bytes;
     const uint64_t mask = run->params->capacity - 1;
-    char from[1024];
-    memset(from, 1, sizeof from);
     dxi_bench_tally_t *const tally = &run->tallies[0];
     for (uint64_t i = 0; i < run->events; i++) {
-        memcpy(to + (i & mask) * bytes, from, sizeof from);
+        memcpy(to + (i & mask) * bytes, from + (i & mask) * bytes, bytes);
         __asm__ __volatile__("" ::"r"(to) : "memory"); /* each copy is made */
     }
     tally->events = run->events;
