@@ -257,6 +257,7 @@ static int create(const dx_ring_options_t *options, const dx_ring_block_t *layou
     if (code != DX_OK) {
         return code;
     }
+    assert(ring != NULL);
     const bool shared = options->share.name != NULL;
     code = shared ? dxi_share_create(ring, &options->share, &options->memory, layout, error)
                   : map_private(ring, options, layout, error);
