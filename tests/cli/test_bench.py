@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """`dx bench` from outside: its JSON, its sentences, its exit codes. Never its speed.
 
+Some scenarios run in two processes: dx shares rings with children.
+
 Environment: DX is the program, BENCH_RING_PEER the peer program (its tests are left out without).
 
 SPDX-License-Identifier: Apache-2.0

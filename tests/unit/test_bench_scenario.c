@@ -3,6 +3,8 @@
  * A run verifies its own sums and fails with DX_ECORRUPT, so DX_OK is the assertion. Nothing here
  * looks at speed. Threads are not pinned and wait adaptively: the tests run on any number of cores.
  *
+ * It shares rings with children, in the scenarios of the guard.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
