@@ -50,7 +50,8 @@ endfunction()
 # shares rings with children. The race checker can't follow a process that forks while it has
 # threads, and sees no order between two mappings of one file, so what is ordered there looks racy.
 function(dx_left_out_of_race_builds source variable)
-    file(STRINGS ${source} shares REGEX "shares rings with children|share_test\\.h|dx_ring_attach|DX_SHARE_ATTACH")
+    set(signs "shares rings with children|share_test\\.h|dx_ring_attach|DX_SHARE_ATTACH")
+    file(STRINGS ${source} shares REGEX "${signs}")
     set(${variable} FALSE PARENT_SCOPE)
     if(shares AND DX_SANITIZE MATCHES "thread")
         set(${variable} TRUE PARENT_SCOPE)

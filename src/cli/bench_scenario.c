@@ -113,7 +113,7 @@ const dxi_bench_scenario_t dxi_bench_scenarios[] = {
      THREADS(1, 1), RING(1, 1024, 256), SPIN, FREE, SPANS, OWN(poller, spans)},
     {.name = "slot-1k", .title = "slots of 1,024 bytes, in as much memory",
      THREADS(1, 1), RING(1, 1024, 512), SPIN, FREE, BESIDE_SPANS, OWN(poller, spans)},
-    {.name = "copy-1k", .title = "memcpy() of 1,024 bytes from and to as much memory, by one thread",
+    {.name = "copy-1k", .title = "memcpy() of 1,024 bytes, from and to as much memory, one thread",
      .check = DXI_BENCH_COUNT, THREADS(1, 1), RING(1, 1024, 512), SPIN, BESIDE_SPANS,
      OWN(copy, copy)},
     {.name = "span-pingpong", .title = "round trip of payloads of 32 bytes over two rings",
