@@ -488,7 +488,7 @@ static void a_pool_behind_a_consumer_that_failed_ends_and_goes_on_after_a_restar
         wait_until(stat_of(scene->disruptor, index).state == DX_CONSUMER_FAILED);
         assert_code(stat_of(scene->disruptor, index).failure, DX_ECONSUMER);
     }
-    assert_int_equal(stat_of(scene->disruptor, 1).state, DX_CONSUMER_STOPPED);
+    wait_until(stat_of(scene->disruptor, 1).state == DX_CONSUMER_STOPPED);
     assert_fails(dx_disruptor_shutdown(scene->disruptor, DX_FOREVER, &error), DX_ECONSUMER, error,
                  "7 events are left: consumer 'handler-0' failed at sequence 3");
     assert_int_equal(dx_load_relaxed(&scene->behind), 3);
