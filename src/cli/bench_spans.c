@@ -9,7 +9,8 @@
  *                                 thread
  *     span-pingpong               bench_latency.c
  *
- * Both sides touch the whole payload: the producer writes every word, the consumer adds them up.
+ * Both sides touch the whole payload: the producer writes every word, the consumer adds them up;
+ * payloads of 1,024 bytes are copied in, and copied out.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -20,9 +21,43 @@
 #include "cli/bench_run.h"
 #include "disruptorx/span.h"
 
+/* From here on a payload is moved by memcpy(), as a program would: loops over so many words would
+ * be most of what is measured. Their first and last word say which event it is. */
+#define COPIED_BYTES 1024u
+
+/* What a thread has beside the ring. */
+typedef struct block {
+    uint64_t words[COPIED_BYTES / sizeof(uint64_t)];
+} block_t;
+
+DX_INLINE void payload_write(uint64_t *words, block_t *block, uint64_t value, const uint32_t bytes)
+{
+    const uint32_t count = bytes / (uint32_t)sizeof(uint64_t);
+    if (bytes != COPIED_BYTES) {
+        dxi_bench_event_fill(words, count, value);
+        return;
+    }
+    block->words[0] = value;
+    block->words[count - 1] = value + count - 1;
+    memcpy(words, block, COPIED_BYTES);
+}
+
+/* What the words add up to. */
+DX_INLINE uint64_t payload_read(const uint64_t *words, block_t *block, const uint32_t bytes)
+{
+    const uint32_t count = bytes / (uint32_t)sizeof(uint64_t);
+    if (bytes != COPIED_BYTES) {
+        return dxi_bench_event_sum(words, count);
+    }
+    memcpy(block, words, COPIED_BYTES);
+    __asm__ __volatile__("" ::"r"(block) : "memory"); /* all of it is copied */
+    return (block->words[0] + block->words[count - 1]) * (count / 2);
+}
+
 DX_INLINE int produce_spans(dx_producer_t *producer, uint64_t first, uint64_t count,
                             const int64_t batch, const uint32_t bytes)
 {
+    block_t block = {{0}};
     const uint64_t end = first + count;
     for (uint64_t value = first; value < end;) {
         int64_t from = 0;
@@ -33,8 +68,8 @@ DX_INLINE int produce_spans(dx_producer_t *producer, uint64_t first, uint64_t co
                 return (int)sequence;
             }
             from = i == 0 ? sequence : from;
-            uint64_t *words = dx_span_payload(dx_producer_span(producer, sequence));
-            dxi_bench_event_fill(words, bytes / (uint32_t)sizeof(uint64_t), value++);
+            payload_write(dx_span_payload(dx_producer_span(producer, sequence)), &block, value++,
+                          bytes);
         }
         if (batch == 1) {
             dx_producer_prefetch_span(producer, sequence);
@@ -47,26 +82,60 @@ DX_INLINE int produce_spans(dx_producer_t *producer, uint64_t first, uint64_t co
     return DX_OK;
 }
 
+DX_INLINE int produce_slots(dx_producer_t *producer, uint64_t first, uint64_t count,
+                            const int64_t batch, const uint32_t bytes)
+{
+    block_t block = {{0}};
+    const uint64_t end = first + count;
+    for (uint64_t value = first; value < end;) {
+        const int64_t last = dx_producer_claim_n(producer, batch);
+        if (DX_UNLIKELY(last < 0)) {
+            return (int)last;
+        }
+        for (int64_t sequence = last - batch + 1; sequence <= last; sequence++) {
+            payload_write(dxi_bench_slot(producer->slots, producer->mask, sequence, bytes,
+                                         producer->slot_bytes),
+                          &block, value++, bytes);
+        }
+        if (batch == 1) {
+            dx_producer_prefetch(producer, last);
+        }
+        const int result = dx_producer_publish_range(producer, last - batch + 1, last);
+        if (DX_UNLIKELY(result != DX_OK)) {
+            return result;
+        }
+    }
+    return DX_OK;
+}
+
 /* A local copy of the handle: see bench_loops.c. */
 DX_INLINE int produce(dx_producer_t *shared, uint64_t first, uint64_t count, int64_t batch,
-                      const uint32_t bytes)
+                      const uint32_t bytes, bool spans)
 {
     dx_producer_t producer = *shared;
+    int result = DX_OK;
     dx_producer_assume_single(&producer);
-    const int result = batch == 1 ? produce_spans(&producer, first, count, 1, bytes)
-                                  : produce_spans(&producer, first, count, batch, bytes);
+    if (spans) {
+        result = batch == 1 ? produce_spans(&producer, first, count, 1, bytes)
+                            : produce_spans(&producer, first, count, batch, bytes);
+    } else {
+        result = batch == 1 ? produce_slots(&producer, first, count, 1, bytes)
+                            : produce_slots(&producer, first, count, batch, bytes);
+    }
     *shared = producer;
     return result;
 }
 
+/* Reads and releases what is readable up to `last`. */
 DX_INLINE int read_spans(dxi_bench_tally_t *tally, dx_consumer_t *consumer, int64_t last,
                          const uint32_t bytes)
 {
+    block_t block;
     uint64_t sum = 0;
     uint64_t events = 0;
     dx_spans_t spans = dx_consumer_spans(consumer, last);
     for (const dx_span_t *span; (span = dx_spans_next(&spans)) != NULL; events++) {
-        sum += dxi_bench_event_sum(dx_span_payload(span), bytes / (uint32_t)sizeof(uint64_t));
+        sum += payload_read(dx_span_payload(span), &block, bytes);
     }
     dx_consumer_release(consumer, spans.next - 1);
     tally->sum += sum;
@@ -75,62 +144,66 @@ DX_INLINE int read_spans(dxi_bench_tally_t *tally, dx_consumer_t *consumer, int6
     return spans.code;
 }
 
-static int produce_any(dx_producer_t *producer, uint64_t first, uint64_t count, int64_t batch,
-                       uint32_t bytes)
+DX_INLINE int read_slots(dxi_bench_tally_t *tally, dx_consumer_t *consumer, int64_t last,
+                         const uint32_t bytes)
 {
-    switch (bytes) {
-    case 32:
-        return produce(producer, first, count, batch, 32);
-    case 56:
-        return produce(producer, first, count, batch, 56);
-    case 1024:
-        return produce(producer, first, count, batch, 1024);
-    default:
-        return produce(producer, first, count, batch, bytes);
+    block_t block;
+    uint64_t sum = 0;
+    const int64_t first = consumer->next;
+    for (int64_t sequence = first; sequence <= last; sequence++) {
+        if (!dx_consumer_is_hidden(consumer, sequence)) {
+            sum += payload_read(dxi_bench_slot(consumer->slots, consumer->mask, sequence, bytes,
+                                               consumer->slot_bytes),
+                                &block, bytes);
+        }
     }
+    dx_consumer_release(consumer, last);
+    tally->sum += sum;
+    tally->events += (uint64_t)(last - first + 1);
+    tally->batches++;
+    return DX_OK;
 }
 
-static int read_any(dxi_bench_tally_t *tally, dx_consumer_t *consumer, int64_t last, uint32_t bytes)
+DX_INLINE int read_all(dxi_bench_run_t *run, const uint32_t bytes)
 {
-    switch (bytes) {
-    case 32:
-        return read_spans(tally, consumer, last, 32);
-    case 56:
-        return read_spans(tally, consumer, last, 56);
-    case 1024:
-        return read_spans(tally, consumer, last, 1024);
-    default:
-        return read_spans(tally, consumer, last, bytes);
-    }
-}
-
-int dxi_bench_spans_thread(dxi_bench_run_t *run, uint32_t index)
-{
-    const uint32_t bytes = run->params->event_bytes;
-    const bool spans = run->scenario->spans;
-    const dxi_bench_loops_t *const loops = dxi_bench_loops_find(bytes);
-    if (index == 0) {
-        uint64_t first = 0;
-        const uint64_t count = dxi_bench_share(run, index, &first);
-        const int64_t batch = run->params->batch;
-        return spans ? produce_any(&run->producers[0], first, count, batch, bytes)
-                     : loops->produce(&run->producers[0], first, count, batch);
-    }
     dxi_bench_tally_t *const tally = &run->tallies[0];
     dx_consumer_t *const consumer = &run->consumers[0];
+    const bool spans = run->scenario->spans;
     int result = DX_OK;
     while (tally->events < run->events && result == DX_OK) {
         const int64_t last = dx_consumer_wait(consumer);
         if (DX_UNLIKELY(last < 0)) {
             return (int)last;
         }
-        if (spans) {
-            result = read_any(tally, consumer, last, bytes);
-        } else {
-            loops->drain(tally, consumer, last);
-        }
+        result = spans ? read_spans(tally, consumer, last, bytes)
+                       : read_slots(tally, consumer, last, bytes);
     }
     return result;
+}
+
+DX_INLINE int produce_all(dxi_bench_run_t *run, const uint32_t bytes)
+{
+    uint64_t first = 0;
+    const uint64_t count = dxi_bench_share(run, 0, &first);
+    return produce(&run->producers[0], first, count, run->params->batch, bytes,
+                   run->scenario->spans);
+}
+
+int dxi_bench_spans_thread(dxi_bench_run_t *run, uint32_t index)
+{
+    switch (run->params->event_bytes) {
+    case 32:
+        return index == 0 ? produce_all(run, 32) : read_all(run, 32);
+    case 56:
+        return index == 0 ? produce_all(run, 56) : read_all(run, 56);
+    case 64:
+        return index == 0 ? produce_all(run, 64) : read_all(run, 64);
+    case COPIED_BYTES:
+        return index == 0 ? produce_all(run, COPIED_BYTES) : read_all(run, COPIED_BYTES);
+    default:
+        return index == 0 ? produce_all(run, run->params->event_bytes)
+                          : read_all(run, run->params->event_bytes);
+    }
 }
 
 int dxi_bench_copy_open(dxi_bench_run_t *run, dx_error_t *error)
