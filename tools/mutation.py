@@ -35,8 +35,8 @@ import mutants
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build/mutation"
 SCENARIO_RUNS_FIRST = 1000
-TEST_TIMEOUT_S = 90
-ENVIRONMENT = {"DX_TEST_DEADLINE_S": "3", "DX_TEST_HAMMER": "3"}
+TEST_TIMEOUT_S = 60
+ENVIRONMENT = {"DX_TEST_DEADLINE_S": "3", "DX_TEST_HAMMER": "3", "CMOCKA_TEST_ABORT": "1"}
 
 # `old` stands at `offset` in `file` and becomes `new`. `tests`: where to look, best first; () = all
 # scenarios. `why`: why it can't be noticed, or None.
