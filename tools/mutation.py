@@ -246,7 +246,7 @@ class Lane:
         self.put(mutant.file, (before[:at] + mutant.new + before[at + len(mutant.old):]).encode())
         try:
             # What killed it the last time first, and alone: it is built sooner.
-            for tests in ([hint] if hint else []), mutant.tests:
+            for tests in ([[hint]] if hint else []) + [mutant.tests]:
                 failure = self.make(self.targets(tests))
                 if failure is not None:
                     print(failure)
