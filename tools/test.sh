@@ -116,9 +116,23 @@ for stage in "${stages[@]}"; do
     fi
 done
 
+# What the failed tests of a stage printed, the end of each: ctest puts it behind the line that says
+# so, and the list of all tests behind that would hide it.
+failures_in() {
+    awk '/\*\*\*(Failed|Timeout|Exception|Not Run)/ { shown = 1; count = 0 }
+         /^ *Start +[0-9]+:|^ *[0-9]+\/[0-9]+ Test .* Passed/ { if (shown) print_end(); shown = 0 }
+         shown { line[count++] = $0 }
+         function print_end(   i) {
+             for (i = count > 40 ? count - 40 : 0; i < count; i++) print line[i]
+         }
+         END { if (shown) print_end() }' "$1"
+}
+
 if [ -n "$broken" ]; then
     echo "--- the end of $LOGS/$broken.log"
-    tail -n 60 "$LOGS/$broken.log"
+    tail -n 30 "$LOGS/$broken.log"
+    echo "--- what failed"
+    failures_in "$LOGS/$broken.log" | tail -n 60
     echo "---"
     echo "Stage $broken failed; later stages did not run. Again: tools/test.sh $broken"
 fi

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "share_test.h"
+#include "span_test.h"
 
 static dx_ring_options_t options_of(const char *name)
 {
@@ -453,9 +454,55 @@ static void who_is_stopped_with_the_tables_in_its_hands_is_killed(void **state)
 #endif
 }
 
+/* Spans of every length a ring of this size takes, from a child to its parent, over the place where
+ * the memory wraps many times: each process has mapped the slots twice in a row for itself. */
+static void spans_go_from_one_process_to_another_over_the_wrap(void **state)
+{
+    (void)state;
+    enum { SPANS = 2000 };
+    for (int mode = DX_RING_SINGLE; mode <= DX_RING_MULTI; mode++) {
+        dx_ring_t *ring = ring_from(&(dx_ring_options_t){
+            .slot_count = SLOTS,
+            .mode = (dx_ring_mode_t)mode,
+            .spans = true,
+            .share = {.name = "r", .folder = share_folder, .detect_ns = DETECT_NS}});
+        dx_consumer_t consumer;
+        assert_code(dx_consumer_open(&consumer, ring, NULL, NULL), DX_OK);
+        const pid_t child = fork();
+        if (child == 0) {
+            dx_ring_t *attached = child_attach();
+            dx_producer_t producer;
+            child_must(dx_producer_open(&producer, attached, NULL, NULL));
+            for (uint32_t i = 0; i < SPANS; i++) {
+                const int64_t sequence = dx_producer_claim_span(&producer, i % (BYTES_MAX + 1));
+                child_must(sequence);
+                span_fill(dx_producer_span(&producer, sequence), sequence);
+                child_must(dx_producer_publish_span(&producer, sequence));
+            }
+            dx_producer_close(&producer);
+            dx_ring_destroy(attached);
+            _exit(0);
+        }
+        uint32_t seen = 0;
+        while (seen < SPANS) {
+            dx_spans_t spans = dx_consumer_spans(&consumer, dx_consumer_wait(&consumer));
+            for (const dx_span_t *span; (span = dx_spans_next(&spans)) != NULL; seen++) {
+                assert_int_equal(span->bytes, seen % (BYTES_MAX + 1));
+                assert_true(span_is_right(span, spans.sequence));
+            }
+            dx_consumer_release(&consumer, spans.next - 1);
+        }
+        assert_int_equal(seen, SPANS);
+        share_reap(child, 0);
+        dx_consumer_close(&consumer);
+        dx_ring_destroy(ring);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SHARED(spans_go_from_one_process_to_another_over_the_wrap),
         SHARED(sixty_four_attach_and_no_more),
         SHARED(producers_and_consumers_of_all_processes_count_together),
         SHARED(places_of_dead_processes_can_be_had_again),
