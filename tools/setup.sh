@@ -28,6 +28,10 @@ build command:python3            python3
 build file:/usr/include/xxhash.h libxxhash-dev
 build file:/usr/include/lz4.h    liblz4-dev
 build file:/usr/include/zstd.h   libzstd-dev
+build file:/usr/include/uv.h     libuv1-dev
+build file:/usr/include/openssl/ssl.h libssl-dev
+build file:/usr/include/yaml.h   libyaml-dev
+build file:/usr/include/jansson.h libjansson-dev
 test  command:git                git
 test  command:clang,clang++      clang
 test  command:clang-format       clang-format

@@ -1,0 +1,49 @@
+/* bus/session.h - connections of clients, served by a bus: what frames mean.
+ *
+ * A session is what the node keeps of one connection: who it is, its subscriptions with their
+ * credit, and how far it may publish. It belongs to the loop of its connection; shards of other
+ * loops are reached, and reach it, through rings between loops.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DXI_BUS_SESSION_H
+#define DXI_BUS_SESSION_H
+
+#include "disruptorx/bus.h"
+#include "net/connection.h"
+
+/* The loops of a bus, io.0 to io.N-1; valid from dx_bus_create() to dx_bus_destroy().
+ * Threads: any. */
+dxi_loop_t *const *dxi_bus_loops(dx_bus_t *bus, uint32_t *count_out);
+
+/* What a node decides about clients. Called in loops' threads. */
+typedef struct dxi_session_policy {
+    void *context;
+    /* As on_auth() of a connection; NULL: everybody. */
+    int (*authenticate)(void *context, dxi_connection_t *connection, const char *mechanism,
+                        const void *proof, size_t proof_bytes, dx_error_t *error);
+    /* Answers a question of dx_client_ask(): fills `*text_out` (malloc()ed, freed by the caller).
+     * Called in the loop's thread; may take some milliseconds. NULL: DX_ENOTFOUND. */
+    int (*ask)(void *context, const char *question, const char *argument, char **text_out,
+               dx_error_t *error);
+    uint32_t subscriptions_max; /* per connection; 0 = 4096 */
+    uint64_t publish_credit_events, publish_credit_bytes; /* windows granted; 0 = 65536, 8 MiB */
+} dxi_session_policy_t;
+
+/* Fills in what a listener does with the connections it accepts: their events, on_accept() and
+ * loops. `policy` must live as long as the bus. The rest of `options` is the caller's.
+ * Threads: any. */
+void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
+                   dxi_listener_options_t *options);
+
+/* Sums over all sessions of the bus since the start. Threads: any. */
+typedef struct dxi_sessions_stat {
+    uint64_t open, opened, frames_refused, events_in, events_out, bytes_in, bytes_out, gaps;
+} dxi_sessions_stat_t;
+void dxi_bus_sessions_stat(dx_bus_t *bus, dxi_sessions_stat_t *stat_out);
+
+/* Says goodbye to all sessions, and waits until they are gone or `timeout_ns` is over.
+ * Returns how many were left. Threads: owner of the bus. */
+int dxi_bus_sessions_close(dx_bus_t *bus, int64_t timeout_ns);
+
+#endif

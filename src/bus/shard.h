@@ -1,0 +1,164 @@
+/* bus/shard.h - one shard: the state machine that gives events their order and hands them on.
+ *
+ * Pure: it reads no clock, no random number, no socket and no file, starts no thread and takes no
+ * lock. It is called by the one thread that owns the shard, is told the time, and says what is to be
+ * done through `dxi_shard_actions_t`. So a whole bus runs in a simulator under virtual time, and the
+ * same code will be driven by a replicated log.
+ *
+ * An event's way through it:
+ *
+ *     dxi_shard_event()
+ *        admit     frame rules, topic name, size, duplicates (producer id, sequence)
+ *        sequence  the next of its topic; timestamp; stamped into the frame in place
+ *        retain    a copy for those who start behind or lag
+ *        match     the subscribers of its topic: trie, cached per topic
+ *        deliver   each subscriber that is LIVE gets it; one without room becomes LAGGING
+ *        answer    the publisher, if it wants one
+ *
+ *     subscriber:  LAGGING --(nothing left to catch up with)--> LIVE
+ *                     ^                                           |
+ *                     +-----(no room, no credit; or it starts behind)
+ *
+ * A LAGGING subscriber has a cursor for each topic it lags in, and is fed from what the topics
+ * retain when it has room again (dxi_shard_ready()); what is no longer retained it gets as a gap.
+ * There is no other queue, so there is one mechanism for late starts, slow consumers and credit.
+ *
+ * A group, and a subscriber with acknowledgements, has a table of pending events (copies, bounded):
+ * waiting, given to a member, or due for redelivery. Keys are spread over members by 256 buckets
+ * that stick to their member; a bucket moves to another member only when nothing of it is pending.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DXI_BUS_SHARD_H
+#define DXI_BUS_SHARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "disruptorx/bus.h"
+
+typedef struct dxi_shard dxi_shard_t;
+typedef struct dxi_subscriber dxi_subscriber_t; /* of one shard */
+
+/* What a publisher is told. */
+typedef struct dxi_answer {
+    int code;
+    bool duplicate;
+    uint64_t producer_id;
+    uint64_t producer_sequence;
+    uint64_t correlation; /* of the frame; 0: none */
+    uint16_t shard;
+    uint32_t term;
+    uint64_t sequence;
+    uint64_t timestamp_ns;
+    const char *sentence; /* with a code: why; else NULL */
+} dxi_answer_t;
+
+/* One event for one subscriber. */
+typedef struct dxi_delivery {
+    const dx_frame_header_t *frame; /* sealed and stamped: an EVENT; in the ring, in what a topic
+                                     * retains, or pending: valid until the call returns */
+    uint32_t bytes;                 /* of the whole frame */
+    uint32_t attempt;               /* from 1; 0: not acknowledged */
+    bool redelivered;
+    bool more; /* another delivery to the same subscriber follows at once, as far as is known */
+} dxi_delivery_t;
+
+typedef struct dxi_shard_actions {
+    void *context;
+    /* Answers the publisher of an event; `origin` as it was given with it. */
+    void (*answer)(void *context, uint64_t origin, const dxi_answer_t *answer);
+    /* Hands an event to a subscriber, `user` as in dxi_subscribe(). Returns DX_OK; DX_EAGAIN when it
+     * has no room or no credit: dxi_shard_ready() follows when it has; DX_ECLOSED when it is gone:
+     * dxi_shard_unsubscribe() follows. */
+    int (*deliver)(void *context, void *user, const dxi_delivery_t *delivery);
+    /* Tells it of events that it will not get. May return as deliver(). */
+    int (*gap)(void *context, void *user, const dx_gap_t *gap);
+    /* The shard ends a subscriber (its policy): unsubscribe follows. */
+    void (*end)(void *context, void *user, int code, const char *sentence);
+    /* Publishes a dead letter: a whole sealed PUBLISH frame. DX_EAGAIN: it is tried again later. */
+    int (*publish)(void *context, const void *frame, uint32_t bytes);
+} dxi_shard_actions_t;
+
+typedef struct dxi_shard_options {
+    uint16_t shard;
+    uint32_t term;
+    dx_bus_options_t bus; /* defaults filled in */
+    dxi_shard_actions_t actions;
+    /* Bytes retained by all shards of the process, shared; NULL: its own count. */
+    dx_atomic64_t *retained_bytes;
+} dxi_shard_options_t;
+
+/* Threads: any, here and below the owner of the shard.
+ * Returns DX_OK, DX_ENOMEM. */
+DX_NODISCARD int dxi_shard_create(const dxi_shard_options_t *options, dxi_shard_t **shard_out,
+                                  dx_error_t *error);
+void dxi_shard_destroy(dxi_shard_t *shard);
+
+/* The next event of the shard's order: a PUBLISH, REQUEST or REPLY frame, whose checksums hold, in
+ * memory that may be written. `published_ns` is dx_clock_ns() when it was put into the ring, or 0;
+ * for latency. `clock_ns` and `unix_ns` are now.
+ * Returns DX_OK: it is done with (delivered, or refused and answered). DX_EAGAIN: a subscriber with
+ * DX_SLOW_BLOCK has no room: call again with the same event, after dxi_shard_ready() or later; who
+ * has had it does not get it again. */
+int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t origin,
+                    int64_t published_ns, int64_t clock_ns, int64_t unix_ns);
+
+/* A subscriber: one subscription's part of this shard. */
+typedef struct dxi_subscribe {
+    void *user; /* given back in the actions */
+    const dx_subscription_options_t *options; /* texts are copied; handlers are not looked at, but
+                                               * `predicate` is called */
+    bool remote;
+    uint64_t group_member_id; /* orders the members of a group: the same in every shard */
+} dxi_subscribe_t;
+
+/* Returns DX_OK, DX_EINVAL (pattern, filter, options), DX_ELIMIT, DX_ENOMEM. */
+DX_NODISCARD int dxi_shard_subscribe(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
+                                     int64_t clock_ns, dxi_subscriber_t **subscriber_out,
+                                     dx_error_t *error);
+void dxi_shard_unsubscribe(dxi_shard_t *shard, dxi_subscriber_t *subscriber, int64_t clock_ns);
+
+/* The subscriber has room, or credit, again: it is fed with what it lags behind. */
+void dxi_shard_ready(dxi_shard_t *shard, dxi_subscriber_t *subscriber, int64_t clock_ns);
+
+/* Answers of a subscriber: `code` DX_OK for events first..last of the topic, or why not.
+ * Returns DX_OK, DX_ENOTFOUND when none of them is pending at this subscriber. */
+int dxi_shard_acknowledge(dxi_shard_t *shard, dxi_subscriber_t *subscriber, const char *topic,
+                          size_t topic_bytes, uint64_t first, uint64_t last, int code,
+                          int64_t clock_ns);
+
+/* What is due: redeliveries, retention by age, blocks that are over, rates.
+ * Returns when it must be called next (dx_clock_ns()), INT64_MAX when nothing is due. */
+int64_t dxi_shard_tick(dxi_shard_t *shard, int64_t clock_ns, int64_t unix_ns);
+
+/* Topics: as the functions of disruptorx/bus.h, for this shard. */
+DX_NODISCARD int dxi_shard_topic_create(dxi_shard_t *shard, const char *name,
+                                        const dx_topic_options_t *options, dx_error_t *error);
+DX_NODISCARD int dxi_shard_topic_change(dxi_shard_t *shard, const char *name,
+                                        const dx_topic_options_t *options, dx_error_t *error);
+DX_NODISCARD int dxi_shard_topic_delete(dxi_shard_t *shard, const char *name);
+DX_NODISCARD int dxi_shard_topic_stats(const dxi_shard_t *shard, const char *name,
+                                       dx_topic_stats_t *stats_out);
+/* Calls `visit` for each topic whose name matches (NULL: all), in no order. Returns how many. */
+int dxi_shard_topic_each(const dxi_shard_t *shard, const char *pattern, dx_topic_visitor_t visit,
+                         void *context);
+void dxi_shard_subscriber_stats(const dxi_subscriber_t *subscriber,
+                                dx_subscription_stats_t *stats_out);
+
+/* Whether anything waits for a subscriber or an answer: false when a drain is complete. */
+bool dxi_shard_idle(const dxi_shard_t *shard);
+
+/* Walks everything and asserts the invariants. For tests and the simulator. */
+void dxi_shard_check(const dxi_shard_t *shard);
+
+/* ------------------------------------------------------------------------------ names, patterns */
+
+/* Returns DX_OK, or DX_EINVAL with the sentence. Threads: any. */
+DX_NODISCARD int dxi_topic_check(const char *name, size_t bytes, dx_error_t *error);
+DX_NODISCARD int dxi_pattern_check(const char *pattern, size_t bytes, dx_error_t *error);
+bool dxi_pattern_matches(const char *pattern, size_t pattern_bytes, const char *name,
+                         size_t name_bytes);
+
+#endif

@@ -1,0 +1,198 @@
+/* net/connection.h - frames in both directions over TCP, TLS or a UNIX socket.
+ *
+ *     CONNECTING -> TLS -> GREETING -> OPEN -> CLOSING -> CLOSED
+ *     (a listener's begin with TLS or GREETING; any state goes to CLOSED)
+ *
+ * A connection belongs to one loop; every call and callback is in that loop's thread.
+ *
+ * Receiving. Bytes are read into one buffer, frames are found and checked there (dx_frame_stream_t)
+ * and given to on_frame() where they lie. When on_frame() can't take one now (DX_EAGAIN), reading
+ * stops, the kernel's window closes, and the same frame is given again after
+ * dxi_connection_resume(): memory is bounded whatever the peer sends.
+ *
+ * Sending. Frames are encoded or copied into one ring of bytes, mapped twice in a row, one behind
+ * the other as they go to the peer. Once per turn of the loop, or when a quarter is full, what is
+ * there is one write: no timer, no Nagle. The ring is the bound (`send_bytes`): when it is full
+ * dxi_connection_claim() says so, and on_writable() tells when half of it is free again.
+ *
+ * The greeting: HELLO, AUTH as often as the mechanism wants, WELCOME (docs/protocol.md), within
+ * handshake_timeout_ns. PING, PONG and GOODBYE are answered here and not given to on_frame().
+ * A frame whose on_frame() returns another error is refused with ERROR, and the connection lives;
+ * what can't be read ends it, with an ERROR that says why where the peer can still read it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DXI_NET_CONNECTION_H
+#define DXI_NET_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "disruptorx/error.h"
+#include "disruptorx/frame.h"
+#include "disruptorx/log.h"
+#include "net/address.h"
+#include "net/loop.h"
+#include "net/tls.h"
+
+typedef struct dxi_connection dxi_connection_t;
+typedef struct dxi_listener dxi_listener_t;
+
+#define DXI_RECEIVE_BYTES_MIN 65536
+#define DXI_SEND_BYTES_MIN 65536
+#define DXI_SEND_BYTES_MAX 1073741824
+#define DXI_AUTH_ROUNDS_MAX 8
+
+/* What the owner of a connection is told. Callbacks may send and close, but not free. */
+typedef struct dxi_connection_events {
+    void *context; /* first argument; a listener's connections change it in on_accept() */
+
+    /* The greeting is over: capabilities are known, frames may be sent. */
+    void (*on_open)(void *context, dxi_connection_t *connection);
+
+    /* One frame, checked. DX_OK: it was taken. DX_EAGAIN: not now, see above. Another negative code:
+     * it is refused with an ERROR of that code and `error`'s sentence. */
+    int (*on_frame)(void *context, dxi_connection_t *connection, const dx_frame_view_t *frame,
+                    dx_error_t *error);
+
+    /* No more whole frames at the moment: publish what was put together. May be NULL. */
+    void (*on_pause)(void *context, dxi_connection_t *connection);
+
+    /* Half of the sending ring is free again after a claim had failed. May be NULL. */
+    void (*on_writable)(void *context, dxi_connection_t *connection);
+
+    /* Authentication, the listener's side. `mechanism` NULL: the peer's HELLO came without one yet.
+     * Returns DX_OK: it may go on; DX_EAGAIN: wait for another AUTH (an answer may have been sent);
+     * DX_EPERM or another code: refused and closed. NULL: everybody may go on. */
+    int (*on_auth)(void *context, dxi_connection_t *connection, const char *mechanism,
+                   const void *proof, size_t proof_bytes, dx_error_t *error);
+
+    /* It is over, and why: DX_ECLOSED for an end in order (GOODBYE). The last call; what the
+     * connection pointed to is gone when it returns. */
+    void (*on_close)(void *context, dxi_connection_t *connection, const dx_error_t *why);
+} dxi_connection_events_t;
+
+/* Zero = default. */
+typedef struct dxi_connection_options {
+    uint32_t receive_bytes;      /* of the receive buffer; 0 = 256 KiB; at least the largest frame */
+    uint32_t send_bytes;         /* of the sending ring, a power of two; 0 = 1 MiB */
+    uint32_t frame_bytes_max;    /* accepted; 0 = 4 MiB; buffers grow up to it */
+    int64_t handshake_timeout_ns; /* connect, TLS and greeting; 0 = 5 s */
+    int64_t keep_alive_ns;        /* silence after which PING is sent; 0 = 15 s; -1: never */
+    int64_t idle_timeout_ns;      /* silence after which it is dead; 0 = 45 s; -1: never */
+    int64_t drain_timeout_ns;     /* dxi_connection_close(): to get rid of what is to be sent; 0 = 2 s */
+    const char *name;             /* sent in HELLO or WELCOME, for people; copied; may be NULL */
+    uint64_t node_id;             /* sent in WELCOME when not 0 */
+    uint64_t capabilities;        /* bits sent; see docs/protocol.md */
+    const char *mechanism;        /* a client's AUTH: "token"; NULL: none. Copied */
+    const char *proof;            /* and what it proves itself with; copied */
+    dxi_tls_t *tls;               /* for tls:// addresses; NULL elsewhere */
+    dx_log_t *log;
+} dxi_connection_options_t;
+
+/* Begins to connect and stores the connection in `*connection_out`. The address is resolved anew
+ * each time. Its end is on_close(), also when it never opens.
+ * Returns DX_OK, DX_EINVAL, DX_ENOMEM, DX_ELIMIT (descriptors).
+ * Threads: loop. */
+DX_NODISCARD int dxi_connection_connect(dxi_loop_t *loop, const dxi_address_t *address,
+                                        const dxi_connection_options_t *options,
+                                        const dxi_connection_events_t *events,
+                                        dxi_connection_t **connection_out, dx_error_t *error);
+
+/* Room for a frame of `bytes` (a multiple of 8) at the end of the sending ring, aligned to 8; NULL
+ * when it is full or the connection is not OPEN. Nothing is sent before the commit.
+ * Threads: loop. */
+void *dxi_connection_claim(dxi_connection_t *connection, size_t bytes);
+
+/* The last claim is a whole, sealed frame of `bytes` (at most what was claimed).
+ * Threads: loop. */
+void dxi_connection_commit(dxi_connection_t *connection, size_t bytes);
+
+/* Both, with a copy of a sealed frame.
+ * Returns DX_OK, DX_EAGAIN when full, DX_ECLOSED.
+ * Threads: loop. */
+DX_NODISCARD int dxi_connection_send(dxi_connection_t *connection, const void *frame, size_t bytes);
+
+/* The same with a draft and its payload, encoded in place.
+ * Returns DX_OK, DX_EAGAIN, DX_ECLOSED, or as dx_frame_encode().
+ * Threads: loop. */
+DX_NODISCARD int dxi_connection_encode(dxi_connection_t *connection, const dx_frame_draft_t *draft,
+                                       const void *payload, dx_error_t *error);
+
+/* Free bytes of the sending ring, and bytes that wait in it.
+ * Threads: loop. */
+size_t dxi_connection_room(const dxi_connection_t *connection);
+size_t dxi_connection_pending(const dxi_connection_t *connection);
+
+/* Writes now what is there, instead of at the end of the turn.
+ * Threads: loop. */
+void dxi_connection_flush(dxi_connection_t *connection);
+
+/* Offers again the frame that on_frame() could not take, in this turn or the next.
+ * Threads: loop. */
+void dxi_connection_resume(dxi_connection_t *connection);
+
+/* Ends it: sends ERROR with code and sentence (GOODBYE for DX_ECLOSED), what is in the ring before
+ * it, waits for at most drain_timeout_ns, closes. on_close() comes later, never inside.
+ * Threads: loop. */
+void dxi_connection_close(dxi_connection_t *connection, int code, const char *sentence);
+
+/* What is known of it. */
+typedef struct dxi_connection_info {
+    uint64_t id; /* of this process, never used again */
+    char peer_name[256];
+    char peer_address[128];
+    uint64_t peer_node_id;
+    uint64_t peer_capabilities;
+    uint32_t peer_frame_bytes_max; /* larger frames must not be sent to it */
+    bool tls;
+    bool open;
+    char tls_subject[256]; /* of the peer's certificate; "": none */
+    int64_t opened_ns;     /* dx_clock_ns() */
+    uint64_t frames_in, frames_out, bytes_in, bytes_out, writes, refused;
+    int64_t rtt_ns; /* of the last PING; 0: none yet */
+} dxi_connection_info_t;
+void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info_t *info_out);
+uint64_t dxi_connection_id(const dxi_connection_t *connection);
+dxi_loop_t *dxi_connection_loop(const dxi_connection_t *connection);
+void dxi_connection_set_context(dxi_connection_t *connection, void *context);
+
+/* ------------------------------------------------------------------------------------- listening */
+
+typedef struct dxi_listener_options {
+    dxi_connection_options_t connection; /* of what it accepts */
+    dxi_connection_events_t events;      /* and what is told of those; `context` is the listener's */
+    /* A connection was accepted; before its greeting. Sets the connection's context. Returns DX_OK,
+     * or a code with which it is refused. */
+    int (*on_accept)(void *context, dxi_connection_t *connection, dx_error_t *error);
+    /* Where an accepted socket goes: one of `loops`, in turns. NULL: the listener's loop. */
+    dxi_loop_t *const *loops;
+    uint32_t loop_count;
+    uint32_t connections_max; /* more are refused with DX_ELIMIT; 0 = 65536 */
+    uint32_t unix_mode;       /* permissions of a UNIX socket; 0 = 0600 */
+} dxi_listener_options_t;
+
+/* Binds and listens. A stale UNIX socket, which nobody answers on, is replaced; port 0 is any free
+ * one (see dxi_listener_address()). When descriptors run out it accepts nothing for a while and
+ * counts that, and the others live on.
+ * Returns DX_OK, DX_EINVAL, DX_EBUSY (the address is in use), DX_EPERM, DX_ENOMEM, DX_EIO.
+ * Threads: loop, or any before the loop starts. */
+DX_NODISCARD int dxi_listener_create(dxi_loop_t *loop, const dxi_address_t *address,
+                                     const dxi_listener_options_t *options,
+                                     dxi_listener_t **listener_out, dx_error_t *error);
+
+/* Stops accepting and frees it; its connections live on. NULL is allowed. Threads: loop, or any
+ * after the loop has stopped. */
+void dxi_listener_close(dxi_listener_t *listener);
+
+/* The address with the port that it got. Threads: any. */
+const dxi_address_t *dxi_listener_address(const dxi_listener_t *listener);
+
+typedef struct dxi_listener_stat {
+    int64_t accepted, refused, accept_errors, handshake_failures;
+    int64_t open; /* at the moment */
+} dxi_listener_stat_t;
+void dxi_listener_stat(const dxi_listener_t *listener, dxi_listener_stat_t *stat_out);
+
+#endif
