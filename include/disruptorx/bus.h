@@ -40,17 +40,17 @@ DX_EXTERN_C_BEGIN
 
 /* ---------------------------------------------------------------------------------------- limits */
 
-#define DX_TOPIC_BYTES_MAX 255    /* of a name or pattern */
-#define DX_TOPIC_TOKENS_MAX 32    /* parts between dots */
-#define DX_GROUP_BYTES_MAX 255    /* of a group's name */
-#define DX_FILTER_BYTES_MAX 1024  /* of a filter's text */
-#define DX_FILTER_TERMS_MAX 16    /* comparisons in a filter */
+#define DX_TOPIC_BYTES_MAX 255   /* of a name or pattern */
+#define DX_TOPIC_TOKENS_MAX 32   /* parts between dots */
+#define DX_GROUP_BYTES_MAX 255   /* of a group's name */
+#define DX_FILTER_BYTES_MAX 1024 /* of a filter's text */
+#define DX_FILTER_TERMS_MAX 16   /* comparisons in a filter */
 #define DX_BUS_SHARDS_MAX 1024
 #define DX_BUS_LOOPS_MAX 32
 #define DX_BUS_TOPICS_MAX 1048576
-#define DX_BUS_PUBLISHERS_MAX 128  /* open handles, of threads of the program */
+#define DX_BUS_PUBLISHERS_MAX 128 /* open handles, of threads of the program */
 #define DX_GROUP_MEMBERS_MAX 1024
-#define DX_REQUESTS_MAX 65536      /* open at a time, per publisher or client */
+#define DX_REQUESTS_MAX 65536 /* open at a time, per publisher or client */
 
 /* -------------------------------------------------------------------------------------- messages */
 
@@ -95,7 +95,7 @@ typedef struct dx_event {
     uint32_t term;
     const void *key;
     uint32_t key_bytes;
-    uint64_t correlation; /* 0: none */
+    uint64_t correlation;         /* 0: none */
     const dx_frame_view_t *frame; /* all the rest: headers, trace, reply_to */
 } dx_event_t;
 
@@ -138,12 +138,12 @@ typedef struct dx_topic_stats {
     uint64_t published_bytes; /* of their payloads */
     uint64_t refused;         /* publications that were not taken: too large, bad, not permitted */
     uint64_t duplicates;
-    uint64_t delivered;   /* events times subscriptions */
+    uint64_t delivered; /* events times subscriptions */
     uint64_t redelivered;
-    uint64_t dropped; /* not delivered to a subscription by its policy, each told as a gap */
-    uint64_t dead;    /* given up after the last attempt, sent to the dead-letter topic */
-    uint64_t filtered; /* left out by subscriptions' filters */
-    uint64_t unheard;  /* published while nobody subscribed */
+    uint64_t dropped;        /* not delivered to a subscription by its policy, each told as a gap */
+    uint64_t dead;           /* given up after the last attempt, sent to the dead-letter topic */
+    uint64_t filtered;       /* left out by subscriptions' filters */
+    uint64_t unheard;        /* published while nobody subscribed */
     uint64_t first_sequence; /* kept, 0: none */
     uint64_t last_sequence;
     uint64_t retained_events;
@@ -152,8 +152,8 @@ typedef struct dx_topic_stats {
     double rate_5m;
     double rate_15m;
     uint32_t subscriptions;
-    uint64_t depth;   /* waiting in its shards' rings */
-    uint64_t lag_max; /* of the subscription that is furthest behind, in events */
+    uint64_t depth;         /* waiting in its shards' rings */
+    uint64_t lag_max;       /* of the subscription that is furthest behind, in events */
     int64_t latency_p50_ns; /* from the publisher's claim to the hand-over to subscriptions; 0 when
                              * nothing was measured */
     int64_t latency_p99_ns;
@@ -173,7 +173,7 @@ typedef enum dx_start_from {
 typedef enum dx_ack_mode {
     DX_ACK_DEFAULT = 0, /* NONE without a group, AUTO in one */
     DX_ACK_NONE = 1,    /* when it is handed over: at most once */
-    DX_ACK_AUTO = 2,    /* when the handler has returned DX_OK; another result is a negative answer */
+    DX_ACK_AUTO = 2, /* when the handler has returned DX_OK; another result is a negative answer */
     DX_ACK_EXPLICIT = 3 /* when the program calls ack or nack */
 } dx_ack_mode_t;
 
@@ -236,7 +236,7 @@ typedef struct dx_subscription_options {
     uint64_t from_value; /* the sequence, or ns since 1970 */
     dx_ack_mode_t ack;
     dx_slow_policy_t slow;
-    int64_t slow_block_ns; /* 0 = 1 s */
+    int64_t slow_block_ns;       /* 0 = 1 s */
     dx_dispatch_t dispatch;      /* in process only */
     const char *filter;          /* such as: key = "AAPL" and header.kind != "test"; NULL: none */
     dx_predicate_fn predicate;   /* in process only; NULL: none */
@@ -277,23 +277,24 @@ typedef struct dx_subscription dx_subscription_t; /* opaque */
 
 /* Zero = default. */
 typedef struct dx_bus_options {
-    uint32_t shards;           /* 0 = 16; a power of two, at most DX_BUS_SHARDS_MAX */
-    uint32_t loops;            /* threads that serve shards and connections, io.0 ...; 0: half of the
+    uint32_t shards; /* 0 = 16; a power of two, at most DX_BUS_SHARDS_MAX */
+    uint32_t loops;  /* threads that serve shards and connections, io.0 ...; 0: half of the
                                 * processors, at least 1 */
     uint32_t shard_ring_bytes; /* of each shard, a power of two; 0 = 4 MiB */
     uint32_t event_bytes_max;  /* of a payload; 0 = 1 MiB; a quarter of the ring at most */
     uint32_t topics_max;       /* 0 = 65536 */
-    dx_topic_options_t topic;  /* defaults of topics; retain_events 0 = 1024, retain_bytes 0 = 1 MiB */
-    uint64_t retain_bytes_max; /* of all topics together; 0 = 256 MiB */
-    uint32_t producers_max;    /* idempotent publishers remembered per shard; 0 = 4096 */
+    dx_topic_options_t
+        topic; /* defaults of topics; retain_events 0 = 1024, retain_bytes 0 = 1 MiB */
+    uint64_t retain_bytes_max;  /* of all topics together; 0 = 256 MiB */
+    uint32_t producers_max;     /* idempotent publishers remembered per shard; 0 = 4096 */
     uint32_t subscriptions_max; /* 0 = 65536 */
-    bool busy_poll;            /* the loops spin instead of sleeping */
-    int64_t spin_ns;           /* how long a loop looks for work before it sleeps; 0 = 20 us; -1: not
+    bool busy_poll;             /* the loops spin instead of sleeping */
+    int64_t spin_ns;        /* how long a loop looks for work before it sleeps; 0 = 20 us; -1: not
                                 * at all */
-    dx_cpu_set_t cpus;         /* of the loops; empty: no wish */
-    bool no_topic_creation;    /* topics must be declared */
-    dx_log_t *log;             /* NULL: no log */
-    uint64_t reserved[4];      /* must be zero */
+    dx_cpu_set_t cpus;      /* of the loops; empty: no wish */
+    bool no_topic_creation; /* topics must be declared */
+    dx_log_t *log;          /* NULL: no log */
+    uint64_t reserved[4];   /* must be zero */
 } dx_bus_options_t;
 
 /* Allocates rings and tables and stores the bus in `*bus_out` (NULL on failure). `options` may be
@@ -426,10 +427,9 @@ DX_API DX_NODISCARD int dx_bus_subscribe(dx_bus_t *bus, const dx_subscription_op
 DX_API DX_NODISCARD int dx_bus_on(dx_bus_t *bus, const char *pattern, dx_event_fn on_event,
                                   void *context, dx_subscription_t **subscription_out,
                                   dx_error_t *error);
-DX_API DX_NODISCARD int dx_bus_filter(dx_bus_t *bus, const char *pattern,
-                                      dx_predicate_fn predicate, dx_event_fn on_event,
-                                      void *context, dx_subscription_t **subscription_out,
-                                      dx_error_t *error);
+DX_API DX_NODISCARD int dx_bus_filter(dx_bus_t *bus, const char *pattern, dx_predicate_fn predicate,
+                                      dx_event_fn on_event, void *context,
+                                      dx_subscription_t **subscription_out, dx_error_t *error);
 
 /* Ends a subscription: nothing new is queued, what is queued is handled (for at most `timeout_ns`;
  * 0: not at all), then it is freed. What was not acknowledged goes to other members of its group.

@@ -36,7 +36,7 @@ typedef struct dx_client_subscription dx_client_subscription_t; /* opaque */
 #define DX_CLIENT_FOREVER (-1)
 
 typedef enum dx_client_state {
-    DX_CLIENT_CONNECTING = 1,   /* for the first time, or again */
+    DX_CLIENT_CONNECTING = 1, /* for the first time, or again */
     DX_CLIENT_CONNECTED = 2,
     DX_CLIENT_CLOSED = 3 /* for good: dx_client_close(), or attempts_max are used up */
 } dx_client_state_t;
@@ -55,22 +55,22 @@ typedef struct dx_client_options {
     const char *tls_server_name;
     bool tls_insecure;
 
-    int64_t timeout_ns;           /* of each call that waits, unless it says another; 0 = 5 s */
-    int64_t connect_timeout_ns;   /* of one attempt; 0 = 5 s */
-    int64_t reconnect_min_ns;     /* first pause; 0 = 50 ms */
-    int64_t reconnect_max_ns;     /* longest pause; 0 = 2 s */
-    int32_t attempts_max;         /* in a row before it gives up; 0: without end; the first connect
+    int64_t timeout_ns;         /* of each call that waits, unless it says another; 0 = 5 s */
+    int64_t connect_timeout_ns; /* of one attempt; 0 = 5 s */
+    int64_t reconnect_min_ns;   /* first pause; 0 = 50 ms */
+    int64_t reconnect_max_ns;   /* longest pause; 0 = 2 s */
+    int32_t attempts_max;       /* in a row before it gives up; 0: without end; the first connect
                                    * gives up after one round of the addresses unless connect_later */
-    bool connect_later;           /* dx_client_connect() does not wait for the connection */
-    int64_t keep_alive_ns;        /* 0 = 15 s */
+    bool connect_later;         /* dx_client_connect() does not wait for the connection */
+    int64_t keep_alive_ns;      /* 0 = 15 s */
 
-    uint64_t producer_id;    /* 0: made up */
-    uint32_t window_bytes;   /* publications on their way; a power of two; 0 = 4 MiB */
-    uint32_t window_events;  /* of acknowledged ones; 0 = 65536 */
-    uint32_t receive_bytes;  /* of the receive buffer; 0 = 256 KiB */
-    bool fail_when_full;     /* DX_EAGAIN instead of waiting for the window */
-    bool busy_poll;          /* its thread spins */
-    int64_t spin_ns;         /* how long it looks before it sleeps; 0: not at all */
+    uint64_t producer_id;   /* 0: made up */
+    uint32_t window_bytes;  /* publications on their way; a power of two; 0 = 4 MiB */
+    uint32_t window_events; /* of acknowledged ones; 0 = 65536 */
+    uint32_t receive_bytes; /* of the receive buffer; 0 = 256 KiB */
+    bool fail_when_full;    /* DX_EAGAIN instead of waiting for the window */
+    bool busy_poll;         /* its thread spins */
+    int64_t spin_ns;        /* how long it looks before it sleeps; 0: not at all */
     dx_thread_options_t thread;
     dx_log_t *log;
     dx_client_state_fn on_state; /* in the client's thread; may be NULL */
@@ -189,18 +189,18 @@ typedef struct dx_client_stats {
     dx_client_state_t state;
     char address[256]; /* in use, or tried */
     char node_name[256];
-    uint64_t published;     /* put into the window */
+    uint64_t published; /* put into the window */
     uint64_t acknowledged;
-    uint64_t refused;       /* receipts with an error, and ERROR frames */
-    uint64_t retried;       /* sent once more after a reconnect */
-    uint64_t received;      /* events */
-    uint64_t gaps;          /* and their events */
+    uint64_t refused;  /* receipts with an error, and ERROR frames */
+    uint64_t retried;  /* sent once more after a reconnect */
+    uint64_t received; /* events */
+    uint64_t gaps;     /* and their events */
     uint64_t gap_events;
     uint64_t reconnects;
-    uint64_t lost;          /* unacknowledged publications that were in the window of a connection
+    uint64_t lost; /* unacknowledged publications that were in the window of a connection
                              * that broke: not known whether they arrived */
     uint64_t window_bytes, window_events; /* in use now */
-    int64_t rtt_ns;         /* of the last PING */
+    int64_t rtt_ns;                       /* of the last PING */
 } dx_client_stats_t;
 
 /* Threads: any. */

@@ -27,9 +27,10 @@ DX_EXTERN_C_BEGIN
 
 typedef enum dx_config_type {
     DX_CONFIG_BOOL = 1,
-    DX_CONFIG_INTEGER = 2,  /* 50000, 50k, 64Ki */
-    DX_CONFIG_BYTES = 3,    /* the same; the name ends in _bytes */
-    DX_CONFIG_DURATION = 4, /* 250us, 5s; the name ends in _ms, _us or _s, and a bare number has that
+    DX_CONFIG_INTEGER = 2, /* 50000, 50k, 64Ki */
+    DX_CONFIG_BYTES = 3,   /* the same; the name ends in _bytes */
+    DX_CONFIG_DURATION =
+        4, /* 250us, 5s; the name ends in _ms, _us or _s, and a bare number has that
                              * unit; kept in ns */
     DX_CONFIG_TEXT = 5,
     DX_CONFIG_LIST = 6,  /* of texts */
@@ -40,10 +41,10 @@ typedef enum dx_config_type {
 typedef struct dx_config_option {
     const char *name; /* section and name, as in "limits.connections_max" */
     dx_config_type_t type;
-    bool live; /* takes effect while the node runs; else at its next start */
+    bool live;   /* takes effect while the node runs; else at its next start */
     bool secret; /* its value is never printed */
     const char *default_text;
-    int64_t low, high; /* numbers, in the unit kept: bytes, ns */
+    int64_t low, high;          /* numbers, in the unit kept: bytes, ns */
     const char *const *choices; /* CHOICE: ends with NULL */
     const char *help;           /* one sentence, or a few */
 } dx_config_option_t;

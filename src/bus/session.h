@@ -26,7 +26,7 @@ typedef struct dxi_session_policy {
      * Called in the loop's thread; may take some milliseconds. NULL: DX_ENOTFOUND. */
     int (*ask)(void *context, const char *question, const char *argument, char **text_out,
                dx_error_t *error);
-    uint32_t subscriptions_max; /* per connection; 0 = 4096 */
+    uint32_t subscriptions_max;                           /* per connection; 0 = 4096 */
     uint64_t publish_credit_events, publish_credit_bytes; /* windows granted; 0 = 65536, 8 MiB */
 } dxi_session_policy_t;
 

@@ -107,7 +107,7 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
 
 /* A subscriber: one subscription's part of this shard. */
 typedef struct dxi_subscribe {
-    void *user; /* given back in the actions */
+    void *user;                               /* given back in the actions */
     const dx_subscription_options_t *options; /* texts are copied; handlers are not looked at, but
                                                * `predicate` is called */
     bool remote;

@@ -75,19 +75,20 @@ typedef struct dxi_connection_events {
 
 /* Zero = default. */
 typedef struct dxi_connection_options {
-    uint32_t receive_bytes;      /* of the receive buffer; 0 = 256 KiB; at least the largest frame */
-    uint32_t send_bytes;         /* of the sending ring, a power of two; 0 = 1 MiB */
-    uint32_t frame_bytes_max;    /* accepted; 0 = 4 MiB; buffers grow up to it */
+    uint32_t receive_bytes;   /* of the receive buffer; 0 = 256 KiB; at least the largest frame */
+    uint32_t send_bytes;      /* of the sending ring, a power of two; 0 = 1 MiB */
+    uint32_t frame_bytes_max; /* accepted; 0 = 4 MiB; buffers grow up to it */
     int64_t handshake_timeout_ns; /* connect, TLS and greeting; 0 = 5 s */
     int64_t keep_alive_ns;        /* silence after which PING is sent; 0 = 15 s; -1: never */
     int64_t idle_timeout_ns;      /* silence after which it is dead; 0 = 45 s; -1: never */
-    int64_t drain_timeout_ns;     /* dxi_connection_close(): to get rid of what is to be sent; 0 = 2 s */
-    const char *name;             /* sent in HELLO or WELCOME, for people; copied; may be NULL */
-    uint64_t node_id;             /* sent in WELCOME when not 0 */
-    uint64_t capabilities;        /* bits sent; see docs/protocol.md */
-    const char *mechanism;        /* a client's AUTH: "token"; NULL: none. Copied */
-    const char *proof;            /* and what it proves itself with; copied */
-    dxi_tls_t *tls;               /* for tls:// addresses; NULL elsewhere */
+    int64_t
+        drain_timeout_ns;  /* dxi_connection_close(): to get rid of what is to be sent; 0 = 2 s */
+    const char *name;      /* sent in HELLO or WELCOME, for people; copied; may be NULL */
+    uint64_t node_id;      /* sent in WELCOME when not 0 */
+    uint64_t capabilities; /* bits sent; see docs/protocol.md */
+    const char *mechanism; /* a client's AUTH: "token"; NULL: none. Copied */
+    const char *proof;     /* and what it proves itself with; copied */
+    dxi_tls_t *tls;        /* for tls:// addresses; NULL elsewhere */
     dx_log_t *log;
 } dxi_connection_options_t;
 
@@ -162,7 +163,7 @@ void dxi_connection_set_context(dxi_connection_t *connection, void *context);
 
 typedef struct dxi_listener_options {
     dxi_connection_options_t connection; /* of what it accepts */
-    dxi_connection_events_t events;      /* and what is told of those; `context` is the listener's */
+    dxi_connection_events_t events; /* and what is told of those; `context` is the listener's */
     /* A connection was accepted; before its greeting. Sets the connection's context. Returns DX_OK,
      * or a code with which it is refused. */
     int (*on_accept)(void *context, dxi_connection_t *connection, dx_error_t *error);

@@ -28,8 +28,8 @@ typedef struct dxi_loop dxi_loop_t;
 typedef struct dxi_loop_options {
     const char *name; /* of its thread, as in "io.0"; copied */
     bool busy_poll;
-    int64_t spin_ns;    /* 0: it sleeps as soon as nothing is there */
-    dx_cpu_set_t cpus;  /* empty: no wish */
+    int64_t spin_ns;   /* 0: it sleeps as soon as nothing is there */
+    dx_cpu_set_t cpus; /* empty: no wish */
 } dxi_loop_options_t;
 
 /* Threads: any. Returns DX_OK, DX_ENOMEM, DX_EIO. */
@@ -91,8 +91,8 @@ void *dxi_loop_uv(dxi_loop_t *loop);
 typedef struct dxi_loop_stat {
     int64_t turns;
     int64_t sleeps;
-    int64_t bells;    /* that woke it */
-    int64_t busy_ns;  /* time in duties, sockets and tasks that had work */
+    int64_t bells;       /* that woke it */
+    int64_t busy_ns;     /* time in duties, sockets and tasks that had work */
     int64_t turn_max_ns; /* the longest turn of the last whole second */
 } dxi_loop_stat_t;
 void dxi_loop_stat(const dxi_loop_t *loop, dxi_loop_stat_t *stat_out);

@@ -10,7 +10,8 @@
 #include "disruptorx/error.h"
 #include "disruptorx/platform.h"
 
-typedef struct dxi_tls dxi_tls_t; /* shared by loops; connections that run keep the certificates with
+typedef struct dxi_tls
+    dxi_tls_t; /* shared by loops; connections that run keep the certificates with
                                    * which they began */
 
 typedef struct dxi_tls_options {
