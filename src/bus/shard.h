@@ -36,6 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "disruptorx/atomic.h"
 #include "disruptorx/bus.h"
 
 typedef struct dxi_shard dxi_shard_t;
