@@ -21,11 +21,11 @@
 #include <stdio.h>
 
 #include "base/fail.h"
+#include "base/format.h"
 #include "cli/bench.h"
 #include "cli/bench_machine.h"
 #include "cli/bench_stats.h"
 #include "cli/commands.h"
-#include "cli/format.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/table.h"

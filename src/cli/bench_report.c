@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 #include "base/fail.h"
+#include "base/format.h"
 #include "cli/bench_plan.h"
 #include "cli/commands.h"
-#include "cli/format.h"
 #include "cli/output.h"
 #include "cli/table.h"
 

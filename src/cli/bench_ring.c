@@ -17,10 +17,10 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/nearest.h"
 #include "cli/bench.h"
 #include "cli/bench_plan.h"
 #include "cli/commands.h"
-#include "cli/nearest.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "disruptorx/clock.h"

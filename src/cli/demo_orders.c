@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/format.h"
 #include "cli/commands.h"
-#include "cli/format.h"
 #include "cli/options.h"
 #include "cli/orders_pipeline.h"
 #include "cli/orders_report.h"

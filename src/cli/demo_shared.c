@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/format.h"
 #include "cli/commands.h"
-#include "cli/format.h"
 #include "cli/json.h"
 #include "cli/output.h"
 #include "disruptorx/clock.h"

@@ -20,9 +20,9 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/format.h"
+#include "base/nearest.h"
 #include "cli/commands.h"
-#include "cli/format.h"
-#include "cli/nearest.h"
 #include "cli/output.h"
 
 static const char *const FORMATS[] = {"table", "json", NULL};

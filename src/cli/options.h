@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/values.h" /* for CUSTOM options */
 #include "disruptorx/error.h"
 #include "disruptorx/platform.h"
 
@@ -92,15 +93,5 @@ int dxi_usage_error(const dxi_usage_t *usage, const dx_error_t *error);
 /* Prints the help.
  * Threads: main. */
 void dxi_usage_print(const dxi_usage_t *usage, FILE *stream);
-
-/* Values on their own; `name` ("--rate") begins the sentence.
- * Returns DX_OK, DX_EINVAL.
- * Threads: any. */
-DX_NODISCARD int dxi_integer_parse(const char *name, const char *text, int64_t low, int64_t high,
-                                   int64_t *value_out, dx_error_t *error);
-DX_NODISCARD int dxi_power_parse(const char *name, const char *text, int64_t low, int64_t high,
-                                 int64_t *value_out, dx_error_t *error);
-DX_NODISCARD int dxi_duration_parse(const char *name, const char *text, int64_t low, int64_t high,
-                                    int64_t *ns_out, dx_error_t *error);
 
 #endif

@@ -22,7 +22,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "cli/format.h"
+#include "base/format.h"
 
 /* --------------------------------------------------------------------------------- one line */
 

@@ -17,7 +17,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/orders_publisher.h"
 
 #define PROGRESS_NS (100 * DX_NS_PER_MS)

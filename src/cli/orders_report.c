@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/table.h"

@@ -9,8 +9,8 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/format.h"
 #include "cli/commands.h"
-#include "cli/format.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/output.h"

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/nearest.h"
 #include "cli/commands.h"
-#include "cli/nearest.h"
 #include "cli/output.h"
 #include "ring/share.h"
 

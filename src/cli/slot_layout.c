@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 typedef struct type {
     const char *name;

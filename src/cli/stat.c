@@ -12,8 +12,8 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/format.h"
 #include "cli/commands.h"
-#include "cli/format.h"
 #include "cli/json.h"
 #include "cli/output.h"
 #include "cli/screen.h"

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/output.h"
 #include "cli/stat_print.h"
 #include "disruptorx/clock.h"

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/output.h"
 #include "cli/table.h"
 #include "disruptorx/wait.h"

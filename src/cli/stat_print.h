@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "cli/format.h"
+#include "base/format.h"
 #include "cli/json.h"
 #include "cli/stat_look.h"
 

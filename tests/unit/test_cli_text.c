@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "base/format.h"
+#include "base/nearest.h"
 #include "cli/errors.h"
-#include "cli/format.h"
-#include "cli/nearest.h"
 #include "cli/output.h"
 #include "cli/stat_print.h"
 #include "cli/table.h"

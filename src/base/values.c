@@ -1,17 +1,17 @@
-/* values.c - the numbers of a command line: integers with a multiplier, durations with a unit.
+/* values.c - numbers as people write them: integers with a multiplier, durations with a unit.
  *
  * A number is digits, optionally with a decimal part when a unit follows ("1.5ms", "2.5k"): the
  * result must still be a whole number. Nothing is rounded and nothing wraps.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <inttypes.h>
+#include "base/values.h"
+
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/fail.h"
-#include "cli/format.h"
-#include "cli/options.h"
+#include "base/format.h"
 
 typedef struct unit {
     const char *name;

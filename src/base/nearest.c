@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 #include <string.h>
 
