@@ -1,0 +1,666 @@
+/* loop.c - one turn after the other: sockets, tasks, duties, writes, and sleep when there is none.
+ *
+ * DESIGN
+ *
+ *     +-> hooks of the last turn -> sockets and timers (uv_run, without waiting)
+ *     |     -> tasks -> duties -> flush: what connections have to write
+ *     |           |
+ *     |           | nothing was there, for spin_ns
+ *     |           v
+ *     |   asleep = 1 -> heavy fence -> tasks and duties once more -> uv_run, waiting -> asleep = 0
+ *     +-----------+----------------------------------------------------------------------+
+ *
+ * A look at the sockets is a system call. While duties find work and sockets do not, it is made
+ * every LOOK_TURNS turns or LOOK_NS, whichever is earlier.
+ *
+ * THE BELL is the pair of Dekker, as in src/ring/park.c:
+ *
+ *     loop                                   somebody else
+ *     asleep = 1                        (A)  store what the loop is to find
+ *     heavy fence                            light fence                        (dxi_loop_bell)
+ *     look: tasks, duties               (B)  load asleep                        (C)
+ *
+ * If (B) does not see the store, the store had not been made when the fence ran; so (C), behind it,
+ * comes after (A) and rings. Who rings takes the bit away (fetch-and), so one sleep is ended by one
+ * system call, however many ring. Without membarrier() the light fence is not enough: then a second
+ * bit of the word always stands and sends everybody to dxi_loop_wake(), which fences.
+ *
+ * TASKS are a stack that everybody pushes on and the loop takes as a whole and turns round: the
+ * order of each thread is kept, and nothing is allocated.
+ *
+ * INVARIANTS
+ *
+ *   L1  the loop waits in the kernel only after it looked at tasks, duties and hooks behind (A)
+ *   L2  a task that was posted runs once: in the loop's thread, or, when that has ended, in the
+ *       thread that stops, destroys or calls the loop, under `outside`
+ *   L3  when the loop's thread has ended, no member is left: connections are closed by it
+ *   L4  a hook is in at most one list
+ *
+ * THREADS. `tasks`, the bell and the statistics are shared; `outside` is held by whoever acts for
+ * the loop while its thread does not run; everything else belongs to the loop's thread.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "disruptorx/clock.h"
+#include "net/loop_internal.h"
+#include "ring/fence.h"
+
+#define LOOK_TURNS 8
+#define LOOK_NS INT64_C(20000)
+#define CLOSE_ROUNDS_MAX 1000 /* of uv_run() in dxi_loop_destroy(); each closes handles */
+
+/* The bits of the bell's word. */
+#define BELL_ASLEEP 1
+#define BELL_FENCE 2 /* there is no membarrier(): who rings must fence */
+
+struct dxi_loop {
+    /* Read by all, written seldom. */
+    DX_ISOLATED dxi_bell_t bell;
+
+    DX_ISOLATED dx_atomic64_t tasks; /* the dxi_task_t pushed last, as a number */
+
+    /* Of the loop's thread. */
+    DX_ISOLATED uv_loop_t uv;
+    uv_async_t ring;       /* what the bell rings */
+    uv_poll_t alarm;       /* the timerfd of dxi_loop_wake_at() */
+    uv_prepare_t doorstep; /* the last thing before waiting */
+    int alarm_fd;
+    bool handles; /* ring, alarm and doorstep are there */
+    bool waiting; /* in the uv_run() that may wait */
+    bool busy_poll;
+    int64_t spin_ns;
+    int64_t now_ns;
+    int64_t worked_ns; /* the start of the last turn that had work */
+    int64_t looked_ns; /* the last look at the sockets */
+    int64_t wake_ns;   /* the wish of dxi_loop_wake_at(); INT64_MAX: none */
+    int64_t alarm_ns;  /* for when the timerfd is set; INT64_MAX: not */
+    int unlooked;      /* turns since the last look */
+    int events;        /* of sockets, timers and hooks since the start of the turn */
+    dxi_link_t next_hooks;
+    dxi_link_t flush_hooks;
+    dxi_link_t members;
+    dxi_duty_t *duties;
+    dxi_duty_t *duty_next; /* the one that runs next: may be removed meanwhile */
+
+    /* Statistics: one writer, any reader. */
+    DX_ISOLATED dx_atomic64_t turns;
+    dx_atomic64_t sleeps;
+    dx_atomic64_t bells;
+    dx_atomic64_t busy_ns;
+    dx_atomic64_t turn_max_ns;
+    int64_t second_ns; /* when the second began for which turn_max is kept */
+    int64_t second_max_ns;
+
+    /* Life. */
+    DX_ISOLATED pthread_mutex_t outside; /* recursive */
+    dx_atomic32_t running;               /* the thread is there */
+    dx_atomic32_t stopping;
+    dx_thread_t *thread;
+    char name[DX_THREAD_NAME_MAX + 1];
+    dx_cpu_set_t cpus;
+};
+
+static _Thread_local const dxi_loop_t *current;
+
+/* ----------------------------------------------------------------------------------------- hooks */
+
+void dxi_hook_init(dxi_hook_t *hook, void (*run)(void *context), void *context)
+{
+    dxi_link_init(&hook->link);
+    hook->run = run;
+    hook->context = context;
+}
+
+void dxi_hook_cancel(dxi_hook_t *hook)
+{
+    dxi_link_remove(&hook->link);
+}
+
+void dxi_loop_flush_later(dxi_loop_t *loop, dxi_hook_t *hook)
+{
+    dxi_link_append(&loop->flush_hooks, &hook->link);
+}
+
+void dxi_loop_run_next(dxi_loop_t *loop, dxi_hook_t *hook)
+{
+    dxi_link_append(&loop->next_hooks, &hook->link);
+}
+
+void dxi_loop_join(dxi_loop_t *loop, dxi_hook_t *member)
+{
+    dxi_link_append(&loop->members, &member->link);
+}
+
+void dxi_loop_worked(dxi_loop_t *loop)
+{
+    if (loop->events++ == 0 && loop->waiting) {
+        loop->now_ns = dx_clock_ns(); /* the turn begins here */
+    }
+}
+
+/* Runs each hook that is in the list now; those that are added meanwhile wait. */
+static int hooks_run(dxi_link_t *list)
+{
+    dxi_link_t taken;
+    int count = 0;
+    if (DX_LIKELY(dxi_link_alone(list))) {
+        return 0;
+    }
+    taken = *list; /* the whole circle moves to `taken`, so that a hook can still be cancelled */
+    taken.next->previous = &taken;
+    taken.previous->next = &taken;
+    dxi_link_init(list);
+    while (!dxi_link_alone(&taken)) {
+        dxi_hook_t *const hook = (dxi_hook_t *)taken.next;
+        dxi_link_remove(&hook->link);
+        hook->run(hook->context);
+        count++;
+    }
+    return count;
+}
+
+/* ----------------------------------------------------------------------------------------- tasks */
+
+static bool tasks_there(const dxi_loop_t *loop)
+{
+    return dx_load_relaxed(&loop->tasks) != 0;
+}
+
+static int tasks_run(dxi_loop_t *loop)
+{
+    if (!tasks_there(loop)) {
+        return 0;
+    }
+    /* ACQ_REL, pairs with the exchange in dxi_loop_post(): what was written before posting is
+     * visible. Takes all: no other thread pops, so there is no ABA. */
+    dxi_task_t *pushed = (dxi_task_t *)(uintptr_t)dx_fetch_and_acq_rel(&loop->tasks, 0);
+    dxi_task_t *ordered = NULL;
+    int count = 0;
+    while (pushed != NULL) {
+        dxi_task_t *const below = pushed->next;
+        pushed->next = ordered;
+        ordered = pushed;
+        pushed = below;
+    }
+    while (ordered != NULL) {
+        dxi_task_t *const task = ordered;
+        ordered = task->next; /* the task may be gone, or posted again, when it has run */
+        task->run(task->context);
+        count++;
+    }
+    return count;
+}
+
+void dxi_loop_post(dxi_loop_t *loop, dxi_task_t *task)
+{
+    int64_t top = dx_load_relaxed(&loop->tasks);
+    do {
+        task->next = (dxi_task_t *)(uintptr_t)top;
+        /* ACQ_REL: the release half pairs with tasks_run(); weaker, the loop could see the task
+         * before its `next`. */
+    } while (!dx_compare_exchange_acq_rel(&loop->tasks, &top, (int64_t)(uintptr_t)task));
+    dxi_loop_bell(loop, &loop->bell);
+}
+
+/* Runs what was posted, in the place of a thread that does not run (L2). */
+static void tasks_run_outside(dxi_loop_t *loop)
+{
+    (void)pthread_mutex_lock(&loop->outside);
+    if (dx_load32_acquire(&loop->running) == 0) {
+        while (tasks_run(loop) != 0) {
+        }
+    }
+    (void)pthread_mutex_unlock(&loop->outside);
+}
+
+/* A call that somebody waits for. */
+typedef struct call {
+    dxi_task_t task;
+    void (*run)(void *context);
+    void *context;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool done;
+} call_t;
+
+static void call_run(void *context)
+{
+    call_t *const call = context;
+    call->run(call->context);
+    (void)pthread_mutex_lock(&call->mutex);
+    call->done = true;
+    (void)pthread_cond_signal(&call->changed);
+    (void)pthread_mutex_unlock(&call->mutex);
+}
+
+void dxi_loop_call(dxi_loop_t *loop, void (*run)(void *context), void *context)
+{
+    if (dxi_loop_is_current(loop)) {
+        run(context);
+        return;
+    }
+    if (dx_load32_acquire(&loop->running) == 0) {
+        (void)pthread_mutex_lock(&loop->outside);
+        const bool alone = dx_load32_acquire(&loop->running) == 0;
+        if (alone) {
+            run(context);
+        }
+        (void)pthread_mutex_unlock(&loop->outside);
+        if (alone) {
+            return;
+        }
+    }
+    call_t call = {.task = {.run = call_run, .context = &call}, .run = run, .context = context};
+    (void)pthread_mutex_init(&call.mutex, NULL);
+    (void)pthread_cond_init(&call.changed, NULL);
+    dxi_loop_post(loop, &call.task);
+    /* If the loop ends now it may have run its tasks for the last time before ours was there. Pairs
+     * with the fence in dxi_loop_stop(): either we see that it does not run, or it sees our task.
+     */
+    dx_fence_seq_cst();
+    if (dx_load32_acquire(&loop->running) == 0) {
+        tasks_run_outside(loop);
+    }
+    (void)pthread_mutex_lock(&call.mutex);
+    while (!call.done) {
+        (void)pthread_cond_wait(&call.changed, &call.mutex);
+    }
+    (void)pthread_mutex_unlock(&call.mutex);
+    (void)pthread_cond_destroy(&call.changed);
+    (void)pthread_mutex_destroy(&call.mutex);
+}
+
+/* ---------------------------------------------------------------------------------------- duties */
+
+void dxi_loop_add_duty(dxi_loop_t *loop, dxi_duty_t *duty)
+{
+    duty->next = loop->duties;
+    loop->duties = duty;
+}
+
+void dxi_loop_remove_duty(dxi_loop_t *loop, dxi_duty_t *duty)
+{
+    for (dxi_duty_t **link = &loop->duties; *link != NULL; link = &(*link)->next) {
+        if (*link == duty) {
+            *link = duty->next;
+            if (loop->duty_next == duty) {
+                loop->duty_next = duty->next;
+            }
+            return;
+        }
+    }
+}
+
+static int duties_run(dxi_loop_t *loop)
+{
+    int work = 0;
+    loop->duty_next = loop->duties;
+    while (loop->duty_next != NULL) {
+        dxi_duty_t *const duty = loop->duty_next;
+        loop->duty_next = duty->next;
+        const int done = duty->run(duty->context, loop->now_ns);
+        work += done > 0;
+    }
+    return work;
+}
+
+/* ------------------------------------------------------------------------------------------ bell */
+
+void dxi_loop_wake(dxi_loop_t *loop)
+{
+    int32_t word = dx_load32_relaxed(&loop->bell.asleep);
+    if ((word & BELL_FENCE) != 0) {
+        dx_fence_seq_cst(); /* no membarrier() here: the light fence was none */
+        word = dx_load32_relaxed(&loop->bell.asleep);
+    }
+    if ((word & BELL_ASLEEP) == 0) {
+        return;
+    }
+    /* ACQ_REL: of several that ring, only the one that takes the bit away makes the call. */
+    if ((dx_fetch_and32_acq_rel(&loop->bell.asleep, ~BELL_ASLEEP) & BELL_ASLEEP) != 0) {
+        (void)dx_fetch_add_relaxed(&loop->bells, 1);
+        (void)uv_async_send(&loop->ring);
+    }
+}
+
+dxi_bell_t *dxi_loop_bell_of(dxi_loop_t *loop)
+{
+    return &loop->bell;
+}
+
+static void on_ring(uv_async_t *handle)
+{
+    (void)handle; /* to be awake is all */
+}
+
+static void on_alarm(uv_poll_t *handle, int status, int events)
+{
+    dxi_loop_t *const loop = handle->data;
+    uint64_t times = 0;
+    (void)status;
+    (void)events;
+    (void)!read(loop->alarm_fd, &times, sizeof times);
+    loop->alarm_ns = INT64_MAX;
+}
+
+/* Timers run inside uv_run() before it waits: what they left to do is not waited over (L1). */
+static void on_doorstep(uv_prepare_t *handle)
+{
+    dxi_loop_t *const loop = handle->data;
+    if (loop->waiting && (loop->events != 0 || !dxi_link_alone(&loop->next_hooks) ||
+                          !dxi_link_alone(&loop->flush_hooks))) {
+        uv_stop(&loop->uv);
+    }
+}
+
+void dxi_loop_wake_at(dxi_loop_t *loop, int64_t time_ns)
+{
+    if (time_ns < loop->wake_ns) {
+        loop->wake_ns = time_ns > 0 ? time_ns : 1;
+    }
+}
+
+static void alarm_set(dxi_loop_t *loop)
+{
+    if (loop->wake_ns == INT64_MAX || loop->wake_ns == loop->alarm_ns) {
+        return; /* an alarm that nobody wants any more wakes once in vain */
+    }
+    const struct itimerspec when = {.it_value = {.tv_sec = loop->wake_ns / DX_NS_PER_S,
+                                                 .tv_nsec = loop->wake_ns % DX_NS_PER_S}};
+    (void)timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    loop->alarm_ns = loop->wake_ns;
+}
+
+/* ------------------------------------------------------------------------------------------ turn */
+
+static void look(dxi_loop_t *loop)
+{
+    loop->unlooked = 0;
+    loop->looked_ns = loop->now_ns;
+    (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+}
+
+/* Everything that may be there, once. Returns whether something was. */
+static bool turn_run(dxi_loop_t *loop, bool look_now)
+{
+    loop->events += hooks_run(&loop->next_hooks);
+    if (look_now || ++loop->unlooked >= LOOK_TURNS || loop->now_ns - loop->looked_ns >= LOOK_NS) {
+        look(loop);
+    }
+    const bool sockets = loop->events != 0;
+    const int tasks = tasks_run(loop);
+    const int duties = duties_run(loop);
+    const int flushed = hooks_run(&loop->flush_hooks);
+    loop->events = 0;
+    if (sockets) {
+        loop->unlooked = LOOK_TURNS; /* where something was, more may be */
+    }
+    return sockets || tasks != 0 || duties != 0 || flushed != 0;
+}
+
+/* Waits in the kernel, if there is nothing at all. */
+static void wait_run(dxi_loop_t *loop)
+{
+    /* RELAXED: the heavy fence behind it orders it (A). */
+    dx_store32_relaxed(&loop->bell.asleep, dx_load32_relaxed(&loop->bell.asleep) | BELL_ASLEEP);
+    dxi_heavy_fence_process();
+    const bool there = tasks_run(loop) + duties_run(loop) != 0 || /* (B) */
+                       !dxi_link_alone(&loop->next_hooks) || !dxi_link_alone(&loop->flush_hooks) ||
+                       dx_load32_acquire(&loop->stopping) != 0;
+    if (!there && loop->wake_ns > loop->now_ns) {
+        alarm_set(loop);
+        dx_store_relaxed(&loop->sleeps, dx_load_relaxed(&loop->sleeps) + 1);
+        loop->waiting = true;
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
+        loop->waiting = false;
+        loop->unlooked = LOOK_TURNS;
+        if (loop->events == 0) {
+            loop->now_ns = dx_clock_ns();
+        }
+    } else {
+        loop->worked_ns = loop->now_ns;
+    }
+    (void)dx_fetch_and32_acq_rel(&loop->bell.asleep, ~BELL_ASLEEP);
+}
+
+static void statistics(dxi_loop_t *loop, int64_t took_ns, bool worked)
+{
+    dx_store_relaxed(&loop->turns, dx_load_relaxed(&loop->turns) + 1);
+    if (worked) {
+        dx_store_relaxed(&loop->busy_ns, dx_load_relaxed(&loop->busy_ns) + took_ns);
+    }
+    if (took_ns > loop->second_max_ns) {
+        loop->second_max_ns = took_ns;
+    }
+    if (loop->now_ns - loop->second_ns >= DX_NS_PER_S) {
+        dx_store_relaxed(&loop->turn_max_ns, loop->second_max_ns);
+        loop->second_ns = loop->now_ns;
+        loop->second_max_ns = 0;
+    }
+}
+
+/* Closes what is still there and waits until it is (L3). */
+static void members_end(dxi_loop_t *loop)
+{
+    for (dxi_link_t *link = loop->members.next; link != &loop->members;) {
+        dxi_hook_t *const member = (dxi_hook_t *)link;
+        link = link->next;
+        member->run(member->context);
+    }
+    while (!dxi_link_alone(&loop->members)) {
+        (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
+}
+
+static void thread_run(void *context)
+{
+    dxi_loop_t *const loop = context;
+    current = loop;
+    loop->now_ns = dx_clock_ns();
+    loop->second_ns = loop->now_ns;
+    bool worked = true;
+    while (dx_load32_acquire(&loop->stopping) == 0) {
+        const int64_t begun_ns = loop->now_ns;
+        if (loop->wake_ns <= begun_ns) {
+            loop->wake_ns = INT64_MAX; /* this turn is what was wished for */
+        }
+        worked = turn_run(loop, !worked);
+        loop->now_ns = dx_clock_ns();
+        statistics(loop, loop->now_ns - begun_ns, worked);
+        if (worked) {
+            loop->worked_ns = loop->now_ns;
+        } else if (loop->busy_poll || loop->now_ns - loop->worked_ns < loop->spin_ns) {
+            dx_cpu_relax();
+        } else {
+            wait_run(loop);
+        }
+    }
+    (void)tasks_run(loop);
+    (void)hooks_run(&loop->flush_hooks);
+    members_end(loop);
+    current = NULL;
+}
+
+/* ------------------------------------------------------------------------------------------ life */
+
+static void on_stray(uv_handle_t *handle, void *context)
+{
+    (void)context;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+/* Closes the uv loop; handles that are closing, and names that are being resolved, end first. */
+static void uv_end(dxi_loop_t *loop)
+{
+    if (loop->handles) {
+        uv_close((uv_handle_t *)&loop->ring, NULL);
+        uv_close((uv_handle_t *)&loop->alarm, NULL);
+        uv_close((uv_handle_t *)&loop->doorstep, NULL);
+    }
+    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    for (int i = 0; uv_loop_close(&loop->uv) == UV_EBUSY && i < CLOSE_ROUNDS_MAX; i++) {
+        uv_walk(&loop->uv, on_stray, NULL);
+        (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    }
+}
+
+static int uv_begin(dxi_loop_t *loop, dx_error_t *error)
+{
+    loop->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->alarm_fd < 0) {
+        const int os = errno;
+        return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot make the timer of a loop");
+    }
+    int rc = dxi_fault("uv loop") ? UV_ENOMEM : uv_loop_init(&loop->uv);
+    if (rc != 0) {
+        (void)close(loop->alarm_fd);
+        return dxi_fail_os(error, dxi_code_of_errno(-rc), -rc, "cannot make an event loop");
+    }
+    rc = uv_async_init(&loop->uv, &loop->ring, on_ring);
+    if (rc == 0) {
+        rc = uv_poll_init(&loop->uv, &loop->alarm, loop->alarm_fd);
+        if (rc != 0) {
+            uv_close((uv_handle_t *)&loop->ring, NULL);
+        }
+    }
+    if (rc != 0) {
+        uv_end(loop);
+        (void)close(loop->alarm_fd);
+        return dxi_fail_os(error, dxi_code_of_errno(-rc), -rc, "cannot make the bell of a loop");
+    }
+    (void)uv_prepare_init(&loop->uv, &loop->doorstep);
+    loop->alarm.data = loop;
+    loop->doorstep.data = loop;
+    loop->handles = true;
+    (void)uv_poll_start(&loop->alarm, UV_READABLE, on_alarm);
+    (void)uv_prepare_start(&loop->doorstep, on_doorstep);
+    return DX_OK;
+}
+
+int dxi_loop_create(const dxi_loop_options_t *options, dxi_loop_t **loop_out, dx_error_t *error)
+{
+    *loop_out = NULL;
+    if (options->spin_ns < 0) {
+        return dxi_fail(error, DX_EINVAL, "spin_ns is %lld, must be 0 or more",
+                        (long long)options->spin_ns);
+    }
+    dxi_loop_t *const loop = dxi_alloc_zeroed(1, sizeof *loop);
+    if (loop == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a loop");
+    }
+    const int code = uv_begin(loop, error);
+    if (code != DX_OK) {
+        dxi_free(loop);
+        return code;
+    }
+    pthread_mutexattr_t recursive;
+    (void)pthread_mutexattr_init(&recursive);
+    (void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    (void)pthread_mutex_init(&loop->outside, &recursive);
+    (void)pthread_mutexattr_destroy(&recursive);
+
+    (void)snprintf(loop->name, sizeof loop->name, "%s", options->name != NULL ? options->name : "");
+    loop->cpus = options->cpus;
+    loop->busy_poll = options->busy_poll;
+    loop->spin_ns = options->spin_ns;
+    loop->wake_ns = INT64_MAX;
+    loop->alarm_ns = INT64_MAX;
+    loop->now_ns = dx_clock_ns();
+    dxi_link_init(&loop->next_hooks);
+    dxi_link_init(&loop->flush_hooks);
+    dxi_link_init(&loop->members);
+    dx_store32_relaxed(&loop->bell.asleep, dxi_heavy_fence_works() ? 0 : BELL_FENCE);
+    *loop_out = loop;
+    return DX_OK;
+}
+
+int dxi_loop_start(dxi_loop_t *loop, dx_error_t *error)
+{
+    int code = DX_OK;
+    (void)pthread_mutex_lock(&loop->outside);
+    if (loop->thread != NULL || dx_load32_acquire(&loop->stopping) != 0) {
+        code = dxi_fail(error, DX_ESTATE, "the loop %s was started before", loop->name);
+    } else {
+        dx_store32_release(&loop->running, 1);
+        const dx_thread_options_t options = {.name = loop->name[0] != '\0' ? loop->name : NULL,
+                                             .cpus = loop->cpus};
+        code = dx_thread_start(&options, thread_run, loop, &loop->thread, error);
+        if (code != DX_OK) {
+            dx_store32_release(&loop->running, 0);
+        }
+    }
+    (void)pthread_mutex_unlock(&loop->outside);
+    return code;
+}
+
+void dxi_loop_stop(dxi_loop_t *loop)
+{
+    assert(!dxi_loop_is_current(loop));
+    dx_store32_release(&loop->stopping, 1);
+    if (loop->thread != NULL) {
+        dxi_loop_bell(loop, &loop->bell);
+        (void)dx_thread_join(loop->thread);
+        loop->thread = NULL;
+        dx_store32_release(&loop->running, 0);
+        dx_fence_seq_cst(); /* pairs with the one in dxi_loop_call() */
+    }
+    tasks_run_outside(loop);
+}
+
+void dxi_loop_destroy(dxi_loop_t *loop)
+{
+    if (loop == NULL) {
+        return;
+    }
+    dxi_loop_stop(loop);
+    members_end(loop);
+    uv_end(loop);
+    (void)close(loop->alarm_fd);
+    tasks_run_outside(loop);
+    (void)pthread_mutex_destroy(&loop->outside);
+    dxi_free(loop);
+}
+
+/* --------------------------------------------------------------------------------------- looking */
+
+bool dxi_loop_is_current(const dxi_loop_t *loop)
+{
+    return current == loop;
+}
+
+bool dxi_loop_is_ending(const dxi_loop_t *loop)
+{
+    return dx_load32_acquire(&loop->stopping) != 0;
+}
+
+int64_t dxi_loop_now_ns(const dxi_loop_t *loop)
+{
+    return loop->now_ns;
+}
+
+void *dxi_loop_uv(dxi_loop_t *loop)
+{
+    return &loop->uv;
+}
+
+void dxi_loop_stat(const dxi_loop_t *loop, dxi_loop_stat_t *stat_out)
+{
+    stat_out->turns = dx_load_relaxed(&loop->turns);
+    stat_out->sleeps = dx_load_relaxed(&loop->sleeps);
+    stat_out->bells = dx_load_relaxed(&loop->bells);
+    stat_out->busy_ns = dx_load_relaxed(&loop->busy_ns);
+    stat_out->turn_max_ns = dx_load_relaxed(&loop->turn_max_ns);
+}
