@@ -26,25 +26,26 @@ DX_EXTERN_C_BEGIN
 #define DX_CONFIG_LIST_MAX 64
 
 typedef enum dx_config_type {
-    DX_CONFIG_BOOL = 1,
-    DX_CONFIG_INTEGER = 2, /* 50000, 50k, 64Ki */
-    DX_CONFIG_BYTES = 3,   /* the same; the name ends in _bytes */
-    DX_CONFIG_DURATION =
-        4, /* 250us, 5s; the name ends in _ms, _us or _s, and a bare number has that
-                             * unit; kept in ns */
-    DX_CONFIG_TEXT = 5,
-    DX_CONFIG_LIST = 6,  /* of texts */
-    DX_CONFIG_CHOICE = 7 /* one of a few words */
+    DX_CONFIG_BOOL = 1,     /* true or false, yes or no, on or off */
+    DX_CONFIG_INTEGER = 2,  /* 50000, 50k, 64Ki */
+    DX_CONFIG_BYTES = 3,    /* the same; the name says _bytes */
+    DX_CONFIG_DURATION = 4, /* 250us, 5s; the name ends in _ms, _us or _s, and a bare number has
+                             * that unit; kept in ns */
+    DX_CONFIG_TEXT = 5,     /* UTF-8 without control characters */
+    DX_CONFIG_LIST = 6,     /* of texts; in one text they are separated by commas */
+    DX_CONFIG_CHOICE = 7    /* one of a few words; dx_config_integer() is its index */
 } dx_config_type_t;
 
 /* One row. */
 typedef struct dx_config_option {
     const char *name; /* section and name, as in "limits.connections_max" */
     dx_config_type_t type;
-    bool live;   /* takes effect while the node runs; else at its next start */
-    bool secret; /* its value is never printed */
+    bool live;         /* takes effect while the node runs; else at its next start */
+    bool secret;       /* its value is never printed */
+    bool power_of_two; /* INTEGER, BYTES */
     const char *default_text;
-    int64_t low, high;          /* numbers, in the unit kept: bytes, ns */
+    int64_t low, high; /* numbers, in the unit kept (bytes, ns); TEXT: how many bytes; LIST: how
+                        * many items */
     const char *const *choices; /* CHOICE: ends with NULL */
     const char *help;           /* one sentence, or a few */
 } dx_config_option_t;
@@ -55,17 +56,21 @@ DX_API const dx_config_option_t *dx_config_options(size_t *count_out);
 
 typedef struct dx_config dx_config_t; /* opaque: a value for each row */
 
-/* A configuration of defaults and the environment. Threads: any. */
+/* A configuration of defaults and the environment.
+ * Returns DX_OK, DX_EINVAL (a variable DX_<SECTION>_... that is no option, or has a bad value),
+ * DX_ENOMEM. Threads: any. */
 DX_API DX_NODISCARD int dx_config_create(dx_config_t **config_out, dx_error_t *error);
 DX_API void dx_config_destroy(dx_config_t *config);
 
-/* Reads a YAML file over the defaults, then the environment over that; remembers its path for
- * dx_config_reload(). All or nothing. Unknown keys are refused with the nearest name, and every
- * sentence begins with file:line.
- * Returns DX_OK, DX_ENOTFOUND, DX_EPERM, DX_EPARSE, DX_EINVAL, DX_ELIMIT, DX_ENOMEM. */
+/* Reads a YAML file over the defaults, then the environment over that; what was set stays. It
+ * remembers the path for dx_node_reload(). All or nothing. Unknown keys are refused with the
+ * nearest name, and a sentence about the file begins with file:line.
+ * Returns DX_OK, DX_ENOTFOUND and DX_EPERM (the file), DX_EIO, DX_EPARSE, DX_EINVAL, DX_ELIMIT,
+ * DX_ENOMEM.
+ * Threads: owner, here and below; reading, `const`, by any while nobody changes it. */
 DX_API DX_NODISCARD int dx_config_load(dx_config_t *config, const char *path, dx_error_t *error);
 
-/* The same with a text; `name` stands for the path in sentences. */
+/* The same with a text; `name` stands for the path in sentences. No path is remembered. */
 DX_API DX_NODISCARD int dx_config_parse(dx_config_t *config, const char *text, size_t bytes,
                                         const char *name, dx_error_t *error);
 
@@ -84,7 +89,11 @@ DX_API DX_NODISCARD int dx_config_get(const dx_config_t *config, const char *nam
 DX_API int64_t dx_config_integer(const dx_config_t *config, const char *name);
 DX_API bool dx_config_bool(const dx_config_t *config, const char *name);
 DX_API const char *dx_config_text(const dx_config_t *config, const char *name);
+/* Item `index` of a list, NULL behind the last. */
 DX_API const char *dx_config_list(const dx_config_t *config, const char *name, size_t index);
+
+/* The file that it was loaded from, or NULL. */
+DX_API const char *dx_config_path(const dx_config_t *config);
 
 /* A difference between two configurations. */
 typedef struct dx_config_change {
@@ -101,7 +110,7 @@ DX_API int dx_config_diff(const dx_config_t *from, const dx_config_t *to, dx_con
 /* Rules between options (a TLS key needs a certificate). dx_config_load() checks them as well. */
 DX_API DX_NODISCARD int dx_config_check(const dx_config_t *config, dx_error_t *error);
 
-/* A copy of all values. */
+/* A copy of all values, and of the path. */
 DX_API DX_NODISCARD int dx_config_copy(const dx_config_t *config, dx_config_t **copy_out,
                                        dx_error_t *error);
 

@@ -1,0 +1,138 @@
+/* config_check.c - rules between options.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/format.h"
+#include "net/address.h"
+#include "node/config_internal.h"
+
+static bool is_set(const dx_config_t *config, const char *name)
+{
+    return dx_config_text(config, name)[0] != '\0';
+}
+
+/* Two options that stand for each other's other half. */
+static int pair_check(const dx_config_t *config, const char *name, const char *other,
+                      dx_error_t *error)
+{
+    if (is_set(config, name) && !is_set(config, other)) {
+        return dxi_fail(error, DX_EINVAL, "%s is given without %s; give both or none", name, other);
+    }
+    return DX_OK;
+}
+
+/* `name` must be at least `least` bytes, which is `why`. */
+static int least_check(const dx_config_t *config, const char *name, int64_t least, const char *why,
+                       dx_error_t *error)
+{
+    const int64_t value = dx_config_integer(config, name);
+    if (value < least) {
+        return dxi_fail(error, DX_EINVAL, "%s is %s bytes, must be at least %s: %s", name,
+                        dxi_format_count(&(dxi_text_t){0}, value),
+                        dxi_format_count(&(dxi_text_t){0}, least), why);
+    }
+    return DX_OK;
+}
+
+static int sizes_check(const dx_config_t *config, dx_error_t *error)
+{
+    const int64_t event = dx_config_integer(config, "bus.event_bytes_max");
+    const char *const why = "bus.event_bytes_max and 64Ki for header and parts";
+    int code = least_check(config, "bus.shard_ring_bytes", 4 * event,
+                           "four times bus.event_bytes_max", error);
+    static const char *const FRAMES[] = {"limits.frame_bytes_max", "limits.send_bytes",
+                                         "limits.publish_credit_bytes"};
+    for (size_t i = 0; code == DX_OK && i < sizeof FRAMES / sizeof FRAMES[0]; i++) {
+        code = least_check(config, FRAMES[i], event + DXI_CONFIG_FRAME_OVERHEAD, why, error);
+    }
+    if (code == DX_OK) {
+        code = least_check(config, "topics.retain_bytes_max",
+                           dx_config_integer(config, "topics.retain_bytes"),
+                           "topics.retain_bytes, of one topic", error);
+    }
+    return code;
+}
+
+static int addresses_check(const dx_config_t *config, dx_error_t *error)
+{
+    bool tls = false;
+    const char *item = NULL;
+    for (size_t i = 0; (item = dx_config_list(config, "listen.addresses", i)) != NULL; i++) {
+        dxi_address_t address, other;
+        if (dxi_address_parse(item, &address, error) != DX_OK) {
+            return DX_EINVAL;
+        }
+        tls = tls || address.transport == DXI_TLS;
+        for (size_t j = 0; j < i; j++) {
+            const char *const before = dx_config_list(config, "listen.addresses", j);
+            if (dxi_address_parse(before, &other, error) != DX_OK) {
+                return DX_EINVAL;
+            }
+            const bool unix_or_port = address.transport == DXI_UNIX || address.port != 0;
+            if ((address.transport == DXI_UNIX) == (other.transport == DXI_UNIX) &&
+                address.port == other.port && strcmp(address.host, other.host) == 0 &&
+                unix_or_port) {
+                return dxi_fail(error, DX_EINVAL, "listen.addresses has %.80s twice", item);
+            }
+        }
+    }
+    if (tls && !is_set(config, "tls.certificate_file")) {
+        return dxi_fail(error, DX_EINVAL,
+                        "listen.addresses has a tls:// address, and there is no "
+                        "tls.certificate_file");
+    }
+    return DX_OK;
+}
+
+static int tls_check(const dx_config_t *config, dx_error_t *error)
+{
+    int code = pair_check(config, "tls.certificate_file", "tls.key_file", error);
+    if (code == DX_OK) {
+        code = pair_check(config, "tls.key_file", "tls.certificate_file", error);
+    }
+    if (code == DX_OK && dx_config_bool(config, "tls.verify_peer") &&
+        !is_set(config, "tls.authority_file")) {
+        code = dxi_fail(error, DX_EINVAL,
+                        "tls.verify_peer is true, and there is no tls.authority_file to verify "
+                        "with");
+    }
+    return code;
+}
+
+static int timeouts_check(const dx_config_t *config, dx_error_t *error)
+{
+    const int64_t keep_alive = dx_config_integer(config, "timeouts.keep_alive_ms");
+    const int64_t idle = dx_config_integer(config, "timeouts.idle_ms");
+    if (idle != 0 && (keep_alive == 0 || idle <= keep_alive)) {
+        return dxi_fail(error, DX_EINVAL,
+                        "timeouts.idle_ms is %s, must be longer than timeouts.keep_alive_ms "
+                        "(%s%s), or quiet clients are cut off",
+                        dxi_format_ns(&(dxi_text_t){0}, idle),
+                        dxi_format_ns(&(dxi_text_t){0}, keep_alive),
+                        keep_alive == 0 ? ": never" : "");
+    }
+    return DX_OK;
+}
+
+int dx_config_check(const dx_config_t *config, dx_error_t *error)
+{
+    int code = addresses_check(config, error);
+    if (code == DX_OK) {
+        code = tls_check(config, error);
+    }
+    if (code == DX_OK) {
+        code = sizes_check(config, error);
+    }
+    if (code == DX_OK) {
+        code = timeouts_check(config, error);
+    }
+    if (code == DX_OK && is_set(config, "auth.token") && is_set(config, "auth.token_file")) {
+        code = dxi_fail(error, DX_EINVAL,
+                        "auth.token and auth.token_file are both given; which one counts?");
+    }
+    return code;
+}
