@@ -66,13 +66,18 @@ typedef struct dxi_delivery {
     bool more; /* another delivery to the same subscriber follows at once, as far as is known */
 } dxi_delivery_t;
 
+#define DXI_DELIVER_DONE 1
+
+/* No action may call the shard. */
 typedef struct dxi_shard_actions {
     void *context;
     /* Answers the publisher of an event; `origin` as it was given with it. */
     void (*answer)(void *context, uint64_t origin, const dxi_answer_t *answer);
     /* Hands an event to a subscriber, `user` as in dxi_subscribe(). Returns DX_OK; DX_EAGAIN when it
      * has no room or no credit: dxi_shard_ready() follows when it has; DX_ECLOSED when it is gone:
-     * dxi_shard_unsubscribe() follows. */
+     * dxi_shard_unsubscribe() follows. Who has handled an acknowledged event already when it returns
+     * (DX_DISPATCH_SHARD) says so: DXI_DELIVER_DONE is DX_OK and an acknowledgement; any other
+     * negative code is a negative answer with that code. */
     int (*deliver)(void *context, void *user, const dxi_delivery_t *delivery);
     /* Tells it of events that it will not get. May return as deliver(). */
     int (*gap)(void *context, void *user, const dx_gap_t *gap);
@@ -89,6 +94,8 @@ typedef struct dxi_shard_options {
     dxi_shard_actions_t actions;
     /* Bytes retained by all shards of the process, shared; NULL: its own count. */
     dx_atomic64_t *retained_bytes;
+    /* Topics in all shards of the process, shared, for topics_max; NULL: its own count. */
+    dx_atomic64_t *topics;
 } dxi_shard_options_t;
 
 /* Threads: any, here and below the owner of the shard.
@@ -115,7 +122,9 @@ typedef struct dxi_subscribe {
     uint64_t group_member_id; /* orders the members of a group: the same in every shard */
 } dxi_subscribe_t;
 
-/* Returns DX_OK, DX_EINVAL (pattern, filter, options), DX_ELIMIT, DX_ENOMEM. */
+/* Delivers nothing itself: who starts behind is fed from the next dxi_shard_tick() or
+ * dxi_shard_ready() on.
+ * Returns DX_OK, DX_EINVAL (pattern, filter, options), DX_ELIMIT, DX_ENOMEM. */
 DX_NODISCARD int dxi_shard_subscribe(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
                                      int64_t clock_ns, dxi_subscriber_t **subscriber_out,
                                      dx_error_t *error);
@@ -148,7 +157,7 @@ int dxi_shard_topic_each(const dxi_shard_t *shard, const char *pattern, dx_topic
 void dxi_shard_subscriber_stats(const dxi_subscriber_t *subscriber,
                                 dx_subscription_stats_t *stats_out);
 
-/* Whether anything waits for a subscriber or an answer: false when a drain is complete. */
+/* Whether nothing waits for a subscriber or an answer: true when a drain is complete. */
 bool dxi_shard_idle(const dxi_shard_t *shard);
 
 /* Walks everything and asserts the invariants. For tests and the simulator. */

@@ -1,0 +1,302 @@
+/* deliver.c - events to links: the short way of those who keep up, and feeding those who lag.
+ *
+ * An event is offered once to each link of its topic. Who has no room becomes LAGGING at that event
+ * and is left alone until dxi_shard_ready(); then it is fed from what its topics retain, a batch of
+ * each topic in turn. What is not retained any more it is told as a gap, in its place between the
+ * events before and behind (S4).
+ *
+ * The one event that may be neither retained nor lost is the held one: its topic keeps nothing, a
+ * BLOCKING link has no room for it, and it lies in the ring until the caller brings it again.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "bus/shard_internal.h"
+
+#define LINK_BATCH 64 /* events of one topic before the next topic's turn */
+
+typedef enum feed {
+    FEED_DONE,  /* nothing is left: LIVE */
+    FEED_MORE,  /* something is left */
+    FEED_STOP,  /* no room */
+    FEED_AWAIT, /* the held event is not at hand */
+} feed_t;
+
+const dx_frame_view_t *dxi_incoming_view(dxi_incoming_t *incoming)
+{
+    if (!incoming->viewed) {
+        incoming->viewed = true;
+        if (dx_frame_view(incoming->frame, incoming->bytes, &incoming->view, NULL) != DX_OK) {
+            incoming->view = (dx_frame_view_t){.header = incoming->frame};
+        }
+    }
+    return &incoming->view;
+}
+
+static bool predicate_wants(const dxi_flow_t *flow, dxi_incoming_t *incoming)
+{
+    const dx_frame_view_t *const view = dxi_incoming_view(incoming);
+    const dxi_topic_t *const topic = incoming->topic;
+    dx_event_t event = {.topic = topic->name,
+                        .topic_bytes = topic->name_bytes,
+                        .bytes = view->payload_bytes,
+                        .data = view->payload,
+                        .sequence = incoming->frame->sequence,
+                        .timestamp_ns = incoming->frame->timestamp_ns,
+                        .shard = incoming->frame->shard,
+                        .attempt = 1,
+                        .term = incoming->frame->term,
+                        .correlation = dx_frame_part_u64(view, DX_PART_CORRELATION, 0),
+                        .frame = view};
+    event.key = dx_frame_part(view, DX_PART_KEY, &event.key_bytes);
+    return flow->options.predicate(flow->options.predicate_context, &event);
+}
+
+bool dxi_flow_wants(dxi_flow_t *flow, dxi_incoming_t *incoming)
+{
+    return flow->options.predicate == NULL || predicate_wants(flow, incoming);
+}
+
+/* What deliver() and gap() said of a member: true when it took what it was given. */
+static bool member_took(dxi_subscriber_t *member, int code)
+{
+    if (DX_LIKELY(code != DX_EAGAIN && code != DX_ECLOSED)) {
+        return true;
+    }
+    member->room = false;
+    member->closed = member->closed || code == DX_ECLOSED;
+    return false;
+}
+
+int dxi_flow_gap(dxi_shard_t *shard, dxi_flow_t *flow, const dx_gap_t *gap)
+{
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        dxi_subscriber_t *const member = flow->members[i];
+        if (!member->closed &&
+            member_took(member, shard->actions.gap(shard->actions.context, member->user, gap))) {
+            member->gaps++;
+            return DX_OK;
+        }
+    }
+    return DX_EAGAIN;
+}
+
+void dxi_flow_end(dxi_shard_t *shard, dxi_flow_t *flow, int code, const char *sentence)
+{
+    flow->ended = true;
+    dxi_flow_unblock(flow);
+    for (uint32_t i = 0; i < flow->member_count; i++) {
+        dxi_subscriber_t *const member = flow->members[i];
+        if (!member->closed) {
+            member->closed = true;
+            member->room = false;
+            shard->actions.end(shard->actions.context, member->user, code, sentence);
+        }
+    }
+}
+
+/* --------------------------------------------------------------------------------- one event */
+
+/* Offers an event to a link whose turn it is. False: no room. */
+static bool link_offer(dxi_shard_t *shard, dxi_link_t *link, dxi_incoming_t *incoming, bool more)
+{
+    dxi_flow_t *const flow = link->flow;
+    dxi_topic_t *const topic = link->topic;
+    if ((link->flags & DXI_LINK_FILTERED) != 0 && !dxi_flow_wants(flow, incoming)) {
+        link->filtered++;
+        topic->filtered++;
+        return true;
+    }
+    dxi_subscriber_t *const member = flow->members[0];
+    const dxi_delivery_t delivery = {
+        .frame = incoming->frame, .bytes = incoming->bytes, .more = more};
+    if (member->closed || !member_took(member, shard->actions.deliver(shard->actions.context,
+                                                                      member->user, &delivery))) {
+        return false;
+    }
+    topic->delivered++;
+    return true;
+}
+
+/* The first event at or behind `next` that a link can still get. */
+static uint64_t first_available(const dxi_shard_t *shard, const dxi_topic_t *topic)
+{
+    const bool none = topic->retain.first == topic->retain.next;
+    const bool held = shard->held.topic == topic && shard->held.active;
+    return none && held ? shard->held.sequence : topic->retain.first;
+}
+
+/* Whether a link has lost events by being slow, and may not. */
+static bool link_must_end(const dxi_shard_t *shard, const dxi_link_t *link)
+{
+    return link->flow->options.slow == DX_SLOW_DISCONNECT && !link->flow->ended &&
+           (link->flags & DXI_LINK_STARTING) == 0 &&
+           first_available(shard, link->topic) > link->next;
+}
+
+static void link_end(dxi_shard_t *shard, dxi_link_t *link)
+{
+    dxi_flow_end(shard, link->flow, DX_ELIMIT,
+                 "the subscription was too slow: events that it had not got are not kept any more");
+}
+
+/* An event for a link that is not simply LIVE. */
+DX_NOINLINE static void link_event(dxi_shard_t *shard, dxi_link_t *link, dxi_incoming_t *incoming)
+{
+    if ((link->flags & DXI_LINK_LAGGING) != 0) {
+        if (link_must_end(shard, link)) {
+            link_end(shard, link);
+        }
+        return;
+    }
+    if ((link->flags & DXI_LINK_AHEAD) != 0) {
+        if (incoming->sequence < link->next) {
+            return;
+        }
+        dxi_link_to_live(link);
+    }
+    if (!link_offer(shard, link, incoming, false)) {
+        dxi_link_to_lagging(link, incoming->sequence);
+    }
+}
+
+void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming)
+{
+    dxi_topic_t *const topic = incoming->topic;
+    const dxi_delivery_t delivery = {.frame = incoming->frame, .bytes = incoming->bytes};
+    int (*const deliver)(void *, void *, const dxi_delivery_t *) = shard->actions.deliver;
+    void *const context = shard->actions.context;
+    uint64_t delivered = 0;
+    for (uint32_t i = 0; i < topic->link_count; i++) {
+        dxi_link_t *const link = topic->links[i];
+        if (DX_UNLIKELY(link->flags != 0)) {
+            link_event(shard, link, incoming);
+            continue;
+        }
+        const int code = deliver(context, link->user, &delivery);
+        if (DX_LIKELY(code == DX_OK)) {
+            delivered++;
+        } else if (member_took(link->flow->members[0], code)) {
+            delivered++;
+        } else {
+            dxi_link_to_lagging(link, incoming->sequence);
+        }
+    }
+    topic->delivered += delivered;
+    topic->unheard += topic->link_count == 0;
+}
+
+/* ---------------------------------------------------------------------------------------- feeding */
+
+/* Tells a link what it can't get any more. False: no room, or that was its end. */
+static bool link_skip(dxi_shard_t *shard, dxi_link_t *link)
+{
+    dxi_topic_t *const topic = link->topic;
+    if (link_must_end(shard, link)) {
+        link_end(shard, link);
+        return false;
+    }
+    const uint64_t first = first_available(shard, topic);
+    const dx_gap_t gap = {.topic = topic->name,
+                          .topic_bytes = topic->name_bytes,
+                          .shard = shard->number,
+                          .first = link->next,
+                          .last = first - 1};
+    if (dxi_flow_gap(shard, link->flow, &gap) != DX_OK) {
+        return false;
+    }
+    link->flow->gaps++;
+    link->flags &= ~(uint32_t)DXI_LINK_STARTING;
+    link->dropped += first - link->next;
+    topic->dropped += first - link->next;
+    link->next = first;
+    return true;
+}
+
+/* Feeds one link with at most `count` events, which are taken off it. */
+static feed_t link_feed(dxi_shard_t *shard, dxi_link_t *link, uint32_t *count)
+{
+    dxi_topic_t *const topic = link->topic;
+    while (link->next <= topic->last) {
+        dxi_incoming_t incoming = {.topic = topic, .sequence = link->next};
+        if (dxi_topic_keeps(topic, link->next)) {
+            /* Not written through: a filter and a subscriber only read it. */
+            incoming.frame =
+                (dx_frame_header_t *)(uintptr_t)dxi_retain_at(&topic->retain, link->next);
+        } else if (link->next == first_available(shard, topic)) {
+            incoming.frame = shard->held.frame;
+            if (incoming.frame == NULL) {
+                return FEED_AWAIT;
+            }
+        } else {
+            if (!link_skip(shard, link)) {
+                return FEED_STOP;
+            }
+            continue;
+        }
+        if (*count == 0) {
+            return FEED_MORE;
+        }
+        incoming.bytes = dx_frame_header_frame_bytes(incoming.frame);
+        if (!link_offer(shard, link, &incoming, *count > 1 && link->next < topic->last)) {
+            return FEED_STOP;
+        }
+        link->flags &= ~(uint32_t)DXI_LINK_STARTING;
+        link->flow->block_since_ns = INT64_MAX; /* it moves */
+        link->next++;
+        (*count)--;
+    }
+    dxi_link_to_live(link);
+    return FEED_DONE;
+}
+
+void dxi_flow_feed(dxi_shard_t *shard, dxi_flow_t *flow)
+{
+    dxi_list_remove(&flow->in_feeding);
+    const dxi_list_t *awaiting = NULL; /* the link that can't go on for now */
+    for (uint32_t fed = 0; !dxi_list_empty(&flow->lagging) && !flow->ended;) {
+        dxi_link_t *const link = DXI_LIST_OBJECT(flow->lagging.next, dxi_link_t, in_lagging);
+        if (&link->in_lagging == awaiting && flow->lagging.next == flow->lagging.previous) {
+            return;
+        }
+        if (fed >= DXI_FEED_EVENTS_MAX) {
+            dxi_list_append(&shard->feeding, &flow->in_feeding);
+            return;
+        }
+        uint32_t left = LINK_BATCH;
+        const feed_t result = link_feed(shard, link, &left);
+        fed += LINK_BATCH - left;
+        if (result == FEED_STOP) {
+            return;
+        }
+        if (result != FEED_DONE) { /* to the end: the next topic's turn */
+            awaiting = result == FEED_AWAIT ? &link->in_lagging : awaiting;
+            dxi_list_remove(&link->in_lagging);
+            dxi_list_append(&flow->lagging, &link->in_lagging);
+        }
+    }
+}
+
+/* --------------------------------------------------------------------------------------- blocking */
+
+bool dxi_topic_blocked(dxi_shard_t *shard, dxi_topic_t *topic, int64_t clock_ns)
+{
+    for (uint32_t i = 0; i < topic->link_count && topic->blocking != 0; i++) {
+        dxi_link_t *const link = topic->links[i];
+        dxi_flow_t *const flow = link->flow;
+        if ((link->flags & DXI_LINK_BLOCKING) == 0) {
+            continue;
+        }
+        dxi_flow_feed(shard, flow);
+        if ((link->flags & DXI_LINK_BLOCKING) == 0) {
+            continue;
+        }
+        if (flow->block_since_ns == INT64_MAX) {
+            flow->block_since_ns = clock_ns;
+        }
+        if (clock_ns - flow->block_since_ns >= flow->options.slow_block_ns) {
+            flow->block_over = true;
+            dxi_flow_unblock(flow);
+        }
+    }
+    return topic->blocking != 0;
+}

@@ -1,0 +1,339 @@
+/* shard.c - a shard from creation to end, and the way of an event through it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "bus/shard_internal.h"
+
+#define EXPIRE_INTERVAL_NS INT64_C(1000000000)
+#define PART_HEAD_BYTES 8u
+#define TOPIC_PART_NUMBER (DX_PART_TOPIC | DX_PART_MUST)
+
+/* ------------------------------------------------------------------------------- create, destroy */
+
+static void bus_options_fill(dx_bus_options_t *bus)
+{
+    bus->event_bytes_max = bus->event_bytes_max != 0 ? bus->event_bytes_max : 1048576;
+    bus->topics_max = bus->topics_max != 0 ? bus->topics_max : 65536;
+    bus->topic.retain_events = bus->topic.retain_events != 0 ? bus->topic.retain_events : 1024;
+    bus->topic.retain_bytes = bus->topic.retain_bytes != 0 ? bus->topic.retain_bytes : 1048576;
+    bus->retain_bytes_max = bus->retain_bytes_max != 0 ? bus->retain_bytes_max : 268435456;
+    bus->producers_max = bus->producers_max != 0 ? bus->producers_max : 4096;
+    bus->subscriptions_max = bus->subscriptions_max != 0 ? bus->subscriptions_max : 65536;
+}
+
+int dxi_shard_create(const dxi_shard_options_t *options, dxi_shard_t **shard_out, dx_error_t *error)
+{
+    *shard_out = NULL;
+    dxi_shard_t *const shard = dxi_alloc_zeroed(1, sizeof *shard);
+    if (shard == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a shard");
+    }
+    shard->actions = options->actions;
+    shard->number = options->shard;
+    shard->term = options->term;
+    shard->bus = options->bus;
+    bus_options_fill(&shard->bus);
+    shard->topic_count = options->topics != NULL ? options->topics : &shard->own_topic_count;
+    shard->memory = options->retained_bytes != NULL ? options->retained_bytes : &shard->own_memory;
+    dxi_list_init(&shard->flows);
+    dxi_list_init(&shard->feeding);
+    dxi_list_init(&shard->link_chunks);
+    dxi_list_init(&shard->free_links);
+    if (dxi_topics_init(&shard->topics) != DX_OK || dxi_trie_init(&shard->trie) != DX_OK) {
+        dxi_shard_destroy(shard);
+        return dxi_fail(error, DX_ENOMEM, "no memory for a shard");
+    }
+    *shard_out = shard;
+    return DX_OK;
+}
+
+void dxi_shard_destroy(dxi_shard_t *shard)
+{
+    if (shard == NULL) {
+        return;
+    }
+    dxi_flows_close(shard);
+    dxi_topics_close(shard);
+    dxi_trie_close(&shard->trie);
+    dxi_links_close(shard);
+    dxi_free(shard);
+}
+
+/* --------------------------------------------------------------------------------------- answers */
+
+/* The number of the correlation in a frame; 0: none. */
+static uint64_t correlation_of(const dxi_incoming_t *incoming)
+{
+    dx_frame_view_t view;
+    if (dx_frame_view(incoming->frame, incoming->bytes, &view, NULL) != DX_OK) {
+        return 0;
+    }
+    return dx_frame_part_u64(&view, DX_PART_CORRELATION, 0);
+}
+
+/* Tells the publisher that its event is taken, if it wants to know. */
+DX_INLINE void answer_taken(dxi_shard_t *shard, const dxi_incoming_t *incoming)
+{
+    const dx_frame_header_t *const frame = incoming->frame;
+    if (DX_LIKELY((frame->flags & DX_FRAME_ACK_WANTED) == 0)) {
+        return;
+    }
+    const dxi_answer_t answer = {.code = DX_OK,
+                                 .producer_id = frame->producer_id,
+                                 .producer_sequence = frame->producer_sequence,
+                                 .correlation = correlation_of(incoming),
+                                 .shard = shard->number,
+                                 .term = frame->term,
+                                 .sequence = frame->sequence,
+                                 .timestamp_ns = frame->timestamp_ns};
+    shard->actions.answer(shard->actions.context, incoming->origin, &answer);
+}
+
+/* Refuses an event: counted, and its publisher is told why, wanted or not. */
+DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming, int code)
+{
+    const dx_frame_header_t *const frame = incoming->frame;
+    if (incoming->topic != NULL) {
+        incoming->topic->refused++;
+    } else {
+        shard->refused++;
+    }
+    const bool readable = incoming->bytes >= sizeof *frame;
+    const dxi_answer_t answer = {.code = code,
+                                 .producer_id = readable ? frame->producer_id : 0,
+                                 .producer_sequence = readable ? frame->producer_sequence : 0,
+                                 .correlation = readable ? correlation_of(incoming) : 0,
+                                 .shard = shard->number,
+                                 .term = shard->term,
+                                 .sentence = shard->error.message};
+    shard->actions.answer(shard->actions.context, incoming->origin, &answer);
+    return DX_OK;
+}
+
+/* ----------------------------------------------------------------------------------------- admit */
+
+/* Where the topic's name stands: TOPIC has the lowest number, so it is the first part. */
+static int name_find(dxi_shard_t *shard, dxi_incoming_t *incoming, const char **name_out,
+                     size_t *bytes_out)
+{
+    const dx_frame_header_t *const frame = incoming->frame;
+    if (incoming->bytes < sizeof *frame + PART_HEAD_BYTES ||
+        dx_frame_header_frame_bytes(frame) != incoming->bytes) {
+        return dxi_fail(&shard->error, DX_EINVAL, "the frame has %u bytes and says otherwise",
+                        incoming->bytes);
+    }
+    if (frame->type != DX_FRAME_PUBLISH && frame->type != DX_FRAME_REQUEST &&
+        frame->type != DX_FRAME_REPLY) {
+        return dxi_fail(&shard->error, DX_EINVAL, "a frame of type %s is no publication",
+                        dx_frame_type_name(frame->type));
+    }
+    const uint32_t zeros = frame->layout & 7u;
+    const uint32_t parts_bytes = frame->layout - zeros;
+    const char *const part = (const char *)frame + sizeof *frame;
+    uint16_t head[2];
+    memcpy(head, part, sizeof head);
+    const uint32_t bytes = head[1];
+    if (sizeof *frame + parts_bytes + zeros > incoming->bytes || head[0] != TOPIC_PART_NUMBER ||
+        PART_HEAD_BYTES + bytes > parts_bytes) {
+        return dxi_fail(&shard->error, DX_EINVAL, "the publication has no topic's name");
+    }
+    incoming->payload_bytes = incoming->bytes - (uint32_t)sizeof *frame - parts_bytes - zeros;
+    *name_out = part + PART_HEAD_BYTES;
+    *bytes_out = bytes;
+    return DX_OK;
+}
+
+static bool anybody(void *context, dxi_trie_entry_t *entry)
+{
+    (void)context;
+    return DXI_LIST_OBJECT(entry, dxi_flow_t, entry)->member_count == 0; /* false: stop, found */
+}
+
+/* Whether somebody subscribes to a topic, which need not exist. */
+static bool heard(const dxi_shard_t *shard, const char *name, size_t bytes)
+{
+    return !dxi_trie_match(&shard->trie, name, bytes, anybody, NULL);
+}
+
+/* The topic of the first event of a name. */
+DX_NOINLINE static int topic_first_use(dxi_shard_t *shard, const char *name, size_t bytes,
+                                       dxi_topic_t **topic_out)
+{
+    static const char INBOX[] = "$inbox.";
+    const bool inbox = bytes > sizeof INBOX - 1 && memcmp(name, INBOX, sizeof INBOX - 1) == 0;
+    if (inbox && !heard(shard, name, bytes)) {
+        return dxi_fail(&shard->error, DX_ENOTFOUND, "nobody waits at the inbox any more");
+    }
+    if (!inbox && shard->bus.no_topic_creation) {
+        return dxi_fail(&shard->error, DX_ENOTFOUND,
+                        "there is no topic \"%.*s\", and topics must be declared", (int)bytes,
+                        name);
+    }
+    return dxi_topic_make(shard, name, bytes, NULL, topic_out, &shard->error);
+}
+
+static int admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
+{
+    const char *name = NULL;
+    size_t bytes = 0;
+    int code = name_find(shard, incoming, &name, &bytes);
+    if (DX_UNLIKELY(code != DX_OK)) {
+        return code;
+    }
+    incoming->topic = dxi_topic_find(&shard->topics, name, bytes);
+    if (DX_UNLIKELY(incoming->frame->type == DX_FRAME_REQUEST) && !heard(shard, name, bytes)) {
+        return dxi_fail(&shard->error, DX_ENOTFOUND, "nobody subscribes to \"%.*s\"", (int)bytes,
+                        name);
+    }
+    if (DX_UNLIKELY(incoming->topic == NULL)) {
+        code = topic_first_use(shard, name, bytes, &incoming->topic);
+        if (code != DX_OK) {
+            return code;
+        }
+    }
+    if (DX_UNLIKELY(incoming->payload_bytes > incoming->topic->event_bytes_max)) {
+        return dxi_fail(&shard->error, DX_ELIMIT, "the payload has %u bytes, must have at most %u",
+                        incoming->payload_bytes, incoming->topic->event_bytes_max);
+    }
+    return DX_OK;
+}
+
+/* ----------------------------------------------------------------------------------------- event */
+
+/* The held event once more. */
+DX_NOINLINE static int held_resume(dxi_shard_t *shard, dxi_incoming_t *incoming, int64_t clock_ns)
+{
+    dxi_topic_t *const topic = shard->held.topic;
+    shard->held.frame = incoming->frame;
+    const bool blocked = topic != NULL && dxi_topic_blocked(shard, topic, clock_ns);
+    shard->held.frame = NULL;
+    if (blocked) {
+        return DX_EAGAIN;
+    }
+    shard->held.active = false;
+    shard->held.topic = NULL;
+    answer_taken(shard, incoming);
+    return DX_OK;
+}
+
+/* Gives the event its place in its topic (S1). */
+DX_INLINE int sequence_give(dxi_shard_t *shard, dxi_incoming_t *incoming, int64_t unix_ns)
+{
+    dxi_topic_t *const topic = incoming->topic;
+    const uint64_t timestamp_ns =
+        (uint64_t)unix_ns > shard->timestamp_ns ? (uint64_t)unix_ns : shard->timestamp_ns;
+    const dx_frame_stamp_t stamp = {.type = DX_FRAME_EVENT,
+                                    .shard = shard->number,
+                                    .term = shard->term,
+                                    .sequence = topic->last + 1,
+                                    .timestamp_ns = timestamp_ns};
+    const int code = dx_frame_stamp(incoming->frame, &stamp);
+    if (DX_UNLIKELY(code != DX_OK)) {
+        return dxi_fail(&shard->error, code, "the frame's header is damaged");
+    }
+    shard->timestamp_ns = timestamp_ns;
+    incoming->sequence = ++topic->last;
+    topic->published_bytes += incoming->payload_bytes;
+    return DX_OK;
+}
+
+int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t origin,
+                    int64_t published_ns, int64_t clock_ns, int64_t unix_ns)
+{
+    (void)published_ns;
+    dxi_incoming_t incoming;
+    incoming.frame = frame;
+    incoming.topic = NULL;
+    incoming.bytes = bytes;
+    incoming.origin = origin;
+    incoming.viewed = false;
+    if (DX_UNLIKELY(shard->held.active)) {
+        return held_resume(shard, &incoming, clock_ns);
+    }
+    int code = admit(shard, &incoming);
+    if (DX_UNLIKELY(code != DX_OK)) {
+        return refuse(shard, &incoming, code);
+    }
+    dxi_topic_t *const topic = incoming.topic;
+    if (DX_UNLIKELY(topic->blocking != 0) && dxi_topic_blocked(shard, topic, clock_ns)) {
+        return DX_EAGAIN; /* S6: before it has a sequence */
+    }
+    code = sequence_give(shard, &incoming, unix_ns);
+    if (DX_UNLIKELY(code != DX_OK)) {
+        return refuse(shard, &incoming, code);
+    }
+    if (DX_UNLIKELY(topic->options.retain_age_ns != 0)) {
+        dxi_topic_expire(topic, unix_ns);
+    }
+    dxi_retain_keep(&topic->retain, &topic->limits, frame, bytes);
+    dxi_topic_deliver(shard, &incoming);
+    if (DX_UNLIKELY(topic->blocking != 0)) {
+        shard->held.active = true;
+        shard->held.topic = topic;
+        shard->held.sequence = incoming.sequence;
+        return held_resume(shard, &incoming, clock_ns);
+    }
+    answer_taken(shard, &incoming);
+    return DX_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ tick */
+
+static void feeding_go_on(dxi_shard_t *shard)
+{
+    dxi_list_t round;
+    dxi_list_init(&round);
+    while (!dxi_list_empty(&shard->feeding)) { /* each once: who is not done comes back behind */
+        dxi_list_t *const place = shard->feeding.next;
+        dxi_list_remove(place);
+        dxi_list_append(&round, place);
+    }
+    while (!dxi_list_empty(&round)) {
+        dxi_flow_feed(shard, DXI_LIST_OBJECT(round.next, dxi_flow_t, in_feeding));
+    }
+}
+
+int64_t dxi_shard_tick(dxi_shard_t *shard, int64_t clock_ns, int64_t unix_ns)
+{
+    int64_t next_ns = INT64_MAX;
+    feeding_go_on(shard);
+    if (!dxi_list_empty(&shard->feeding)) {
+        next_ns = clock_ns;
+    }
+    if (shard->aged_count != 0) {
+        if (clock_ns >= shard->expire_at_ns) {
+            dxi_topics_expire(shard, unix_ns);
+            shard->expire_at_ns = clock_ns + EXPIRE_INTERVAL_NS;
+        }
+        next_ns = next_ns < shard->expire_at_ns ? next_ns : shard->expire_at_ns;
+    }
+    return next_ns;
+}
+
+bool dxi_shard_idle(const dxi_shard_t *shard)
+{
+    if (shard->held.active) {
+        return false;
+    }
+    for (const dxi_list_t *at = shard->flows.next; at != &shard->flows; at = at->next) {
+        const dxi_flow_t *const flow =
+            (const dxi_flow_t *)(const void *)((const char *)at - offsetof(dxi_flow_t, in_shard));
+        if (!dxi_list_empty(&flow->lagging) && !flow->ended) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int dxi_shard_acknowledge(dxi_shard_t *shard, dxi_subscriber_t *subscriber, const char *topic,
+                          size_t topic_bytes, uint64_t first, uint64_t last, int code,
+                          int64_t clock_ns)
+{
+    (void)shard, (void)subscriber, (void)topic, (void)topic_bytes, (void)first, (void)last;
+    (void)code, (void)clock_ns;
+    return DX_ENOTFOUND;
+}
