@@ -23,7 +23,9 @@ typedef struct dxi_session_policy {
     int (*authenticate)(void *context, dxi_connection_t *connection, const char *mechanism,
                         const void *proof, size_t proof_bytes, dx_error_t *error);
     /* Answers a question of dx_client_ask(): fills `*text_out` (malloc()ed, freed by the caller).
-     * Called in the loop's thread; may take some milliseconds. NULL: DX_ENOTFOUND. */
+     * Called in the bus's own thread for commands ("bus.commands"), never in a loop: it may read
+     * files, and call dx_bus_topic_list() and the functions at the end of this file, which wait for
+     * loops. NULL: DX_ENOTFOUND. */
     int (*ask)(void *context, const char *question, const char *argument, char **text_out,
                dx_error_t *error);
     uint32_t subscriptions_max;                           /* per connection; 0 = 4096 */
@@ -41,6 +43,24 @@ typedef struct dxi_sessions_stat {
     uint64_t open, opened, frames_refused, events_in, events_out, bytes_in, bytes_out, gaps;
 } dxi_sessions_stat_t;
 void dxi_bus_sessions_stat(dx_bus_t *bus, dxi_sessions_stat_t *stat_out);
+
+/* One session, and each subscription, as they are. */
+typedef struct dxi_session_info {
+    dxi_connection_info_t connection;
+    uint32_t subscriptions;
+    uint64_t events_in, events_out;
+} dxi_session_info_t;
+typedef void (*dxi_session_visitor_t)(void *context, const dxi_session_info_t *info);
+
+/* `connection`: the id of the session's; 0: in this process. */
+typedef void (*dxi_subscription_visitor_t)(void *context, uint64_t connection,
+                                           const dx_subscription_stats_t *stats);
+
+/* Calls `visit`, in the caller's thread, for each session, and for each subscription of sessions and
+ * of this process. Return how many, or DX_ENOMEM, DX_ESTATE.
+ * Threads: any that is no loop; they wait for loops. */
+int dxi_bus_sessions_each(dx_bus_t *bus, dxi_session_visitor_t visit, void *context);
+int dxi_bus_subscriptions_each(dx_bus_t *bus, dxi_subscription_visitor_t visit, void *context);
 
 /* Says goodbye to all sessions, and waits until they are gone or `timeout_ns` is over.
  * Returns how many were left. Threads: owner of the bus. */
