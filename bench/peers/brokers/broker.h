@@ -95,7 +95,7 @@ typedef struct broker_sink {
 
 #define BROKER_SENT_SLOTS 1048576
 
-/* ------------------------------------------------------------------------ what a peer defines --- */
+/* --- what a peer defines --- */
 
 typedef struct broker_link broker_link_t;
 typedef enum broker_role { BROKER_PUBLISHER, BROKER_SUBSCRIBER } broker_role_t;
@@ -120,7 +120,7 @@ void broker_link_receive(broker_link_t *link);
 /* Closes; the sink gets nothing more. */
 void broker_link_close(broker_link_t *link);
 
-/* --------------------------------------------------------------------------------- messages ----- */
+/* --- messages --- */
 
 /* Prints a sentence and ends the process with BROKER_EXIT_WRONG. */
 void broker_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -76,7 +76,7 @@ static void sleep_until(int64_t deadline_ns)
     }
 }
 
-/* ---------------------------------------------------------------------------------- options ----- */
+/* --- options --- */
 
 static void usage(const char *sentence, const char *value)
 {
@@ -150,7 +150,7 @@ static broker_options_t options_parse(int argc, char **argv)
     return options;
 }
 
-/* ------------------------------------------------------------------------------- throughput ----- */
+/* --- throughput --- */
 
 /* Receives until the last message is there, or nothing has come for DRIVER_STALL_NS. */
 static void subscribe_until_done(broker_link_t *link, broker_tally_t *tally,
@@ -412,7 +412,7 @@ static int throughput(const broker_options_t *options)
     return report_throughput(options, shared, &usage);
 }
 
-/* ---------------------------------------------------------------------------------- latency ----- */
+/* --- latency --- */
 
 typedef struct driver_latency {
     const broker_options_t *options;

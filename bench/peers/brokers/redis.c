@@ -1,4 +1,4 @@
-/* redis.c - Redis, its protocol written here (RESP2, https://redis.io/docs/reference/protocol-spec).
+/* redis.c - Redis, its protocol written here (RESP2, "Redis serialization protocol" on redis.io).
  *
  * Variants: "" publishes to a channel (PUBLISH, SUBSCRIBE); "streams" appends to a stream of at
  * least REDIS_STREAM_EVENTS entries (XADD) that subscribers read in batches (XREAD BLOCK). The
