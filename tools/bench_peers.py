@@ -69,9 +69,20 @@ def cpu_jiffies():
         return read_cpu_jiffies(file.readline())
 
 
-def run_program(command, timeout_s=RUN_TIMEOUT_S):
-    """(status, standard output, last line of standard error, (other %, steal %))."""
+def process_cpu_seconds(pid):
+    """What a running process has used, all its threads together."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run_program(command, timeout_s=RUN_TIMEOUT_S, helper=None):
+    """(status, standard output, last line of standard error, (other %, steal %)).
+
+    `helper` is the process id of a server that works for this program: its time is no other load.
+    """
     own_before = sum(os.times()[:2])
+    own_before += process_cpu_seconds(helper) if helper else 0.0
     before = cpu_jiffies()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err) as child:
@@ -87,6 +98,7 @@ def run_program(command, timeout_s=RUN_TIMEOUT_S):
         output = out.read().decode(errors="replace").strip()
         errors = err.read().decode(errors="replace").strip().splitlines()
     own = usage.ru_utime + usage.ru_stime + sum(os.times()[:2]) - own_before
+    own += process_cpu_seconds(helper) if helper else 0.0
     load = other_load(before, after, own, os.sysconf("SC_CLK_TCK"))
     return child.returncode, output, errors[-1] if errors else "", load
 
@@ -144,13 +156,13 @@ def first_error(text):
     return re.sub(r"\S*/", "", (errors or lines or ["no message"])[0])[:160]
 
 
-def build_all(wanted, ours):
+def build_all(wanted, ours, programs):
     """The missing programs, by name, with the reason."""
     missing = {}
     if not ours.exists():
         missing["ours"] = (f"{ours.name} is not built: run `make release`, "
                            "or point to it with --ours")
-    for program in table.PROGRAMS:
+    for program in programs:
         if program.name in wanted:
             say(f"building {program.name}")
             reason = build(program)
@@ -185,9 +197,13 @@ class Row:
                 "--event-bytes", "8", "--capacity", str(self.scenario.capacity), "--cpus", cpus,
                 "--producers", str(2 * len(self.settings.cpus))]
 
+    def execute(self, events, warmup):
+        """As run_program()."""
+        return run_program(self.command(events, warmup))
+
     def run_once(self, events, warmup):
         """(run, load), or (None, load) after noting why this row cannot go on."""
-        status, output, error, load = run_program(self.command(events, warmup))
+        status, output, error, load = self.execute(events, warmup)
         if status == 0:
             try:
                 run = json.loads(output.splitlines()[-1])
@@ -259,7 +275,7 @@ def rows_of(scenario, settings):
             yield Row(entrant, scenario, settings)
 
 
-def run_scenario(scenario, settings):
+def run_scenario(scenario, settings, rows_of=rows_of):
     """All rounds of one scenario; interleaved, so that a slow minute hits everybody."""
     result = {"key": scenario.key, "title": scenario.title, "metric": scenario.metric, "note": None,
               "rows": []}
@@ -310,12 +326,17 @@ def read_text(path, default):
         return default
 
 
-def package_versions():
-    """The versions of the peers: from Debian's packages, from Maven's and from Cargo's file."""
+def debian_versions(packages):
     versions = {}
-    for package in ("libboost-dev", "libck-dev", "libdpdk-dev"):
+    for package in packages:
         line = first_line(["dpkg-query", "-W", "-f", "${Version}", package])
         versions[package] = line if re.match(r"\d", line) else "not a Debian package here"
+    return versions
+
+
+def package_versions():
+    """The versions of the peers: from Debian's packages, from Maven's and from Cargo's file."""
+    versions = debian_versions(("libboost-dev", "libck-dev", "libdpdk-dev"))
     pom = (table.PEERS / "java/pom.xml").read_text(encoding="utf-8")
     dependencies = pom[:pom.index("<build>")]
     pairs = re.findall(r"<artifactId>([^<]+)</artifactId>\s*<version>([\d.]+)</version>",
@@ -323,10 +344,11 @@ def package_versions():
     versions.update({name: version for name, version in pairs if name != "peers"})
     lock = (table.PEERS / "rust/Cargo.lock").read_text(encoding="utf-8")
     versions["disruptor-rs"] = re.search(r'name = "disruptor"\nversion = "([^"]+)"', lock).group(1)
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+    return versions
 
 
-def describe_machine(cpus):
+def describe_machine(cpus, compilers, versions):
+    """What a reader needs to know; `compilers` and `versions` are of the peers measured."""
     cpuinfo = read_text("/proc/cpuinfo", "")
     model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     governor = read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
@@ -342,12 +364,18 @@ def describe_machine(cpus):
         "governor": governor,
         "clock": clock,
         "gcc": first_line(["gcc", "--version"]),
+        **compilers,
+        "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "revision": revision,
+    }
+
+
+def describe_compilers():
+    return {
         "java": first_line(["java", "-version"]),
         "rustc": first_line(["rustc", "--version"]),
         "flags": f"C and C++ `{' '.join(table.CFLAGS[:2])}`, Rust release, lto, target-cpu=native, "
                  f"Java `{' '.join(table.JAVA_FLAGS)}`",
-        "packages": package_versions(),
-        "revision": revision,
     }
 
 
@@ -357,18 +385,16 @@ def slug(text):
 
 # --------------------------------------------------------------------------------------- main -----
 
-def parse(arguments):
-    keys = [scenario.key for scenario in table.SCENARIOS]
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+def add_options(parser, keys, ours):
+    """The options that every section has."""
     parser.add_argument("--rounds", type=int, default=5, help="runs of each entrant (5)")
     parser.add_argument("--quick", action="store_true",
                         help="one short round, nothing dropped, nothing written: does it work?")
     parser.add_argument("--only", type=re.compile, default=re.compile(""), metavar="REGEX",
                         help="only peers whose label matches; ours always runs")
     parser.add_argument("--scenario", action="append", metavar="KEY",
-                        help="only these: " + ", ".join(keys) + " (1p1c: all its batches)")
-    parser.add_argument("--ours", type=pathlib.Path,
-                        default=ROOT / "build/release/bench/bench_ring_peer")
+                        help="only these: " + ", ".join(keys))
+    parser.add_argument("--ours", type=pathlib.Path, default=ours)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
     parser.add_argument("--crowd", action="store_true",
@@ -380,19 +406,32 @@ def parse(arguments):
                         help="start no run after this long (20)")
     parser.add_argument("--machine", help="name in the file of results (from the CPU's name)")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "bench/results")
+
+
+def settle(parser, arguments, scenarios, run_seconds, quick_seconds):
+    """The settings: the options, and what follows from them."""
     settings = parser.parse_args(arguments)
     settings.ours = settings.ours.resolve()
     settings.drop = not settings.quick
-    settings.seconds = QUICK_SECONDS if settings.quick else RUN_SECONDS
+    settings.seconds = quick_seconds if settings.quick else run_seconds
     settings.rounds = 1 if settings.quick else max(1, settings.rounds)
     settings.cpus = sorted(os.sched_getaffinity(0))
     settings.deadline = time.monotonic() + 60 * settings.budget_minutes
+    keys = [scenario.key for scenario in scenarios]
+    names = {scenario.name for scenario in scenarios}
     wanted = settings.scenario or keys
-    unknown = [key for key in wanted if key not in keys and key != "1p1c"]
+    unknown = [key for key in wanted if key not in keys and key not in names]
     if unknown:
         parser.error(f"--scenario {unknown[0]} is not one of {', '.join(keys)}")
-    settings.scenarios = [s for s in table.SCENARIOS if s.key in wanted or s.name in wanted]
+    settings.scenarios = [s for s in scenarios if s.key in wanted or s.name in wanted]
     return settings
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    add_options(parser, [scenario.key for scenario in table.SCENARIOS],
+                ROOT / "build/release/bench/bench_ring_peer")
+    return settle(parser, arguments, table.SCENARIOS, RUN_SECONDS, QUICK_SECONDS)
 
 
 def wanted_programs(settings):
@@ -403,17 +442,18 @@ def wanted_programs(settings):
             for row in rows_of(scenario, settings)}
 
 
-def judge(results):
+def judge(results, targets):
     by_key = {result["key"]: result for result in results}
-    for target in table.TARGETS:
+    for target in targets:
         result = by_key.get(target.scenario)
-        if result is not None:
-            yield figures.check_target(target, result["rows"], result["note"])
+        base = by_key.get(target.base or target.scenario)
+        if result is not None and base is not None:
+            yield figures.check_target(target, result["rows"], result["note"], base["rows"])
 
 
-def write_results(settings, text, data, machine):
+def write_results(settings, text, data, machine, section=""):
     name = settings.machine or f"{machine['CPU']} {len(settings.cpus)} cpus"
-    stem = f"{datetime.date.today().isoformat()}-{slug(name)}"
+    stem = f"{datetime.date.today().isoformat()}-{slug(name)}{section}"
     settings.results.mkdir(parents=True, exist_ok=True)
     (settings.results / f"{stem}.md").write_text(
         text + "\n<!-- SPDX-License-Identifier: Apache-2.0 -->\n", encoding="utf-8")
@@ -424,13 +464,13 @@ def write_results(settings, text, data, machine):
 
 def main(arguments=None):
     settings = parse(arguments)
-    settings.missing = build_all(wanted_programs(settings), settings.ours)
+    settings.missing = build_all(wanted_programs(settings), settings.ours, table.PROGRAMS)
     for name, reason in settings.missing.items():
         say(f"missing: {name}: {reason}")
     began = time.monotonic()
     results = [run_scenario(scenario, settings) for scenario in settings.scenarios]
-    targets = list(judge(results))
-    machine = describe_machine(settings.cpus)
+    targets = list(judge(results, table.TARGETS))
+    machine = describe_machine(settings.cpus, describe_compilers(), package_versions())
     described = {
         "date": datetime.date.today().isoformat(), "rounds": settings.rounds,
         "wall minutes": round((time.monotonic() - began) / 60, 1),
@@ -440,12 +480,17 @@ def main(arguments=None):
         "runs dropped": sum(row["dropped"] for result in results for row in result["rows"]),
         "missing": "; ".join(f"{n}: {r}" for n, r in settings.missing.items()) or "nothing",
     }
-    text = figures.report(results, targets, machine, described)
+    return finish(settings, results, targets, machine, described)
+
+
+def finish(settings, results, targets, machine, described, section="", **words):
+    """Prints and writes the report; the exit status. `words` are for figures.report()."""
+    text = figures.report(results, targets, machine, described, **words)
     data = {"license": "SPDX-License-Identifier: Apache-2.0", "settings": described,
             "machine": machine, "targets": targets, "scenarios": results}
     print(json.dumps(data, indent=1) if settings.json else text)
     if not settings.quick:
-        write_results(settings, text, data, machine)
+        write_results(settings, text, data, machine, section)
     failed = any(result.get("failed") for result in results)
     missed = settings.check and any(line["status"] == "missed" for line in targets)
     return 1 if failed or missed else 0

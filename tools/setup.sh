@@ -12,6 +12,7 @@ export LC_ALL=C
 
 # One requirement per line: <group> <how to see that it is there> <packages to install>
 #   command:a,b    all of these commands are in PATH (all of them, comma separated)
+#   server:s       the command s is in PATH or in a folder of administration
 #   file:f         the file f exists
 #   package:p      dpkg says p is installed
 #   java:N         a JDK of at least version N answers
@@ -48,6 +49,11 @@ bench command:cargo,rustc        cargo rustc
 bench package:libboost-dev       libboost-dev
 bench package:libck-dev          libck-dev
 bench package:libdpdk-dev        libdpdk-dev
+bench server:nats-server         nats-server
+bench server:redis-server        redis-server
+bench server:mosquitto           mosquitto
+bench file:/usr/include/zmq.h    libzmq3-dev
+bench file:/usr/include/nats/nats.h libnats-dev
 '
 
 wanted=" build "
@@ -107,6 +113,10 @@ have() {
         for name in ${1#command:}; do
             command -v "$name" >/dev/null || return 1
         done
+        ;;
+    server:*)
+        command -v "${1#server:}" >/dev/null || [ -x "/usr/sbin/${1#server:}" ] ||
+            [ -x "/usr/local/sbin/${1#server:}" ]
         ;;
     file:*) [ -e "${1#file:}" ] ;;
     package:clang-rt) have_clang_rt ;;

@@ -18,8 +18,9 @@ BUILD = ROOT / "build/peers"
 # ours / peer and must be at least `factor`; for a time it must be at most `factor`.
 # "less timer": the cost of one reading of the clock is taken from both sides first (stricter).
 # `ours` says whose best variant is meant by that, where it is not that of the family `ours`.
-Target = collections.namedtuple("Target", "scenario metric families factor text ours",
-                                defaults=(("ours",),))
+# `base`: the peer's row is that of another scenario. `bound`: the peer is this number.
+Target = collections.namedtuple("Target", "scenario metric families factor text ours base bound",
+                                defaults=(("ours",), None, None))
 
 BELOW = 0.99  # "below": by more than rounding
 NATIVE = ("boost", "ck", "dpdk", "disruptor-rs")

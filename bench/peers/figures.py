@@ -54,13 +54,22 @@ def ratio(ours, peer, metric):
     return median_of(ours, metric) / median_of(peer, metric)
 
 
-def check_target(target, rows, scenario_note=None):
+def bound_row(target):
+    """A target that is a number, as if it were a peer with one run."""
+    name = "events_per_second" if target.metric == "rate" else target.metric
+    return {"label": f"{target.bound:,}", "family": "bound", "runs": [{name: target.bound}]}
+
+
+def check_target(target, rows, scenario_note=None, base_rows=None):
     """One line of the table of targets: status is `met`, `missed` or `not measured`."""
     line = {"text": target.text, "scenario": target.scenario, "metric": target.metric,
             "factor": target.factor, "ratio": None, "against": None, "status": "not measured",
             "reason": scenario_note}
     ours = best_row(rows, target.ours, target.metric)
-    peer = best_row(rows, target.families, target.metric)
+    if target.bound is not None:
+        peer = bound_row(target)
+    else:
+        peer = best_row(rows if base_rows is None else base_rows, target.families, target.metric)
     if scenario_note:
         return line
     if ours is None or peer is None:
@@ -146,16 +155,71 @@ def latency_lines(rows):
                status_cell(row)]
 
 
+def typical(row, name):
+    """The median of one figure over a row's runs; 0 where no run has it."""
+    values = [run[name] for run in row["runs"] if name in run]
+    return quantile(values, 0.5) if values else 0.0
+
+
+BROKER_RATE_HEADER = ["entrant", "events/s", "q1", "q3", "spread", "ours / peer", "ns a delivery",
+                      "broker CPU", "publisher", "subscriber", "lost", "broker MB",
+                      "runs/dropped", "note"]
+BROKER_LATENCY_HEADER = ["entrant", "p50 us", "q1", "q3", "p90", "p99", "p99.9", "max",
+                         "ours / peer p50", "ours / peer p99", "sender late p99", "lost",
+                         "broker MB", "runs/dropped", "note"]
+
+
+def broker_rate_lines(rows):
+    ours = best_row(rows, ("ours",), "rate")
+    for row in rows:
+        if not row["runs"]:
+            yield [row["label"]] + ["-"] * (len(BROKER_RATE_HEADER) - 2) + [status_cell(row)]
+            continue
+        s = summary([metric_of(run, "rate") for run in row["runs"]])
+        times = [nanoseconds(typical(row, name)) for name in
+                 ("delivery_ns", "broker_cpu_ns", "publisher_cpu_ns", "subscriber_cpu_ns")]
+        yield [row["label"], nanoseconds(s["median"]), nanoseconds(s["q1"]), nanoseconds(s["q3"]),
+               f"{s['spread_percent']:.0f} %", ratio_text(ratio(ours, row, "rate")), *times,
+               nanoseconds(sum(run["lost"] for run in row["runs"])),
+               f"{typical(row, 'broker_rss_bytes') / 1e6:.0f}", f"{s['n']}/{row['dropped']}",
+               status_cell(row)]
+
+
+def microseconds(value):
+    return f"{value / 1e3:,.1f}"
+
+
+def broker_latency_lines(rows):
+    ours = best_row(rows, ("ours",), "p50_ns")
+    for row in rows:
+        if not row["runs"]:
+            yield [row["label"]] + ["-"] * (len(BROKER_LATENCY_HEADER) - 2) + [status_cell(row)]
+            continue
+        s = summary([run["p50_ns"] for run in row["runs"]])
+        tail = [microseconds(typical(row, name))
+                for name in ("p90_ns", "p99_ns", "p999_ns", "max_ns")]
+        ratios = [ratio_text(ratio(best_row(rows, ("ours",), metric), row, metric))
+                  for metric in ("p50_ns", "p99_ns")] if ours else ["-", "-"]
+        yield [row["label"], microseconds(s["median"]), microseconds(s["q1"]),
+               microseconds(s["q3"]), *tail, *ratios, microseconds(typical(row, "late_p99_ns")),
+               nanoseconds(sum(run["lost"] for run in row["runs"])),
+               f"{typical(row, 'broker_rss_bytes') / 1e6:.0f}", f"{s['n']}/{row['dropped']}",
+               status_cell(row)]
+
+
+# By `kind` of a result, or by its metric.
+TABLES = {"rate": (RATE_HEADER, rate_lines), "p50_ns": (LATENCY_HEADER, latency_lines),
+          "broker-rate": (BROKER_RATE_HEADER, broker_rate_lines),
+          "broker-latency": (BROKER_LATENCY_HEADER, broker_latency_lines)}
+
+
 def scenario_section(result):
     """The table of one scenario, or the sentence why there is none."""
     head = f"## {result['title']} (`{result['key']}`)\n\n"
     if result["note"]:
         return head + f"Not measured: {result['note']}.\n"
-    if result["metric"] == "rate":
-        table = markdown_table(RATE_HEADER, list(rate_lines(result["rows"])))
-    else:
-        table = markdown_table(LATENCY_HEADER, list(latency_lines(result["rows"])))
-    return head + table + "\n"
+    header, lines = TABLES[result.get("kind") or result["metric"]]
+    return head + markdown_table(header, list(lines(result["rows"]))) + "\n"
 
 
 def targets_section(lines):
@@ -184,9 +248,10 @@ above 1 is good for a rate, below 1 for a time. Method and limits: `bench/peers/
 """
 
 
-def report(results, targets, machine, settings):
+def report(results, targets, machine, settings, title="DisruptorX and its peers",
+           how_to_read=HOW_TO_READ):
     """The whole report as Markdown."""
-    parts = ["# DisruptorX and its peers\n", HOW_TO_READ, targets_section(targets)]
+    parts = [f"# {title}\n", how_to_read, targets_section(targets)]
     parts += [scenario_section(result) for result in results]
     parts += [bullets("Machine", machine), bullets("Settings", settings)]
     return "\n".join(parts)
