@@ -81,14 +81,13 @@ typedef struct dxi_connection_options {
     int64_t handshake_timeout_ns; /* connect, TLS and greeting; 0 = 5 s */
     int64_t keep_alive_ns;        /* silence after which PING is sent; 0 = 15 s; -1: never */
     int64_t idle_timeout_ns;      /* silence after which it is dead; 0 = 45 s; -1: never */
-    int64_t
-        drain_timeout_ns;  /* dxi_connection_close(): to get rid of what is to be sent; 0 = 2 s */
-    const char *name;      /* sent in HELLO or WELCOME, for people; copied; may be NULL */
-    uint64_t node_id;      /* sent in WELCOME when not 0 */
-    uint64_t capabilities; /* bits sent; see docs/protocol.md */
-    const char *mechanism; /* a client's AUTH: "token"; NULL: none. Copied */
-    const char *proof;     /* and what it proves itself with; copied */
-    dxi_tls_t *tls;        /* for tls:// addresses; NULL elsewhere */
+    int64_t drain_timeout_ns;     /* dxi_connection_close(): to send what is there; 0 = 2 s */
+    const char *name;             /* sent in HELLO or WELCOME, for people; copied; may be NULL */
+    uint64_t node_id;             /* sent in HELLO or WELCOME when not 0 */
+    uint64_t capabilities;        /* bits sent; see docs/protocol.md */
+    const char *mechanism;        /* a client's AUTH: "token"; NULL: none. Copied */
+    const char *proof;            /* and what it proves itself with; copied */
+    dxi_tls_t *tls;               /* for tls:// addresses; NULL elsewhere */
     dx_log_t *log;
 } dxi_connection_options_t;
 
@@ -101,8 +100,9 @@ DX_NODISCARD int dxi_connection_connect(dxi_loop_t *loop, const dxi_address_t *a
                                         const dxi_connection_events_t *events,
                                         dxi_connection_t **connection_out, dx_error_t *error);
 
-/* Room for a frame of `bytes` (a multiple of 8) at the end of the sending ring, aligned to 8; NULL
- * when it is full or the connection is not OPEN. Nothing is sent before the commit.
+/* Room for a frame of `bytes` (a multiple of 8, at most dxi_connection_frame_bytes_max()) at the end
+ * of the sending ring, aligned to 8; NULL when it is full or the connection is not OPEN. Nothing is
+ * sent before the commit.
  * Threads: loop. */
 void *dxi_connection_claim(dxi_connection_t *connection, size_t bytes);
 
@@ -110,8 +110,13 @@ void *dxi_connection_claim(dxi_connection_t *connection, size_t bytes);
  * Threads: loop. */
 void dxi_connection_commit(dxi_connection_t *connection, size_t bytes);
 
+/* While held, what is committed from now on is not written, so it may still be changed: a frame
+ * that is filled in when more is known. Its bytes stay where they are. Let go in the same turn.
+ * Threads: loop. */
+void dxi_connection_hold(dxi_connection_t *connection, bool hold);
+
 /* Both, with a copy of a sealed frame.
- * Returns DX_OK, DX_EAGAIN when full, DX_ECLOSED.
+ * Returns DX_OK, DX_EAGAIN when full, DX_ECLOSED, DX_ELIMIT when the peer accepts no frame as large.
  * Threads: loop. */
 DX_NODISCARD int dxi_connection_send(dxi_connection_t *connection, const void *frame, size_t bytes);
 
@@ -120,6 +125,9 @@ DX_NODISCARD int dxi_connection_send(dxi_connection_t *connection, const void *f
  * Threads: loop. */
 DX_NODISCARD int dxi_connection_encode(dxi_connection_t *connection, const dx_frame_draft_t *draft,
                                        const void *payload, dx_error_t *error);
+
+/* The largest frame that the peer accepts. Threads: loop. */
+uint32_t dxi_connection_frame_bytes_max(const dxi_connection_t *connection);
 
 /* Free bytes of the sending ring, and bytes that wait in it.
  * Threads: loop. */
@@ -159,7 +167,7 @@ uint64_t dxi_connection_id(const dxi_connection_t *connection);
 dxi_loop_t *dxi_connection_loop(const dxi_connection_t *connection);
 void dxi_connection_set_context(dxi_connection_t *connection, void *context);
 
-/* ------------------------------------------------------------------------------------- listening */
+/* ------------------------------------------------------------------------------------ listening */
 
 typedef struct dxi_listener_options {
     dxi_connection_options_t connection; /* of what it accepts */

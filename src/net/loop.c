@@ -113,7 +113,7 @@ struct dxi_loop {
 
 static _Thread_local const dxi_loop_t *current;
 
-/* ----------------------------------------------------------------------------------------- hooks */
+/* ---------------------------------------------------------------------------------------- hooks */
 
 void dxi_hook_init(dxi_hook_t *hook, void (*run)(void *context), void *context)
 {
@@ -170,7 +170,7 @@ static int hooks_run(dxi_link_t *list)
     return count;
 }
 
-/* ----------------------------------------------------------------------------------------- tasks */
+/* ---------------------------------------------------------------------------------------- tasks */
 
 static bool tasks_there(const dxi_loop_t *loop)
 {
@@ -281,7 +281,7 @@ void dxi_loop_call(dxi_loop_t *loop, void (*run)(void *context), void *context)
     (void)pthread_mutex_destroy(&call.mutex);
 }
 
-/* ---------------------------------------------------------------------------------------- duties */
+/* --------------------------------------------------------------------------------------- duties */
 
 void dxi_loop_add_duty(dxi_loop_t *loop, dxi_duty_t *duty)
 {
@@ -315,7 +315,7 @@ static int duties_run(dxi_loop_t *loop)
     return work;
 }
 
-/* ------------------------------------------------------------------------------------------ bell */
+/* ----------------------------------------------------------------------------------------- bell */
 
 void dxi_loop_wake(dxi_loop_t *loop)
 {
@@ -382,7 +382,7 @@ static void alarm_set(dxi_loop_t *loop)
     loop->alarm_ns = loop->wake_ns;
 }
 
-/* ------------------------------------------------------------------------------------------ turn */
+/* ----------------------------------------------------------------------------------------- turn */
 
 static void look(dxi_loop_t *loop)
 {
@@ -492,7 +492,7 @@ static void thread_run(void *context)
     current = NULL;
 }
 
-/* ------------------------------------------------------------------------------------------ life */
+/* ----------------------------------------------------------------------------------------- life */
 
 static void on_stray(uv_handle_t *handle, void *context)
 {
@@ -634,7 +634,7 @@ void dxi_loop_destroy(dxi_loop_t *loop)
     dxi_free(loop);
 }
 
-/* --------------------------------------------------------------------------------------- looking */
+/* -------------------------------------------------------------------------------------- looking */
 
 bool dxi_loop_is_current(const dxi_loop_t *loop)
 {

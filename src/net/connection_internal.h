@@ -1,0 +1,227 @@
+/* net/connection_internal.h - the connection, as its files see it.
+ *
+ *     connection.c          life: begin, timers, close, end
+ *     connection_connect.c  names, addresses, the first handshake of the transport
+ *     connection_greet.c    the greeting, and the frames that are answered here
+ *     connection_in.c       bytes to frames
+ *     connection_out.c      frames to bytes
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef DXI_NET_CONNECTION_INTERNAL_H
+#define DXI_NET_CONNECTION_INTERNAL_H
+
+#include "net/connection.h"
+#include "net/loop_internal.h"
+#include "net/send_ring.h"
+#include "net/settings.h"
+#include "net/tls_session.h"
+
+typedef enum dxi_state {
+    DXI_CONNECTING, /* resolving, connecting */
+    DXI_SECURING,   /* the handshake of TLS */
+    DXI_GREETING,
+    DXI_OPEN,
+    DXI_CLOSING, /* sends what is there, then waits for the peer's end */
+    DXI_CLOSED   /* handles are being closed; on_close() comes */
+} dxi_state_t;
+
+/* Why frames are not read: bits of `paused`. */
+#define DXI_PAUSED_OWNER 1 /* on_frame() could not take one */
+#define DXI_PAUSED_ROOM 2  /* an answer of ours has no room in the sending ring */
+
+/* Room that only our own answers use: PONG, ERROR, GOODBYE. */
+#define DXI_RESERVE_BYTES 4096
+
+#define DXI_PING_BYTES_MAX 1024 /* of a PING's payload */
+
+typedef struct dxi_resolution dxi_resolution_t;
+
+struct dxi_connection {
+    /* What every frame touches. */
+    dxi_loop_t *loop;
+    void *context;
+    const dxi_connection_events_t *events;
+    dxi_state_t state;
+    int fd;
+    uint8_t paused;
+    bool blocked;   /* the socket took no more: wait until it is writable */
+    bool held;      /* see dxi_connection_hold() */
+    bool may_claim; /* OPEN, or in on_auth() */
+    dxi_send_ring_t out;
+    uint64_t held_at; /* of `out`, while held */
+    size_t claimed;
+    size_t wanted; /* a claim of so many bytes failed: tell when there is room; 0: none did */
+    char *in;
+    size_t in_bytes; /* of the buffer */
+    size_t in_begin; /* the frame at which the stream stands: a multiple of 8 */
+    size_t in_end;
+    dx_frame_stream_t stream;
+    uint64_t frames_in;
+    uint64_t given; /* calls of on_frame() */
+    uint64_t frames_out;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t writes;
+    int64_t heard_ns; /* when something came last */
+
+    /* The frame that could not be taken. */
+    dx_frame_view_t offered;
+    bool offered_there;
+
+    /* The refusal that could not be said yet. */
+    dx_error_t refusal;
+    uint32_t refusal_number;
+    uint64_t refusal_correlation;
+    bool refusal_correlated;
+    bool refusal_there;
+
+    dxi_hook_t flush; /* at the end of the turn */
+    dxi_hook_t next;  /* at the start of the next turn: on_writable(), resume, broken */
+    dxi_hook_t member;
+    bool tell_writable;
+    bool resume;
+    bool broken; /* writing failed; reading says why */
+
+    /* Life. */
+    dxi_settings_t *settings;
+    uint64_t id;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    int armed; /* what `poll` waits for; 0: nothing */
+    bool poll_there;
+    int handles; /* of libuv, not yet closed */
+    dxi_task_t adoption;
+    int64_t begun_ns;
+    int64_t opened_ns;
+    bool was_open;
+    bool at_end;     /* the peer sends no more */
+    bool shut;       /* we send no more */
+    bool last_words; /* ERROR or GOODBYE has still to be put into the ring */
+    bool unwelcome;  /* refused before its owner knew it: no callback is called */
+    bool peer_error; /* the last frame of the peer was an ERROR: peer_said */
+    bool peer_left;  /* it has said GOODBYE */
+    dx_error_t peer_said;
+    dx_error_t why;
+    dx_memory_t in_memory;
+    uint32_t in_largest; /* the largest frame since the last tick */
+
+    /* Connecting. */
+    dxi_address_t address;
+    dxi_resolution_t *resolution;
+    struct addrinfo *candidates; /* owned */
+    bool resolved;               /* and libuv's to free */
+    struct addrinfo *candidate;  /* the next to try */
+
+    /* TLS. */
+    dxi_tls_session_t *tls;
+
+    /* The peer. */
+    uint64_t peer_node_id;
+    uint64_t peer_capabilities;
+    uint32_t peer_frame_bytes_max;
+    int auth_rounds;
+    bool hello_there;
+    uint64_t refused;
+    uint64_t ping_ns; /* the time in the last PING */
+    int64_t rtt_ns;
+    char peer_name[256];
+    char peer_address[128];
+};
+
+/* ----------------------------------------------------------------------------------- connection.c */
+
+/* A connection without handles. Returns DX_OK, DX_ENOMEM, DX_ELIMIT. Keeps `settings`.
+ * Threads: any. */
+DX_NODISCARD int dxi_connection_new(dxi_loop_t *loop, dxi_settings_t *settings,
+                                    dxi_connection_t **connection_out, dx_error_t *error);
+
+/* Frees what was never begun. Threads: as dxi_connection_new(). */
+void dxi_connection_discard(dxi_connection_t *connection);
+
+/* Joins the loop and starts the timer of the handshake. Threads: loop. */
+void dxi_connection_begin(dxi_connection_t *connection);
+
+/* Waits for `fd`, which the connection owns from now on. On failure the caller closes it. */
+DX_NODISCARD int dxi_connection_watch(dxi_connection_t *connection, int fd, dx_error_t *error);
+
+/* Stops waiting for the socket and closes it; dxi_connection_next_candidate() follows. */
+void dxi_connection_unwatch(dxi_connection_t *connection);
+
+/* The bytes flow: TLS, or the greeting. */
+void dxi_connection_connected(dxi_connection_t *connection);
+
+/* Ends it now, without a word; on_close() comes later. The first reason stays. */
+void dxi_connection_end(dxi_connection_t *connection, const dx_error_t *why);
+DX_PRINTF(3, 4)
+void dxi_connection_end_with(dxi_connection_t *connection, int code, const char *format, ...);
+
+/* The peer's end of the stream was read. */
+void dxi_connection_ended(dxi_connection_t *connection);
+
+/* CLOSING: does what can be done now. */
+void dxi_connection_closing(dxi_connection_t *connection);
+
+/* Lets the poll wait for what is wanted now. */
+void dxi_connection_arm(dxi_connection_t *connection);
+
+/* The timer, from now on, by state. */
+void dxi_connection_timer(dxi_connection_t *connection);
+
+/* A socket from a listener: joins it to the loop. With `unwelcome` it is refused with `refusal`.
+ * Threads: loop. */
+void dxi_connection_adopt(dxi_connection_t *connection, int fd);
+
+/* --------------------------------------------------------------------------- connection_connect.c */
+
+void dxi_connection_next_candidate(dxi_connection_t *connection);
+void dxi_connection_connect_done(dxi_connection_t *connection);
+void dxi_connection_forget_candidates(dxi_connection_t *connection);
+
+/* ----------------------------------------------------------------------------- connection_greet.c */
+
+void dxi_greet_begin(dxi_connection_t *connection);
+
+/* A frame of the greeting, or one with a number up to DXI_CONTROL_TYPES_MAX that is ours to answer.
+ * Returns DX_OK, DX_EAGAIN when an answer has no room, or the code of a refusal. */
+DX_NODISCARD int dxi_greet_frame(dxi_connection_t *connection, const dx_frame_view_t *frame,
+                                 dx_error_t *error);
+
+/* True for the types that dxi_greet_frame() answers in OPEN. */
+DX_INLINE bool dxi_greet_owns(uint8_t type)
+{
+    const uint32_t owned = (UINT32_C(1) << DX_FRAME_HELLO) | (UINT32_C(1) << DX_FRAME_WELCOME) |
+                           (UINT32_C(1) << DX_FRAME_AUTH) | (UINT32_C(1) << DX_FRAME_PING) |
+                           (UINT32_C(1) << DX_FRAME_PONG) | (UINT32_C(1) << DX_FRAME_GOODBYE);
+    return type < 32 && ((owned >> type) & 1) != 0;
+}
+
+/* ERROR with code and sentence; GOODBYE for DX_ECLOSED. False: no room. */
+bool dxi_greet_say_error(dxi_connection_t *connection, const dx_error_t *what, uint32_t number,
+                         const uint64_t *correlation);
+
+/* Remembers an ERROR of the peer, in case it is its last word. */
+void dxi_greet_note_error(dxi_connection_t *connection, const dx_frame_view_t *frame);
+
+void dxi_greet_ping(dxi_connection_t *connection);
+
+/* -------------------------------------------------------------------------------- connection_in.c */
+
+void dxi_connection_read(dxi_connection_t *connection);
+
+/* Goes on with frames that are in the buffer. */
+void dxi_connection_continue(dxi_connection_t *connection);
+
+/* Gives memory that only large frames needed back. */
+void dxi_connection_shrink(dxi_connection_t *connection);
+
+/* ------------------------------------------------------------------------------- connection_out.c */
+
+/* Encodes into the ring, the reserve included. False: no room. */
+DX_NODISCARD bool dxi_connection_say(dxi_connection_t *connection, const dx_frame_draft_t *draft,
+                                     const void *payload);
+
+/* Writes what may be written. */
+void dxi_connection_write(dxi_connection_t *connection);
+
+#endif
