@@ -44,10 +44,10 @@ max_pending: 1GB
 write_deadline: "10s"
 """
 DX_CONFIG = """\
-node:
-  data_folder: "{folder}"
 listen:
-  - "{address}"
+  addresses: ["{address}"]
+log:
+  level: warn
 """
 SECOND = "tcp://127.0.0.1:{second}"
 UNIX = "unix://{folder}/node.sock"
@@ -55,7 +55,7 @@ UNIX = "unix://{folder}/node.sock"
 BROKERS = {
     "ours": Broker("{dx} server -c {config}", DX_CONFIG),
     "ours-unix": Broker("{dx} server -c {config}", DX_CONFIG, UNIX),
-    "ours-busy": Broker("{dx} server -c {config}", DX_CONFIG + "net:\n  busy_poll: true\n"),
+    "ours-busy": Broker("{dx} server -c {config}", DX_CONFIG + "bus:\n  busy_poll: true\n"),
     "nats": Broker("nats-server -c {config}", NATS_CONFIG, package="nats-server"),
     "redis": Broker("redis-server {config}", REDIS_CONFIG, package="redis-server"),
     "mosquitto": Broker("mosquitto -c {config}", MOSQUITTO_CONFIG, package="mosquitto"),

@@ -35,9 +35,8 @@ static size_t put_length(char *out, size_t value)
 }
 
 /* A string as MQTT writes it, with its length in two bytes before. */
-static size_t put_string(char *out, const char *text)
+static size_t put_string(char *out, const char *text, size_t bytes)
 {
-    const size_t bytes = strlen(text);
     out[0] = (char)(bytes >> 8);
     out[1] = (char)(bytes & 255);
     memcpy(out + 2, text, bytes);
@@ -71,15 +70,15 @@ static void connect_and_subscribe(broker_link_t *link, bool subscribe)
 {
     char body[64];
     char name[24];
-    size_t bytes = put_string(body, "MQTT");
+    size_t bytes = put_string(body, "MQTT", 4);
     memcpy(body + bytes, "\x04\x02\x00\x00", 4); /* 3.1.1, clean session, no keep-alive */
     bytes += 4;
     snprintf(name, sizeof name, "b%d%c", (int)getpid(), subscribe ? 's' : 'p');
-    bytes += put_string(body + bytes, name);
+    bytes += put_string(body + bytes, name, strlen(name));
     packet_ask(&link->stream, MQTT_CONNECT, body, bytes, 0x20, 4);
     if (subscribe) {
         memcpy(body, "\x00\x01", 2); /* packet 1 */
-        bytes = 2 + put_string(body + 2, BROKER_TOPIC);
+        bytes = 2 + put_string(body + 2, BROKER_TOPIC, strlen(BROKER_TOPIC));
         body[bytes++] = 0; /* QoS 0 */
         packet_ask(&link->stream, (char)MQTT_SUBSCRIBE, body, bytes, 0x90, 5);
     }
@@ -96,7 +95,8 @@ broker_link_t *broker_link_open(const broker_options_t *options, broker_role_t r
     link->head[0] = MQTT_PUBLISH;
     link->head_bytes = 1;
     link->head_bytes += put_length(link->head + 1, 2 + strlen(BROKER_TOPIC) + options->bytes);
-    link->head_bytes += put_string(link->head + link->head_bytes, BROKER_TOPIC);
+    link->head_bytes +=
+        put_string(link->head + link->head_bytes, BROKER_TOPIC, strlen(BROKER_TOPIC));
     stream_open(&link->stream, options->address);
     connect_and_subscribe(link, role == BROKER_SUBSCRIBER);
     return link;

@@ -93,7 +93,7 @@ broker_link_t *broker_link_open(const broker_options_t *options, broker_role_t r
     link->sink = sink;
     link->streams = strcmp(options->variant, "streams") == 0;
     link->asked = false;
-    strcpy(link->last_id, "$");
+    memcpy(link->last_id, "$", 2);
     head_make(link, options, role);
     stream_open(&link->stream, options->address);
     stream_ask(&link->stream, "PING\r\n", "+PONG\r\n");

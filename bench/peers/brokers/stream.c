@@ -20,7 +20,7 @@ static int connect_unix(const char *path)
     if (strlen(path) >= sizeof name.sun_path) {
         broker_fail("the path %s is too long", path);
     }
-    strcpy(name.sun_path, path);
+    memcpy(name.sun_path, path, strlen(path) + 1);
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&name, sizeof name) != 0) {
         broker_fail("cannot connect to %s: %s", path, strerror(errno));
@@ -55,7 +55,7 @@ void stream_open(stream_t *stream, const char *address)
     stream->out_bytes = stream->begin = stream->end = 0;
     stream->fd = strncmp(address, path, strlen(path)) == 0 ? connect_unix(address + strlen(path))
                                                            : connect_tcp(address);
-    const struct timeval timeout = {.tv_usec = BROKER_RECEIVE_MS * 1000};
+    const struct timeval timeout = {.tv_usec = BROKER_RECEIVE_MS * 1000L};
     setsockopt(stream->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
 }
 
