@@ -45,6 +45,8 @@ static void types_and_parts_keep_their_numbers(void **state)
         {35, "TOPIC_LIST"},
         {36, "TOPIC_STATS"},
         {37, "TOPIC_INFO"},
+        {38, "ASK"},
+        {39, "ANSWER"},
         {64, "RAFT_VOTE"},
         {65, "RAFT_VOTE_RESULT"},
         {66, "RAFT_APPEND"},

@@ -98,6 +98,8 @@ def good():
     yield "topic-list", frame("TOPIC_LIST")
     yield "topic-stats", frame("TOPIC_STATS", [TOPIC])
     yield "topic-info", frame("TOPIC_INFO", [("CORRELATION", u64(2))], b"{}", flags=0x0100)
+    yield "ask", frame("ASK", [("CORRELATION", u64(3))], b"config\0limits")
+    yield "answer", frame("ANSWER", [("CORRELATION", u64(3))], b"{}")
     for kind in ("RAFT_VOTE", "RAFT_VOTE_RESULT", "RAFT_APPEND", "RAFT_APPEND_RESULT",
                  "RAFT_SNAPSHOT", "RAFT_SNAPSHOT_RESULT", "RAFT_TIMEOUT_NOW", "RAFT_READ_INDEX",
                  "RAFT_READ_INDEX_RESULT", "HEARTBEAT", "SUSPECT", "GOSSIP", "ROUTES"):

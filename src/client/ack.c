@@ -1,0 +1,317 @@
+/* ack.c - answers to events: from handlers (AUTO) and from any thread (EXPLICIT), joined to ranges.
+ *
+ * DESIGN
+ *
+ * A subscription has one run: consecutive sequences of one topic and shard that were handled. The
+ * next one extends it, or it is sent and another begins; at the end of a turn it is sent. Only
+ * consecutive ones are joined, though the events of a group's member have holes between them: what
+ * lies in a hole may be on its way to this very member, a second time.
+ *
+ * Answers from other threads are records in a buffer under a lock; the client's thread swaps it for
+ * an empty one and works through it.
+ *
+ * For a topic whose events the program acknowledges itself, a ring holds the sequences that were
+ * delivered and what became of them, so that after a reconnect it is known where to begin.
+ *
+ * INVARIANTS
+ *
+ *   A1  each event is answered at most once by AUTO, after its handler has returned
+ *   A2  answers of one thread are sent in their order
+ *   A3  the buffer has at most DXI_CLIENT_ACK_BYTES_MAX; who finds it full gets DX_EAGAIN
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "client/internal.h"
+
+#define ACKNOWLEDGED (UINT64_C(1) << 63) /* in the ring of what was delivered */
+#define ATTEMPTS_DEFAULT 5
+
+/* An answer on its way; its topic, padded to 8, stands behind it. */
+typedef struct ack_record {
+    uint64_t number;
+    uint64_t sequence;
+    int32_t code;
+    uint32_t attempt;
+    uint16_t shard;
+    uint16_t topic_bytes;
+    uint32_t zero;
+} ack_record_t;
+
+int dxi_acks_open(dxi_acks_t *acks, dx_error_t *error)
+{
+    acks->bytes_at = dxi_alloc_zeroed(1, DXI_CLIENT_ACK_BYTES_MAX);
+    acks->spare = dxi_alloc_zeroed(1, DXI_CLIENT_ACK_BYTES_MAX);
+    if (acks->bytes_at == NULL || acks->spare == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for answers to events");
+    }
+    return DX_OK;
+}
+
+void dxi_acks_close(dxi_acks_t *acks)
+{
+    dxi_free(acks->bytes_at);
+    dxi_free(acks->spare);
+    acks->bytes_at = acks->spare = NULL;
+}
+
+static size_t record_bytes(size_t topic_bytes)
+{
+    return sizeof(ack_record_t) + ((topic_bytes + 7) & ~(size_t)7);
+}
+
+static int ack_put(dx_client_subscription_t *subscription, const dx_event_t *event, int code)
+{
+    if (subscription == NULL || event == NULL || event->topic == NULL || event->sequence == 0 ||
+        event->topic_bytes == 0 || event->topic_bytes > DX_TOPIC_BYTES_MAX ||
+        subscription->options.ack != DX_ACK_EXPLICIT) {
+        return DX_EINVAL;
+    }
+    dx_client_t *const client = subscription->client;
+    if (dx_load32_relaxed(&client->closed) != 0) {
+        return DX_ECLOSED;
+    }
+    const ack_record_t record = {.number = subscription->number,
+                                 .sequence = event->sequence,
+                                 .code = code,
+                                 .attempt = event->attempt,
+                                 .shard = event->shard,
+                                 .topic_bytes = (uint16_t)event->topic_bytes};
+    dxi_acks_t *const acks = &client->acks;
+    const size_t bytes = record_bytes(record.topic_bytes);
+    (void)pthread_mutex_lock(&acks->lock);
+    const bool full = acks->bytes + bytes > DXI_CLIENT_ACK_BYTES_MAX; /* A3 */
+    if (!full) {
+        memcpy(acks->bytes_at + acks->bytes, &record, sizeof record);
+        memcpy(acks->bytes_at + acks->bytes + sizeof record, event->topic, record.topic_bytes);
+        acks->bytes += bytes;
+        dx_store32_release(&acks->waiting, 1);
+    }
+    (void)pthread_mutex_unlock(&acks->lock);
+    dxi_client_ring(client);
+    return full ? DX_EAGAIN : DX_OK;
+}
+
+int dx_client_ack(dx_client_subscription_t *subscription, const dx_event_t *event)
+{
+    return ack_put(subscription, event, DX_OK);
+}
+
+int dx_client_nack(dx_client_subscription_t *subscription, const dx_event_t *event, int code)
+{
+    return ack_put(subscription, event, code < 0 ? code : DX_EAGAIN);
+}
+
+/* --------------------------------------------------------------------------------- what was given */
+
+static bool tracks(const dx_client_subscription_t *subscription)
+{
+    return subscription->unacknowledged != NULL;
+}
+
+void dxi_ack_delivered(dx_client_subscription_t *subscription, const dx_event_t *event)
+{
+    if (!subscription->literal) {
+        return;
+    }
+    if (subscription->last_sequence != 0 && subscription->last_shard != event->shard) {
+        subscription->several_shards = true;
+    }
+    subscription->last_shard = event->shard;
+    /* A redelivery is no step back; but a topic that begins again, on a node that was started anew,
+     * does. */
+    if (event->sequence > subscription->last_sequence || event->attempt <= 1) {
+        subscription->last_sequence = event->sequence;
+        const uint64_t used = subscription->unacknowledged_tail - subscription->unacknowledged_head;
+        if (tracks(subscription) && used <= subscription->unacknowledged_mask) {
+            subscription->unacknowledged[subscription->unacknowledged_tail++ &
+                                         subscription->unacknowledged_mask] = event->sequence;
+        }
+    }
+}
+
+/* The program is done with an event. */
+static void acknowledged(dx_client_subscription_t *subscription, uint64_t sequence)
+{
+    const uint64_t mask = subscription->unacknowledged_mask;
+    uint64_t *const ring = subscription->unacknowledged;
+    for (uint64_t i = subscription->unacknowledged_head; i != subscription->unacknowledged_tail;
+         i++) {
+        if (ring[i & mask] == sequence) {
+            ring[i & mask] |= ACKNOWLEDGED;
+            break;
+        }
+    }
+    while (subscription->unacknowledged_head != subscription->unacknowledged_tail &&
+           (ring[subscription->unacknowledged_head & mask] & ACKNOWLEDGED) != 0) {
+        subscription->unacknowledged_head++;
+    }
+}
+
+uint64_t dxi_ack_next_sequence(const dx_client_subscription_t *subscription)
+{
+    if (!subscription->literal || subscription->several_shards ||
+        subscription->last_sequence == 0) {
+        return 0;
+    }
+    if (tracks(subscription) &&
+        subscription->unacknowledged_head != subscription->unacknowledged_tail) {
+        return subscription
+            ->unacknowledged[subscription->unacknowledged_head & subscription->unacknowledged_mask];
+    }
+    return subscription->last_sequence + 1;
+}
+
+/* ---------------------------------------------------------------------------------------- frames */
+
+/* Sends an ACK, or a NACK with its code, for a range. */
+static int answer_send(dx_client_subscription_t *subscription, const dxi_ack_run_t *run, int code)
+{
+    const dx_frame_range_t range = {.first = run->first, .last = run->last};
+    const dx_frame_code_t reason = {.code = code};
+    dx_frame_part_t parts[4];
+    dx_frame_draft_t draft = {
+        .type = code == DX_OK ? DX_FRAME_ACK : DX_FRAME_NACK, .parts = parts, .shard = run->shard};
+    parts[draft.part_count++] = dx_frame_part_of(DX_PART_TOPIC, run->topic, run->topic_bytes);
+    parts[draft.part_count++] = dx_frame_part_of(DX_PART_SUBSCRIPTION, &subscription->number, 8);
+    parts[draft.part_count++] = dx_frame_part_of(DX_PART_RANGE, &range, sizeof range);
+    if (code != DX_OK) {
+        parts[draft.part_count++] = dx_frame_part_of(DX_PART_CODE, &reason, sizeof reason);
+    }
+    return dxi_send_frame(subscription->client, &draft, NULL);
+}
+
+int dxi_ack_flush(dx_client_subscription_t *subscription)
+{
+    if (subscription->run.first == 0) {
+        return DX_OK;
+    }
+    const int code = answer_send(subscription, &subscription->run, DX_OK);
+    if (code == DX_OK) {
+        subscription->run.first = 0;
+    }
+    return code;
+}
+
+static void run_begin(dxi_ack_run_t *run, const char *topic, uint32_t topic_bytes, uint16_t shard,
+                      uint64_t sequence)
+{
+    run->first = run->last = sequence;
+    run->shard = shard;
+    run->topic_bytes = (uint16_t)topic_bytes;
+    memcpy(run->topic, topic, topic_bytes);
+}
+
+/* Joins an event to the run, or sends the run and begins another. DX_OK, DX_EAGAIN. */
+static int run_add(dx_client_subscription_t *subscription, const char *topic, uint32_t topic_bytes,
+                   uint16_t shard, uint64_t sequence)
+{
+    dxi_ack_run_t *const run = &subscription->run;
+    if (run->first != 0 && sequence == run->last + 1 && shard == run->shard &&
+        topic_bytes == run->topic_bytes && memcmp(topic, run->topic, topic_bytes) == 0) {
+        run->last = sequence;
+        return DX_OK;
+    }
+    const int code = dxi_ack_flush(subscription);
+    if (code == DX_OK) {
+        run_begin(run, topic, topic_bytes, shard, sequence);
+    }
+    return code;
+}
+
+void dxi_ack_handled(dx_client_subscription_t *subscription, const dx_event_t *event)
+{
+    /* There is room: deliver.c takes no event without it. Where there is none the node delivers it
+     * once more. */
+    (void)run_add(subscription, event->topic, event->topic_bytes, event->shard, event->sequence);
+}
+
+void dxi_ack_refused(dx_client_subscription_t *subscription, const dx_event_t *event, int code)
+{
+    dxi_ack_run_t one;
+    run_begin(&one, event->topic, event->topic_bytes, event->shard, event->sequence);
+    (void)dxi_ack_flush(subscription);
+    (void)answer_send(subscription, &one, code);
+}
+
+/* ----------------------------------------------------------------------------- of other threads */
+
+static int record_take(dx_client_t *client, const ack_record_t *record, const char *topic)
+{
+    dx_client_subscription_t *const subscription = dxi_subscription_find(client, record->number);
+    if (subscription == NULL || subscription->state == DXI_SUBSCRIPTION_ENDED) {
+        return DX_OK;
+    }
+    if (!client->open) {
+        /* The node gives it again to the next connection. */
+        if (record->code == DX_OK && tracks(subscription)) {
+            acknowledged(subscription, record->sequence);
+        }
+        return DX_OK;
+    }
+    int code = DX_OK;
+    if (record->code == DX_OK) {
+        code = run_add(subscription, topic, record->topic_bytes, record->shard, record->sequence);
+    } else {
+        code = dxi_ack_flush(subscription);
+        if (code == DX_OK) {
+            dxi_ack_run_t one;
+            run_begin(&one, topic, record->topic_bytes, record->shard, record->sequence);
+            code = answer_send(subscription, &one, record->code);
+        }
+    }
+    const uint32_t attempts_max = subscription->options.attempts_max != 0
+                                      ? subscription->options.attempts_max
+                                      : ATTEMPTS_DEFAULT;
+    const bool given_up = record->code == DX_EFATAL || record->attempt >= attempts_max;
+    if (code == DX_OK && tracks(subscription) && (record->code == DX_OK || given_up)) {
+        acknowledged(subscription, record->sequence);
+    }
+    return code;
+}
+
+static void runs_flush(dx_client_t *client)
+{
+    for (uint32_t i = 0; i < client->subscription_room; i++) {
+        if (client->subscriptions[i] != NULL) {
+            (void)dxi_ack_flush(client->subscriptions[i]);
+        }
+    }
+}
+
+int dxi_acks_pump(dx_client_t *client)
+{
+    dxi_acks_t *const acks = &client->acks;
+    if (acks->spare_bytes == 0) {
+        if (dx_load32_acquire(&acks->waiting) == 0) {
+            return 0;
+        }
+        (void)pthread_mutex_lock(&acks->lock);
+        char *const full = acks->bytes_at;
+        acks->bytes_at = acks->spare;
+        acks->spare = full;
+        acks->spare_bytes = acks->bytes;
+        acks->spare_done = 0;
+        acks->bytes = 0;
+        dx_store32_relaxed(&acks->waiting, 0);
+        (void)pthread_mutex_unlock(&acks->lock);
+    }
+    int done = 0;
+    while (acks->spare_done < acks->spare_bytes) { /* A2 */
+        ack_record_t record;
+        memcpy(&record, acks->spare + acks->spare_done, sizeof record);
+        const char *const topic = acks->spare + acks->spare_done + sizeof record;
+        if (record_take(client, &record, topic) != DX_OK) {
+            return done;
+        }
+        acks->spare_done += record_bytes(record.topic_bytes);
+        done++;
+    }
+    acks->spare_bytes = 0;
+    runs_flush(client);
+    return done;
+}

@@ -1,0 +1,233 @@
+/* deliver.c - events that arrive: put together to batches, handed to handlers, answered, and paid
+ * for with new credit.
+ *
+ * DESIGN
+ *
+ * A DELIVER says for which subscriptions the next EVENT frames are (the set). Events of the same set
+ * are put together, where they lie in the receive buffer, until another set comes, the batch is full
+ * or the buffer holds no more whole frame. Then each subscription of the set gets them. So `dx_event_t`
+ * and its frame are views, and no payload is copied.
+ *
+ * A full batch is handed over when the next event is there, never before: so the last event of what
+ * has arrived always says end_of_batch.
+ *
+ * INVARIANTS
+ *
+ *   D1  events of one subscription are handed over in the order of their arrival
+ *   D2  no event is taken without room in the sending ring for all the answers of a batch
+ *   D3  the batch is empty when the connection reads again
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#include "base/fail.h"
+#include "client/internal.h"
+
+/* What the answers of a whole batch take at most, and credit. */
+#define ANSWER_BYTES_MAX (64 + 8 + 256 + 16 + 24 + 16 + 8)
+#define ANSWERS_ROOM ((DXI_CLIENT_BATCH + 2) * ANSWER_BYTES_MAX)
+
+/* --------------------------------------------------------------------------------------- handing */
+
+/* Calls the handler of one subscription until all events of the batch are done with. */
+static void batch_handle(dx_client_subscription_t *subscription, const dxi_batch_t *batch)
+{
+    const dx_subscription_options_t *const o = &subscription->options;
+    const bool automatic = o->ack == DX_ACK_AUTO;
+    int at = 0;
+    while (at < batch->count) {
+        const dx_event_t *const events = &batch->events[at];
+        const int left = batch->count - at;
+        int done = 0;
+        int code = DX_OK;
+        if (o->on_batch != NULL) {
+            done = o->on_batch(o->context, events, left);
+            code = done < 0 ? done : DX_EAGAIN;
+            done = done < 0 ? 0 : done < left ? done : left;
+        } else {
+            code = o->on_event(o->context, events);
+            done = code < 0 ? 0 : 1;
+        }
+        for (int i = 0; automatic && i < done; i++) {
+            dxi_ack_handled(subscription, &events[i]);
+        }
+        at += done;
+        if (done < left && (o->on_batch != NULL || done == 0)) {
+            if (automatic) {
+                dxi_ack_refused(subscription, &events[done], code);
+            }
+            at++;
+        }
+    }
+}
+
+static void batch_give(dx_client_subscription_t *subscription, const dxi_batch_t *batch)
+{
+    const dx_subscription_options_t *const o = &subscription->options;
+    dx_client_t *const client = subscription->client;
+    if (o->ack == DX_ACK_EXPLICIT) { /* the handler may acknowledge at once */
+        for (int i = 0; i < batch->count; i++) {
+            dxi_ack_delivered(subscription, &batch->events[i]);
+        }
+    }
+    batch_handle(subscription, batch);
+    if (o->ack != DX_ACK_EXPLICIT && subscription->literal) {
+        for (int i = 0; i < batch->count; i++) {
+            dxi_ack_delivered(subscription, &batch->events[i]);
+        }
+    }
+    if (!subscription->inbox) {
+        dxi_count(&client->counts.received, batch->count);
+    }
+    subscription->taken_events += (uint64_t)batch->count;
+    subscription->taken_bytes += batch->bytes;
+    if (subscription->granted_events - subscription->taken_events <= o->queue_events / 2 ||
+        subscription->granted_bytes - subscription->taken_bytes <= o->queue_bytes / 2) {
+        subscription->credit_due = true;
+        client->subscriptions_due = true;
+    }
+}
+
+static void batch_hand_over(dx_client_t *client, bool more)
+{
+    dxi_batch_t *const batch = &client->batch;
+    batch->events[batch->count - 1].end_of_batch = !more;
+    for (int i = 0; i < batch->set_count; i++) {
+        if (batch->set[i] != NULL) {
+            batch_give(batch->set[i], batch);
+        }
+    }
+    batch->count = 0;
+    batch->bytes = 0;
+}
+
+void dxi_deliver_flush(dx_client_t *client)
+{
+    dxi_batch_t *const batch = &client->batch;
+    if (batch->count != 0) {
+        batch_hand_over(client, false);
+    }
+    for (int i = 0; i < batch->set_count; i++) {
+        if (batch->set[i] != NULL && client->open) {
+            (void)dxi_ack_flush(batch->set[i]);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------- receiving */
+
+/* The subscriptions that a DELIVER or GAP names. */
+static int set_read(const dx_frame_view_t *frame, uint64_t numbers_out[DXI_CLIENT_SET_MAX])
+{
+    uint32_t bytes = 0;
+    const void *const numbers = dx_frame_part(frame, DX_PART_SUBSCRIPTION, &bytes);
+    memcpy(numbers_out, numbers, bytes); /* 8 to 512: the rules of the part */
+    return (int)(bytes / sizeof(uint64_t));
+}
+
+int dxi_deliver_begin(dx_client_t *client, const dx_frame_view_t *frame, dx_error_t *error)
+{
+    dxi_batch_t *const batch = &client->batch;
+    if (batch->left != 0) {
+        return dxi_fail(error, DX_EINVAL, "a DELIVER came while %llu EVENT frames were due",
+                        (unsigned long long)batch->left);
+    }
+    uint64_t numbers[DXI_CLIENT_SET_MAX];
+    const int count = set_read(frame, numbers);
+    if (count != batch->set_count ||
+        memcmp(numbers, batch->numbers, (size_t)count * sizeof numbers[0]) != 0) {
+        dxi_deliver_flush(client); /* D1 */
+        batch->set_count = count;
+        memcpy(batch->numbers, numbers, (size_t)count * sizeof numbers[0]);
+        for (int i = 0; i < count; i++) {
+            batch->set[i] = dxi_subscription_find(client, numbers[i]);
+        }
+    }
+    uint32_t bytes = 0;
+    const void *const attempt = dx_frame_part(frame, DX_PART_ATTEMPT, &bytes);
+    batch->attempt = 0;
+    if (attempt != NULL) {
+        memcpy(&batch->attempt, attempt, sizeof batch->attempt);
+    }
+    batch->redelivered = (frame->header->flags & DX_FRAME_REDELIVERED) != 0;
+    batch->left = dx_frame_part_u64(frame, DX_PART_COUNT, 0);
+    return DX_OK;
+}
+
+/* The event of a frame that lies in the receive buffer. */
+static void event_fill(dxi_batch_t *batch, const dx_frame_view_t *frame)
+{
+    dx_frame_view_t *const view = &batch->views[batch->count];
+    *view = *frame;
+    uint32_t topic_bytes = 0;
+    uint32_t key_bytes = 0;
+    const dx_frame_header_t *const header = frame->header;
+    const char *const topic = dx_frame_part(frame, DX_PART_TOPIC, &topic_bytes);
+    const void *const key = dx_frame_part(frame, DX_PART_KEY, &key_bytes);
+    const bool acknowledged =
+        batch->set_count == 1 && batch->set[0] != NULL && batch->set[0]->options.ack != DX_ACK_NONE;
+    batch->events[batch->count] =
+        (dx_event_t){.topic = topic,
+                     .topic_bytes = topic_bytes,
+                     .bytes = frame->payload_bytes,
+                     .data = frame->payload,
+                     .sequence = header->sequence,
+                     .timestamp_ns = header->timestamp_ns,
+                     .shard = header->shard,
+                     .redelivered = batch->redelivered,
+                     .attempt = batch->attempt != 0 ? batch->attempt
+                                : acknowledged      ? 1
+                                                    : 0,
+                     .term = header->term,
+                     .key = key,
+                     .key_bytes = key_bytes,
+                     .correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0),
+                     .frame = view};
+    batch->bytes += frame->bytes;
+    batch->count++;
+}
+
+int dxi_deliver_event(dx_client_t *client, const dx_frame_view_t *frame, dx_error_t *error)
+{
+    dxi_batch_t *const batch = &client->batch;
+    if (batch->left == 0) {
+        return dxi_fail(error, DX_EINVAL, "an EVENT came without a DELIVER");
+    }
+    if (batch->count == DXI_CLIENT_BATCH) {
+        batch_hand_over(client, true);
+    }
+    if (batch->count == 0 && !dxi_send_room(client, ANSWERS_ROOM)) { /* D2 */
+        client->reading_stopped = true;
+        return DX_EAGAIN;
+    }
+    batch->left--;
+    event_fill(batch, frame);
+    return DX_OK;
+}
+
+void dxi_deliver_gap(dx_client_t *client, const dx_frame_view_t *frame)
+{
+    dxi_deliver_flush(client); /* D1 */
+    uint64_t numbers[DXI_CLIENT_SET_MAX];
+    const int count = set_read(frame, numbers);
+    uint32_t bytes = 0;
+    const dx_frame_range_t *const range = dx_frame_part(frame, DX_PART_RANGE, &bytes);
+    dx_gap_t gap = {.shard = frame->header->shard, .first = range->first, .last = range->last};
+    gap.topic = dx_frame_part(frame, DX_PART_TOPIC, &gap.topic_bytes);
+    for (int i = 0; i < count; i++) {
+        dx_client_subscription_t *const subscription = dxi_subscription_find(client, numbers[i]);
+        if (subscription == NULL || range->last < range->first) {
+            continue;
+        }
+        dxi_count(&client->counts.gaps, 1);
+        dxi_count(&client->counts.gap_events, (int64_t)(range->last - range->first + 1));
+        if (subscription->literal && range->last > subscription->last_sequence) {
+            subscription->last_sequence = range->last;
+            subscription->last_shard = gap.shard;
+        }
+        if (subscription->options.on_gap != NULL) {
+            subscription->options.on_gap(subscription->options.context, &gap);
+        }
+    }
+}

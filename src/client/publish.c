@@ -1,0 +1,482 @@
+/* publish.c - messages become frames in the window.
+ *
+ * DESIGN
+ *
+ * A frame is its header, its parts, and the payload. The parts of a message with a topic and nothing
+ * else are always the same, so each thread keeps those of the last topics that it used, ready to be
+ * copied (the template), with the topic's hash; what has been checked once is not checked again. Any
+ * other message has its parts encoded by dx_frame_begin() into memory of the caller's stack. From
+ * there on both go the same way:
+ *
+ *     claim room in the window  ->  header, parts, payload, both checksums  ->  first word, bell
+ *
+ * A publication with a receipt is a record that names who is to be told, and the frame behind it,
+ * without a header checksum: the client's thread numbers it as it takes it, so that the producer's
+ * sequence is the order of the window, and computes the checksum over the number (send.c).
+ *
+ * INVARIANTS
+ *
+ *   P1  nothing can fail between claim and first word
+ *   P2  a frame is at most a DXI_WINDOW_SHARE-th of the window, and at most what the node accepts
+ *   P3  a template holds a topic that dxi_topic_check() has accepted
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/options.h"
+#include "bus/shard.h"
+#include "client/internal.h"
+#include "disruptorx/clock.h"
+#include "wire/frame_internal.h"
+
+#define TEMPLATES 8 /* of a thread; a power of two */
+#define BATCH_CHUNK 64
+#define LAZY_DEADLINE (-1)
+
+/* All parts but HEADERS that a message can have, and HEADERS. */
+#define PARTS_BYTES_MAX                                                                            \
+    ((8 + 256) + (8 + DX_FRAME_KEY_BYTES_MAX) + (8 + 8) + (8 + 32) + (8 + 256) +                   \
+     (8 + DX_FRAME_HEADERS_BYTES_MAX))
+
+/* The parts of a message as they stand in a frame. */
+typedef struct parts {
+    const char *at;
+    uint32_t bytes; /* a multiple of 8 */
+    uint32_t key_hash;
+} parts_t;
+
+typedef struct template
+{
+    uint32_t bytes; /* 0: empty */
+    uint32_t key_hash;
+    char topic[DX_TOPIC_BYTES_MAX + 1];
+    _Alignas(8) char parts[8 + 256];
+}
+template_t;
+
+static _Thread_local template_t templates[TEMPLATES];
+
+/* Where the template of a topic would be. By its address: programs name topics by constants. */
+DX_INLINE template_t *template_place(const char *topic)
+{
+    const uintptr_t address = (uintptr_t)topic;
+    return &templates[(address ^ address >> 4 ^ address >> 9) & (TEMPLATES - 1)];
+}
+
+DX_INLINE bool template_is(const template_t *place, const char *topic)
+{
+    return place->bytes != 0 && strcmp(place->topic, topic) == 0;
+}
+
+DX_NOINLINE static int template_make(template_t *place, const char *topic, dx_error_t *error)
+{
+    const size_t bytes = strnlen(topic, DX_TOPIC_BYTES_MAX + 1);
+    const int code = dxi_topic_check(topic, bytes, error); /* P3 */
+    if (code != DX_OK) {
+        return code;
+    }
+    const dx_frame_part_t part = dx_frame_part_of(DX_PART_TOPIC, topic, bytes);
+    const dx_frame_draft_t draft = {.type = DX_FRAME_PUBLISH, .parts = &part, .part_count = 1};
+    _Alignas(8) char frame[DX_FRAME_HEADER_BYTES + sizeof place->parts];
+    void *payload = NULL;
+    const int64_t frame_bytes = dx_frame_begin(frame, sizeof frame, &draft, &payload, error);
+    if (frame_bytes < 0) {
+        return (int)frame_bytes;
+    }
+    place->bytes = (uint32_t)frame_bytes - DX_FRAME_HEADER_BYTES;
+    place->key_hash = dx_frame_key_hash(topic, bytes);
+    memcpy(place->topic, topic, bytes + 1);
+    memcpy(place->parts, frame + DX_FRAME_HEADER_BYTES, place->bytes);
+    return DX_OK;
+}
+
+/* A topic, its payload, and nothing else. */
+DX_INLINE bool message_is_plain(const dx_message_t *message)
+{
+    return ((uintptr_t)message->key | message->key_bytes | message->header_count |
+            (uintptr_t)message->trace | message->correlation | (uintptr_t)message->reply_to |
+            message->reserved[0] | message->reserved[1] | message->reserved[2] |
+            message->reserved[3]) == 0 &&
+           message->topic != NULL;
+}
+
+/* Encodes the parts of any message behind a header in `frame`. */
+DX_NOINLINE static int parts_make(const dx_message_t *message, uint8_t type, char *frame,
+                                  size_t room, parts_t *parts_out, dx_error_t *error)
+{
+    int code = dxi_options_reserved(error, message->reserved, 4);
+    if (code != DX_OK) {
+        return code;
+    }
+    if (message->topic == NULL) {
+        return dxi_fail(error, DX_EINVAL, "topic is NULL, must be the name of a topic");
+    }
+    const size_t topic_bytes = strnlen(message->topic, DX_TOPIC_BYTES_MAX + 1);
+    code = dxi_topic_check(message->topic, topic_bytes, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    if (message->key_bytes > DX_FRAME_KEY_BYTES_MAX) {
+        return dxi_fail(error, DX_ELIMIT, "key_bytes is %zu, must be at most %d",
+                        message->key_bytes, DX_FRAME_KEY_BYTES_MAX);
+    }
+    dx_frame_part_t parts[5];
+    dx_frame_draft_t draft = {.type = type, .parts = parts, .headers = message->headers};
+    draft.header_count = message->header_count;
+    parts[draft.part_count++] = dx_frame_part_of(DX_PART_TOPIC, message->topic, topic_bytes);
+    if (message->key_bytes != 0) {
+        parts[draft.part_count++] = dx_frame_part_of(DX_PART_KEY, message->key, message->key_bytes);
+    }
+    if (message->correlation != 0) {
+        parts[draft.part_count++] = dx_frame_part_of(DX_PART_CORRELATION, &message->correlation, 8);
+    }
+    if (message->trace != NULL) {
+        parts[draft.part_count++] =
+            dx_frame_part_of(DX_PART_TRACE, message->trace, sizeof *message->trace);
+    }
+    if (message->reply_to != NULL) {
+        const size_t reply_bytes = strnlen(message->reply_to, DX_TOPIC_BYTES_MAX + 1);
+        code = dxi_topic_check(message->reply_to, reply_bytes, error);
+        if (code != DX_OK) {
+            (void)dxi_fail_context(error, "reply_to");
+            return code;
+        }
+        parts[draft.part_count++] =
+            dx_frame_part_of(DX_PART_REPLY_TO, message->reply_to, reply_bytes);
+    }
+    void *payload = NULL;
+    const int64_t bytes = dx_frame_begin(frame, room, &draft, &payload, error);
+    if (bytes < 0) {
+        return (int)bytes;
+    }
+    parts_out->at = frame + DX_FRAME_HEADER_BYTES;
+    parts_out->bytes = (uint32_t)bytes - DX_FRAME_HEADER_BYTES;
+    parts_out->key_hash = message->key_bytes != 0
+                              ? dx_frame_key_hash(message->key, message->key_bytes)
+                              : dx_frame_key_hash(message->topic, topic_bytes);
+    return DX_OK;
+}
+
+/* Bytes of the frame, or why there can't be one. */
+DX_INLINE int64_t frame_size(dx_client_t *client, const dx_message_t *message, uint32_t parts_bytes,
+                             dx_error_t *error)
+{
+    const uint64_t bytes = DX_FRAME_HEADER_BYTES + (uint64_t)parts_bytes +
+                           (((uint64_t)message->bytes + 7) & ~UINT64_C(7));
+    const int64_t most = dx_load_relaxed(&client->counts.frame_bytes_max); /* P2 */
+    if (DX_UNLIKELY(message->bytes > DX_FRAME_BYTES_MAX || (int64_t)bytes > most)) {
+        return dxi_fail(error, DX_ELIMIT,
+                        "the message takes a frame of %llu bytes, must take at most %lld (of the "
+                        "node, and half of window_bytes)",
+                        (unsigned long long)bytes, (long long)most);
+    }
+    if (DX_UNLIKELY(message->data == NULL && message->bytes != 0)) {
+        return dxi_fail(error, DX_EINVAL, "data is NULL, and bytes is %zu", message->bytes);
+    }
+    return (int64_t)bytes;
+}
+
+/* Writes a frame but its first word, which it returns. With `producer_id` it is left to the client's
+ * thread to number it and to compute the header's checksum. */
+DX_INLINE uint64_t frame_write(char *at, uint8_t type, const parts_t *parts, uint64_t producer_id,
+                               const dx_message_t *message)
+{
+    const uint32_t payload_bytes = (uint32_t)message->bytes;
+    const uint32_t padded = dxi_align8(payload_bytes);
+    const uint32_t zeros = padded - payload_bytes;
+    const uint32_t frame_bytes = DX_FRAME_HEADER_BYTES + parts->bytes + padded;
+    char *const body = at + DX_FRAME_HEADER_BYTES;
+    for (uint32_t i = 0; i < parts->bytes; i += 8) {
+        dxi_store64(body + i, dxi_load64(parts->at + i));
+    }
+    if (payload_bytes != 0) {
+        if (zeros != 0) {
+            dxi_store64(body + parts->bytes + padded - 8, 0);
+        }
+        memcpy(body + parts->bytes, message->data, payload_bytes);
+    }
+    dxi_header_words_t words = {
+        .length = (uint64_t)(frame_bytes - DX_FRAME_SPAN_BYTES) | (uint64_t)DX_FRAME_VERSION << 32 |
+                  (uint64_t)type << 40 |
+                  (uint64_t)(producer_id != 0 ? DX_FRAME_ACK_WANTED : 0) << 48,
+        .checksum = (uint64_t)(parts->bytes | zeros) << 48,
+        .body_checksum = dxi_body_checksum(body, frame_bytes - DX_FRAME_HEADER_BYTES),
+        .producer_id = producer_id,
+        .term = (uint64_t)parts->key_hash << 32};
+    if (producer_id == 0) {
+        words.checksum |= dxi_header_checksum(&words);
+    }
+    dxi_store64(at + 8, words.checksum);
+    dxi_store64(at + 16, words.body_checksum);
+    dxi_store64(at + 24, 0);
+    dxi_store64(at + 32, 0);
+    dxi_store64(at + 40, words.producer_id);
+    dxi_store64(at + 48, 0);
+    dxi_store64(at + 56, words.term);
+    return words.length;
+}
+
+int64_t dxi_client_deadline(const dx_client_t *client, int64_t timeout_ns)
+{
+    if (timeout_ns < 0) {
+        return INT64_MAX;
+    }
+    const int64_t wait_ns = timeout_ns != 0 ? timeout_ns : client->options.timeout_ns;
+    const int64_t now_ns = dx_clock_ns();
+    return wait_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + wait_ns;
+}
+
+int64_t dxi_publish_deadline(const dx_client_t *client)
+{
+    if (client->options.fail_when_full || dxi_client_in_loop(client)) {
+        return 0;
+    }
+    return dxi_client_deadline(client, 0);
+}
+
+/* The window has no room: waits, or not. */
+DX_NOINLINE static int64_t claim_otherwise(dx_client_t *client, int64_t bytes, int32_t events,
+                                           int32_t frames, int64_t deadline_ns, dx_error_t *error)
+{
+    if (deadline_ns == LAZY_DEADLINE) {
+        deadline_ns = dxi_publish_deadline(client);
+    } else if (dxi_client_in_loop(client) || client->options.fail_when_full) {
+        deadline_ns = 0;
+    }
+    dxi_client_ring(client);
+    const int64_t position =
+        dxi_window_claim_slow(&client->window, bytes, events, frames, deadline_ns);
+    if (position >= 0) {
+        return position;
+    }
+    if (position == DX_ECLOSED) {
+        return dxi_client_closed_fail(client, error);
+    }
+    if (position == DX_EAGAIN) {
+        return dxi_fail(error, DX_EAGAIN,
+                        "the window is full: window_bytes is %u, window_events is %u",
+                        client->options.window_bytes, client->options.window_events);
+    }
+    return dxi_fail(error, DX_ETIMEDOUT,
+                    "the window stayed full until the deadline: window_bytes is %u, "
+                    "window_events is %u",
+                    client->options.window_bytes, client->options.window_events);
+}
+
+/* The rest of a publication, once its parts are known. */
+DX_INLINE int parts_publish(dx_client_t *client, uint8_t type, const parts_t *parts,
+                            const dx_message_t *message, dx_receipt_fn on_receipt, void *context,
+                            int64_t deadline_ns, dx_error_t *error)
+{
+    const int64_t bytes = frame_size(client, message, parts->bytes, error);
+    if (DX_UNLIKELY(bytes < 0)) {
+        return (int)bytes;
+    }
+    if (on_receipt == NULL) {
+        int64_t position = dxi_window_claim(&client->window, bytes, 1);
+        if (DX_UNLIKELY(position < 0)) {
+            position = claim_otherwise(client, bytes, 0, 1, deadline_ns, error);
+            if (position < 0) {
+                return (int)position;
+            }
+        }
+        char *const at = dxi_window_at(&client->window, position);
+        dxi_window_publish(at, frame_write(at, type, parts, 0, message));
+        dxi_client_ring(client);
+        return DX_OK;
+    }
+    const int64_t record_bytes = (int64_t)sizeof(dxi_receipt_record_t);
+    int64_t position = dxi_window_claim_slow(&client->window, record_bytes + bytes, 1, 1, 0);
+    if (DX_UNLIKELY(position < 0)) {
+        position = claim_otherwise(client, record_bytes + bytes, 1, 1, deadline_ns, error);
+        if (position < 0) {
+            return (int)position;
+        }
+    }
+    char *const at = dxi_window_at(&client->window, position);
+    dxi_receipt_record_t *const record = (dxi_receipt_record_t *)(void *)at;
+    record->on_receipt = on_receipt;
+    record->context = context;
+    dxi_store64(at + record_bytes,
+                frame_write(at + record_bytes, type, parts, client->producer_id, message));
+    dxi_window_publish(at, (uint64_t)(record_bytes - DX_FRAME_SPAN_BYTES) |
+                               (uint64_t)DXI_RECORD_RECEIPT << 40);
+    dxi_client_ring(client);
+    return DX_OK;
+}
+
+DX_NOINLINE static int publish_any(dx_client_t *client, uint8_t type, const dx_message_t *message,
+                                   dx_receipt_fn on_receipt, void *context, int64_t deadline_ns,
+                                   dx_error_t *error)
+{
+    _Alignas(8) char frame[DX_FRAME_HEADER_BYTES + PARTS_BYTES_MAX];
+    parts_t parts;
+    const int code = parts_make(message, type, frame, sizeof frame, &parts, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    return parts_publish(client, type, &parts, message, on_receipt, context, deadline_ns, error);
+}
+
+DX_INLINE int publish(dx_client_t *client, uint8_t type, const dx_message_t *message,
+                      dx_receipt_fn on_receipt, void *context, int64_t deadline_ns,
+                      dx_error_t *error)
+{
+    if (DX_UNLIKELY(dx_load32_relaxed(&client->closed) != 0)) {
+        return dxi_client_closed_fail(client, error);
+    }
+    if (DX_UNLIKELY(!message_is_plain(message))) {
+        return publish_any(client, type, message, on_receipt, context, deadline_ns, error);
+    }
+    template_t *const place = template_place(message->topic);
+    if (DX_UNLIKELY(!template_is(place, message->topic))) {
+        const int code = template_make(place, message->topic, error);
+        if (code != DX_OK) {
+            return code;
+        }
+    }
+    const parts_t parts = {.at = place->parts, .bytes = place->bytes, .key_hash = place->key_hash};
+    return parts_publish(client, type, &parts, message, on_receipt, context, deadline_ns, error);
+}
+
+int dxi_publish(dx_client_t *client, uint8_t type, const dx_message_t *message,
+                dx_receipt_fn on_receipt, void *context, int64_t deadline_ns, dx_error_t *error)
+{
+    return publish(client, type, message, on_receipt, context, deadline_ns, error);
+}
+
+int dx_client_publish(dx_client_t *client, const dx_message_t *message, dx_error_t *error)
+{
+    return publish(client, DX_FRAME_PUBLISH, message, NULL, NULL, LAZY_DEADLINE, error);
+}
+
+/* --------------------------------------------------------------------------------------- several */
+
+/* How many of the messages, from the first on, are plain and go into one claim; their bytes. */
+static int chunk_measure(dx_client_t *client, const dx_message_t *messages, int count,
+                         template_t **places_out, int64_t *bytes_out)
+{
+    const int64_t most = client->window.bytes / DXI_WINDOW_SHARE / 2;
+    int64_t bytes = 0;
+    int taken = 0;
+    for (; taken < count && taken < BATCH_CHUNK; taken++) {
+        const dx_message_t *const message = &messages[taken];
+        if (!message_is_plain(message)) {
+            break;
+        }
+        template_t *const place = template_place(message->topic);
+        if (!template_is(place, message->topic)) {
+            /* Another message of the chunk may stand on this template. */
+            if (taken != 0 || template_make(place, message->topic, NULL) != DX_OK) {
+                break;
+            }
+        }
+        const int64_t frame_bytes = frame_size(client, message, place->bytes, NULL);
+        if (frame_bytes < 0 || bytes + frame_bytes > most) {
+            break;
+        }
+        places_out[taken] = place;
+        bytes += frame_bytes;
+    }
+    *bytes_out = bytes;
+    return taken;
+}
+
+/* Publishes the first few messages with one claim. Returns how many; 0: the first is a special case
+ * or there is no room for all. */
+static int chunk_publish(dx_client_t *client, const dx_message_t *messages, int count)
+{
+    template_t *places[BATCH_CHUNK];
+    int64_t bytes = 0;
+    const int taken = chunk_measure(client, messages, count, places, &bytes);
+    if (taken == 0) {
+        return 0;
+    }
+    int64_t position = dxi_window_claim(&client->window, bytes, taken);
+    if (position < 0) {
+        return 0;
+    }
+    for (int i = 0; i < taken; i++) {
+        const parts_t parts = {
+            .at = places[i]->parts, .bytes = places[i]->bytes, .key_hash = places[i]->key_hash};
+        char *const at = dxi_window_at(&client->window, position);
+        const uint64_t word = frame_write(at, DX_FRAME_PUBLISH, &parts, 0, &messages[i]);
+        dxi_window_publish(at, word);
+        position += (int64_t)(uint32_t)word + DX_FRAME_SPAN_BYTES;
+    }
+    return taken;
+}
+
+int dx_client_publish_batch(dx_client_t *client, const dx_message_t *messages, int count,
+                            dx_error_t *error)
+{
+    if (count < 0 || (messages == NULL && count != 0)) {
+        return dxi_fail(error, DX_EINVAL, "count is %d, must be the number of messages", count);
+    }
+    if (dx_load32_relaxed(&client->closed) != 0) {
+        return dxi_client_closed_fail(client, error);
+    }
+    int64_t deadline_ns = LAZY_DEADLINE;
+    int done = 0;
+    while (done < count) {
+        int taken = chunk_publish(client, &messages[done], count - done);
+        if (taken == 0) {
+            if (deadline_ns == LAZY_DEADLINE) {
+                deadline_ns = dxi_publish_deadline(client);
+            }
+            const int code =
+                publish(client, DX_FRAME_PUBLISH, &messages[done], NULL, NULL, deadline_ns, error);
+            if (code != DX_OK) {
+                return done != 0 ? done : code;
+            }
+            taken = 1;
+        }
+        dxi_client_ring(client);
+        done += taken;
+    }
+    return done;
+}
+
+/* --------------------------------------------------------------------------------- with a receipt */
+
+int dx_client_publish_async(dx_client_t *client, const dx_message_t *message,
+                            dx_receipt_fn on_receipt, void *context, dx_error_t *error)
+{
+    if (on_receipt == NULL) {
+        return dxi_fail(error, DX_EINVAL, "on_receipt is NULL, must be a function");
+    }
+    return publish(client, DX_FRAME_PUBLISH, message, on_receipt, context, LAZY_DEADLINE, error);
+}
+
+int dx_client_publish_wait(dx_client_t *client, const dx_message_t *message,
+                           dx_receipt_t *receipt_out, dx_error_t *error)
+{
+    *receipt_out = (dx_receipt_t){.code = DX_OK};
+    int code = dxi_client_may_wait(client, "dx_client_publish_wait()", error);
+    if (code != DX_OK) {
+        return code;
+    }
+    dxi_call_t *call = NULL;
+    code = dxi_call_open(client, DXI_CALL_RECEIPT, &call, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    /* The context is the call's number and not its address: a receipt that comes after the deadline
+     * finds nobody. */
+    const int64_t deadline_ns = dxi_client_deadline(client, 0);
+    void *const context = (void *)(uintptr_t)dxi_call_correlation(call);
+    code =
+        publish(client, DX_FRAME_PUBLISH, message, dxi_call_receipt, context, deadline_ns, error);
+    if (code == DX_OK) {
+        code = dxi_call_wait(client, call, deadline_ns, error);
+        if (code != DX_ETIMEDOUT) {
+            *receipt_out = call->receipt;
+            receipt_out->code = code;
+        }
+    }
+    dxi_call_close(client, call);
+    return code;
+}
