@@ -1,0 +1,372 @@
+/* node_ask.c - answers to questions of clients, as JSON (dx_client_ask(), `dx node`, `dx config`).
+ *
+ *     node                        dx_node_info(), and the addresses
+ *     config [SECTION|OPTION]     options with value, origin and help
+ *     config.set OPTION=VALUE     one option, live ones only; answers what changed
+ *     config.reload               reads the file again; answers what changed
+ *     log.level [LEVEL]           the level; sets it
+ *     connections                 those that are open
+ *     subscriptions               of clients and of this process
+ *
+ * Keys are a promise to programs: they may be added to, never renamed. Whoever may connect may ask.
+ *
+ * THREADS. The bus's thread for commands; never a loop, because numbers are collected from loops.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/nearest.h"
+#include "disruptorx/clock.h"
+#include "node/config_internal.h"
+#include "node/node_internal.h"
+
+/* An answer under construction; a failed allocation is remembered and told at the end. */
+typedef struct answer {
+    dx_node_t *node;
+    const char *argument; /* "": none */
+    json_t *root;
+    bool failed;
+    dx_error_t *error;
+} answer_t;
+
+static void put(answer_t *answer, json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new(object, key, value) != 0) {
+        answer->failed = true;
+    }
+}
+
+/* jansson refuses what is no UTF-8, which names of peers may be. */
+static json_t *text_json(const char *text)
+{
+    json_t *const value = json_string(text);
+    return value != NULL ? value : json_string("?");
+}
+
+static void put_text(answer_t *answer, json_t *object, const char *key, const char *text)
+{
+    put(answer, object, key, text_json(text));
+}
+
+static void put_number(answer_t *answer, json_t *object, const char *key, uint64_t number)
+{
+    put(answer, object, key, json_integer((json_int_t)number));
+}
+
+static json_t *add_object(answer_t *answer, json_t *array)
+{
+    json_t *const object = json_object();
+    if (json_array_append_new(array, object) != 0) {
+        answer->failed = true;
+        return NULL;
+    }
+    return object;
+}
+
+static json_t *add_array(answer_t *answer, const char *key)
+{
+    json_t *const array = json_array();
+    put(answer, answer->root, key, array);
+    return answer->failed ? NULL : array;
+}
+
+/* ----------------------------------------------------------------------------------------- node */
+
+static int node_answer(answer_t *answer)
+{
+    dx_node_info_t info;
+    const int code = dx_node_info(answer->node, &info, answer->error);
+    if (code != DX_OK) {
+        return code;
+    }
+    json_t *const root = answer->root;
+    char id[17];
+    (void)snprintf(id, sizeof id, "%016llx", (unsigned long long)info.id);
+    put_text(answer, root, "name", info.name);
+    put_text(answer, root, "id", id); /* a text: JSON numbers lose digits in many languages */
+    put_text(answer, root, "version", info.version);
+    put_number(answer, root, "process_id", (uint64_t)info.process_id);
+    put_number(answer, root, "started_unix_ns", (uint64_t)info.started_unix_ns);
+    put_number(answer, root, "uptime_ns", (uint64_t)info.uptime_ns);
+    const struct number {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {
+        {"shards", info.shards},
+        {"loops", info.loops},
+        {"topics", info.topics},
+        {"subscriptions", info.subscriptions},
+        {"connections", info.connections},
+        {"published", info.published},
+        {"delivered", info.delivered},
+        {"dropped", info.dropped},
+        {"refused", info.refused},
+        {"redelivered", info.redelivered},
+        {"dead", info.dead},
+        {"bytes_in", info.bytes_in},
+        {"bytes_out", info.bytes_out},
+        {"connections_accepted", info.connections_accepted},
+        {"connections_refused", info.connections_refused},
+        {"handshake_failures", info.handshake_failures},
+        {"tokens_refused", dxi_auth_refused(&answer->node->auth)},
+        {"frames_refused", info.frames_refused},
+        {"retained_bytes", info.retained_bytes},
+        {"config_reloads", info.config_reloads},
+        {"config_reload_failures", info.config_reload_failures},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        put_number(answer, root, numbers[i].key, numbers[i].value);
+    }
+    put(answer, root, "published_rate_1m", json_real(info.published_rate_1m));
+    put(answer, root, "delivered_rate_1m", json_real(info.delivered_rate_1m));
+    json_t *const addresses = add_array(answer, "addresses");
+    const char *address = NULL;
+    for (size_t i = 0; (address = dx_node_address(answer->node, i)) != NULL; i++) {
+        answer->failed =
+            answer->failed || json_array_append_new(addresses, text_json(address)) != 0;
+    }
+    return DX_OK;
+}
+
+/* --------------------------------------------------------------------------------------- config */
+
+/* Whether an option is asked for: all, those of a section, or one. */
+static bool is_asked(const dx_config_option_t *option, const char *argument)
+{
+    const size_t bytes = strlen(argument);
+    return bytes == 0 || strcmp(option->name, argument) == 0 ||
+           (strncmp(option->name, argument, bytes) == 0 && option->name[bytes] == '.');
+}
+
+static void option_put(answer_t *answer, json_t *array, const dx_config_option_t *option)
+{
+    static const char *const TYPES[] = {"",         "bool", "integer", "bytes",
+                                        "duration", "text", "list",    "choice"};
+    char value[DX_CONFIG_TEXT_BYTES_MAX + 1];
+    const char *origin = "";
+    json_t *const object = add_object(answer, array);
+    if (object == NULL ||
+        dx_config_get(answer->node->config, option->name, value, sizeof value, &origin) != DX_OK) {
+        return;
+    }
+    put_text(answer, object, "name", option->name);
+    put_text(answer, object, "value", value);
+    put_text(answer, object, "origin", origin);
+    put_text(answer, object, "default", option->default_text);
+    put_text(answer, object, "type", TYPES[option->type]);
+    put(answer, object, "live", json_boolean(option->live));
+    put_text(answer, object, "help", option->help);
+}
+
+static int config_answer(answer_t *answer)
+{
+    size_t count = 0;
+    const dx_config_option_t *const rows = dx_config_options(&count);
+    json_t *const array = add_array(answer, "options");
+    bool found = false;
+    (void)pthread_mutex_lock(&answer->node->mutex);
+    const char *const path = dx_config_path(answer->node->config);
+    put(answer, answer->root, "file", path != NULL ? text_json(path) : json_null());
+    for (size_t i = 0; i < count && array != NULL; i++) {
+        if (is_asked(&rows[i], answer->argument)) {
+            option_put(answer, array, &rows[i]);
+            found = true;
+        }
+    }
+    (void)pthread_mutex_unlock(&answer->node->mutex);
+    if (!found && array != NULL) {
+        return dxi_config_index(answer->argument, answer->error); /* says what is near */
+    }
+    return DX_OK;
+}
+
+typedef struct changes {
+    answer_t *answer;
+    json_t *array;
+} changes_t;
+
+static void change_put(void *context, const dx_config_change_t *change)
+{
+    const changes_t *const changes = context;
+    json_t *const object = add_object(changes->answer, changes->array);
+    if (object != NULL) {
+        put_text(changes->answer, object, "name", change->option->name);
+        put_text(changes->answer, object, "from", change->from);
+        put_text(changes->answer, object, "to", change->to);
+    }
+}
+
+static int set_answer(answer_t *answer)
+{
+    changes_t changes = {.answer = answer, .array = add_array(answer, "changes")};
+    const char *const equals = strchr(answer->argument, '=');
+    if (equals == NULL) {
+        return dxi_fail(answer->error, DX_EINVAL, "config.set wants OPTION=VALUE, has \"%.60s\"",
+                        answer->argument);
+    }
+    char name[2 * DX_CONFIG_NAME_BYTES_MAX];
+    (void)snprintf(name, sizeof name, "%.*s", (int)(equals - answer->argument), answer->argument);
+    const int code =
+        dxi_node_set(answer->node, name, equals + 1, changes.array != NULL ? change_put : NULL,
+                     &changes, answer->error);
+    return code < 0 ? code : DX_OK;
+}
+
+static int reload_answer(answer_t *answer)
+{
+    changes_t changes = {.answer = answer, .array = add_array(answer, "changes")};
+    const int code = dxi_node_reload(answer->node, changes.array != NULL ? change_put : NULL,
+                                     &changes, answer->error);
+    return code < 0 ? code : DX_OK;
+}
+
+static int level_answer(answer_t *answer)
+{
+    if (answer->argument[0] != '\0') {
+        const int code =
+            dxi_node_set(answer->node, "log.level", answer->argument, NULL, NULL, answer->error);
+        if (code < 0) {
+            return code;
+        }
+    }
+    (void)pthread_mutex_lock(&answer->node->mutex);
+    put_text(answer, answer->root, "level", dx_config_text(answer->node->config, "log.level"));
+    (void)pthread_mutex_unlock(&answer->node->mutex);
+    return DX_OK;
+}
+
+/* ------------------------------------------------------------------- connections, subscriptions */
+
+static void session_put(void *context, const dxi_session_info_t *info)
+{
+    const changes_t *const list = context;
+    answer_t *const answer = list->answer;
+    const dxi_connection_info_t *const connection = &info->connection;
+    json_t *const object = add_object(answer, list->array);
+    if (object == NULL) {
+        return;
+    }
+    put_number(answer, object, "id", connection->id);
+    put_text(answer, object, "name", connection->peer_name);
+    put_text(answer, object, "address", connection->peer_address);
+    put(answer, object, "tls", json_boolean(connection->tls));
+    put_text(answer, object, "tls_subject", connection->tls_subject);
+    put_number(answer, object, "age_ns", (uint64_t)(dx_clock_ns() - connection->opened_ns));
+    put_number(answer, object, "rtt_ns", (uint64_t)connection->rtt_ns);
+    put_number(answer, object, "subscriptions", info->subscriptions);
+    put_number(answer, object, "events_in", info->events_in);
+    put_number(answer, object, "events_out", info->events_out);
+    put_number(answer, object, "frames_in", connection->frames_in);
+    put_number(answer, object, "frames_out", connection->frames_out);
+    put_number(answer, object, "bytes_in", connection->bytes_in);
+    put_number(answer, object, "bytes_out", connection->bytes_out);
+    put_number(answer, object, "refused", connection->refused);
+}
+
+static void subscription_put(void *context, uint64_t connection,
+                             const dx_subscription_stats_t *stats)
+{
+    const changes_t *const list = context;
+    answer_t *const answer = list->answer;
+    json_t *const object = add_object(answer, list->array);
+    if (object == NULL) {
+        return;
+    }
+    put_text(answer, object, "name", stats->name);
+    put_text(answer, object, "pattern", stats->pattern);
+    put_text(answer, object, "group", stats->group);
+    put_number(answer, object, "connection", connection);
+    put_number(answer, object, "delivered", stats->delivered);
+    put_number(answer, object, "redelivered", stats->redelivered);
+    put_number(answer, object, "acknowledged", stats->acknowledged);
+    put_number(answer, object, "refused", stats->refused);
+    put_number(answer, object, "dropped", stats->dropped);
+    put_number(answer, object, "gaps", stats->gaps);
+    put_number(answer, object, "dead", stats->dead);
+    put_number(answer, object, "filtered", stats->filtered);
+    put_number(answer, object, "pending", stats->pending);
+    put_number(answer, object, "lag", stats->lag);
+}
+
+static int list_code(answer_t *answer, int count)
+{
+    return count >= 0
+               ? DX_OK
+               : dxi_fail(answer->error, count, "the bus can't say: %s", dx_error_text(count));
+}
+
+static int connections_answer(answer_t *answer)
+{
+    changes_t list = {.answer = answer, .array = add_array(answer, "connections")};
+    return list.array == NULL
+               ? DX_OK
+               : list_code(answer, dxi_bus_sessions_each(answer->node->bus, session_put, &list));
+}
+
+static int subscriptions_answer(answer_t *answer)
+{
+    changes_t list = {.answer = answer, .array = add_array(answer, "subscriptions")};
+    return list.array == NULL
+               ? DX_OK
+               : list_code(answer,
+                           dxi_bus_subscriptions_each(answer->node->bus, subscription_put, &list));
+}
+
+/* --------------------------------------------------------------------------------- all of them */
+
+static const struct question {
+    const char *name;
+    int (*answer)(answer_t *answer);
+} QUESTIONS[] = {
+    {"node", node_answer},
+    {"config", config_answer},
+    {"config.set", set_answer},
+    {"config.reload", reload_answer},
+    {"log.level", level_answer},
+    {"connections", connections_answer},
+    {"subscriptions", subscriptions_answer},
+};
+
+static const struct question *question_find(const char *name, dx_error_t *error)
+{
+    dxi_nearest_t nearest = {.word = name};
+    for (size_t i = 0; i < sizeof QUESTIONS / sizeof QUESTIONS[0]; i++) {
+        if (strcmp(QUESTIONS[i].name, name) == 0) {
+            return &QUESTIONS[i];
+        }
+        dxi_nearest_offer(&nearest, QUESTIONS[i].name);
+    }
+    (void)dxi_fail(error, DX_ENOTFOUND, "the question %.60s is not known%s%s%s", name,
+                   nearest.best != NULL ? "; did you mean " : "",
+                   nearest.best != NULL ? nearest.best : "", nearest.best != NULL ? "?" : "");
+    return NULL;
+}
+
+int dxi_node_ask(void *node, const char *question, const char *argument, char **text_out,
+                 dx_error_t *error)
+{
+    *text_out = NULL;
+    const struct question *const found = question_find(question, error);
+    if (found == NULL) {
+        return DX_ENOTFOUND;
+    }
+    answer_t answer = {.node = node,
+                       .argument = argument != NULL ? argument : "",
+                       .root = json_object(),
+                       .error = error};
+    answer.failed = answer.root == NULL;
+    const int code = answer.failed ? DX_OK : found->answer(&answer);
+    if (code == DX_OK && !answer.failed) {
+        *text_out = json_dumps(answer.root, JSON_COMPACT);
+    }
+    json_decref(answer.root);
+    if (code == DX_OK && *text_out == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for the answer to %s", question);
+    }
+    return code;
+}

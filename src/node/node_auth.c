@@ -1,0 +1,123 @@
+/* node_auth.c - tokens.
+ *
+ * A comparison reads all DXI_TOKEN_BYTES_MAX bytes of both sides and takes no branch on what it
+ * finds: how long it takes says nothing about the token, its length included.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "node/node_auth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+
+int dxi_auth_init(dxi_auth_t *auth, dx_error_t *error)
+{
+    if (pthread_mutex_init(&auth->mutex, NULL) != 0) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a mutex");
+    }
+    return DX_OK;
+}
+
+void dxi_auth_close(dxi_auth_t *auth)
+{
+    explicit_bzero(&auth->token, sizeof auth->token);
+    (void)pthread_mutex_destroy(&auth->mutex);
+}
+
+/* The first line of a file, without its end. */
+static int line_read(const char *path, dxi_token_t *token, dx_error_t *error)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) {
+        return dxi_fail_os(error, dxi_code_of_errno(errno), errno, "auth.token_file %s", path);
+    }
+    /* One byte more than a token, and the "\r\n" that may follow it. */
+    char text[DXI_TOKEN_BYTES_MAX + 3];
+    size_t used = 0;
+    ssize_t got = 1;
+    while (used < sizeof text && got != 0) {
+        got = read(fd, text + used, sizeof text - used);
+        if (got < 0 && errno != EINTR) {
+            break;
+        }
+        used += got > 0 ? (size_t)got : 0;
+    }
+    const int read_errno = errno;
+    (void)close(fd);
+    if (got < 0) {
+        return dxi_fail_os(error, DX_EIO, read_errno, "auth.token_file %s", path);
+    }
+    size_t bytes = 0;
+    while (bytes < used && text[bytes] != '\n' && text[bytes] != '\0') {
+        bytes++;
+    }
+    bytes -= bytes > 0 && text[bytes - 1] == '\r';
+    if (bytes == 0 || bytes > DXI_TOKEN_BYTES_MAX) {
+        return dxi_fail(error, DX_EINVAL,
+                        "auth.token_file %s has %s in its first line, must have 1 to %d bytes",
+                        path, bytes == 0 ? "nothing" : "too much", DXI_TOKEN_BYTES_MAX);
+    }
+    memcpy(token->text, text, bytes);
+    token->bytes = bytes;
+    explicit_bzero(text, sizeof text);
+    return DX_OK;
+}
+
+int dxi_token_read(const dx_config_t *config, dxi_token_t *token_out, dx_error_t *error)
+{
+    *token_out = (dxi_token_t){.bytes = 0};
+    const char *const path = dx_config_text(config, "auth.token_file");
+    if (path[0] != '\0') {
+        return line_read(path, token_out, error);
+    }
+    const char *const token = dx_config_text(config, "auth.token");
+    token_out->bytes = strlen(token);
+    memcpy(token_out->text, token, token_out->bytes);
+    return DX_OK;
+}
+
+void dxi_auth_set(dxi_auth_t *auth, const dxi_token_t *token)
+{
+    (void)pthread_mutex_lock(&auth->mutex);
+    auth->token = *token;
+    (void)pthread_mutex_unlock(&auth->mutex);
+}
+
+bool dxi_auth_wanted(dxi_auth_t *auth)
+{
+    (void)pthread_mutex_lock(&auth->mutex);
+    const bool wanted = auth->token.bytes != 0;
+    (void)pthread_mutex_unlock(&auth->mutex);
+    return wanted;
+}
+
+uint64_t dxi_auth_refused(dxi_auth_t *auth)
+{
+    (void)pthread_mutex_lock(&auth->mutex);
+    const uint64_t refused = auth->refused;
+    (void)pthread_mutex_unlock(&auth->mutex);
+    return refused;
+}
+
+bool dxi_auth_check(dxi_auth_t *auth, const void *proof, size_t proof_bytes)
+{
+    dxi_token_t shown = {.bytes = proof_bytes};
+    const bool fits = proof_bytes <= DXI_TOKEN_BYTES_MAX;
+    if (fits && proof_bytes > 0) {
+        memcpy(shown.text, proof, proof_bytes);
+    }
+    (void)pthread_mutex_lock(&auth->mutex);
+    /* volatile: the compiler may not stop at the first difference. */
+    volatile unsigned different = auth->token.bytes != shown.bytes;
+    for (size_t i = 0; i < sizeof shown.text; i++) {
+        different = different | (unsigned)(auth->token.text[i] ^ shown.text[i]);
+    }
+    const bool good = auth->token.bytes == 0 || (fits && different == 0);
+    auth->refused += !good;
+    (void)pthread_mutex_unlock(&auth->mutex);
+    return good;
+}

@@ -1,0 +1,97 @@
+/* node_options.c - what a configuration says, as options of the layers below. Every row of the
+ * table that is no text of the node itself is used here, once.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "node/config_internal.h"
+#include "node/node_internal.h"
+
+static uint32_t number32(const dx_config_t *config, const char *name)
+{
+    return (uint32_t)dx_config_integer(config, name);
+}
+
+/* 0 in the table is "never", which is -1 below: there, 0 is the default. */
+static int64_t or_never(int64_t ns)
+{
+    return ns != 0 ? ns : -1;
+}
+
+void dxi_node_bus_options(const dx_config_t *config, dx_log_t *log, dx_bus_options_t *options_out)
+{
+    const int64_t retain_events = dx_config_integer(config, "topics.retain_events");
+    *options_out = (dx_bus_options_t){
+        .shards = number32(config, "bus.shards"),
+        .loops = number32(config, "bus.loops"),
+        .shard_ring_bytes = number32(config, "bus.shard_ring_bytes"),
+        .event_bytes_max = number32(config, "bus.event_bytes_max"),
+        .topics_max = number32(config, "bus.topics_max"),
+        .topic =
+            {
+                .retain_events = retain_events != 0 ? (uint64_t)retain_events : DX_RETAIN_NONE,
+                .retain_bytes = (uint64_t)dx_config_integer(config, "topics.retain_bytes"),
+                .retain_age_ns = dx_config_integer(config, "topics.retain_age_s"),
+            },
+        .retain_bytes_max = (uint64_t)dx_config_integer(config, "topics.retain_bytes_max"),
+        .producers_max = number32(config, "bus.producers_max"),
+        .subscriptions_max = number32(config, "bus.subscriptions_max"),
+        .busy_poll = dx_config_bool(config, "bus.busy_poll"),
+        .spin_ns = or_never(dx_config_integer(config, "bus.spin_us")),
+        .no_topic_creation = !dx_config_bool(config, "bus.topic_creation"),
+        .log = log,
+    };
+    /* The text was checked when it was set. */
+    (void)!dx_cpu_set_parse(dx_config_text(config, "bus.cpus"), &options_out->cpus, NULL);
+}
+
+void dxi_node_connection_options(const dx_node_t *node, dxi_connection_options_t *options_out)
+{
+    const dx_config_t *const config = node->config;
+    *options_out = (dxi_connection_options_t){
+        .receive_bytes = number32(config, "limits.receive_bytes"),
+        .send_bytes = number32(config, "limits.send_bytes"),
+        .frame_bytes_max = number32(config, "limits.frame_bytes_max"),
+        .handshake_timeout_ns = dx_config_integer(config, "timeouts.handshake_ms"),
+        .keep_alive_ns = or_never(dx_config_integer(config, "timeouts.keep_alive_ms")),
+        .idle_timeout_ns = or_never(dx_config_integer(config, "timeouts.idle_ms")),
+        .drain_timeout_ns = dx_config_integer(config, "timeouts.close_ms"),
+        .name = node->name,
+        .node_id = node->id,
+        .log = node->log.log,
+    };
+}
+
+static const char *text_or_null(const dx_config_t *config, const char *name)
+{
+    const char *const text = dx_config_text(config, name);
+    return text[0] != '\0' ? text : NULL;
+}
+
+void dxi_node_tls_options(const dx_config_t *config, dxi_tls_options_t *options_out)
+{
+    *options_out = (dxi_tls_options_t){
+        .server = true,
+        .certificate_file = text_or_null(config, "tls.certificate_file"),
+        .key_file = text_or_null(config, "tls.key_file"),
+        .authority_file = text_or_null(config, "tls.authority_file"),
+        .verify_peer = dx_config_bool(config, "tls.verify_peer"),
+    };
+}
+
+dx_log_level_t dxi_node_log_level(const dx_config_t *config)
+{
+    dx_log_level_t level = DX_LOG_LEVEL_INFO; /* the words of the table are those of the log */
+    (void)!dx_log_level_parse(dx_config_text(config, "log.level"), &level, NULL);
+    return level;
+}
+
+void dxi_node_log_options(const dx_config_t *config, dx_log_options_t *options_out)
+{
+    const int32_t burst = (int32_t)dx_config_integer(config, "log.burst");
+    *options_out = (dx_log_options_t){
+        .level = dxi_node_log_level(config),
+        .format =
+            dx_config_integer(config, "log.format") == 0 ? DX_LOG_FORMAT_TEXT : DX_LOG_FORMAT_JSON,
+        .burst = burst != 0 ? burst : -1,
+    };
+}

@@ -1,0 +1,191 @@
+/* node_reload.c - another configuration while the node runs: all of it or nothing.
+ *
+ * DESIGN
+ *
+ *     check      the rules between options; options that need a restart are as they are
+ *     prepare    whatever may fail: the token's file is read, the log's is opened, TLS reads its
+ * own
+ *     commit     nothing here can fail: the token, the log, the limits, the configuration itself
+ *
+ * TLS comes last of what may fail: it changes over by itself when its files are good, and when they
+ * are not nothing has been changed.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "node/node_internal.h"
+
+/* The names of what differs and needs a restart. */
+typedef struct fixed {
+    char names[DX_ERROR_MESSAGE_BYTES];
+    size_t used;
+    int count;
+} fixed_t;
+
+static void fixed_add(void *context, const dx_config_change_t *change)
+{
+    fixed_t *const fixed = context;
+    if (change->option->live) {
+        return;
+    }
+    const int bytes = snprintf(fixed->names + fixed->used, sizeof fixed->names - fixed->used,
+                               "%s%s", fixed->count == 0 ? "" : ", ", change->option->name);
+    fixed->used += (size_t)bytes;
+    fixed->used = fixed->used < sizeof fixed->names ? fixed->used : sizeof fixed->names - 1;
+    fixed->count++;
+}
+
+static int changes_check(const dx_node_t *node, const dx_config_t *config, dx_error_t *error)
+{
+    fixed_t fixed = {.count = 0};
+    const int code = dx_config_check(config, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    (void)dx_config_diff(node->config, config, fixed_add, &fixed);
+    if (fixed.count > 0) {
+        return dxi_fail(error, DX_EBUSY, "%s can't change while the node runs; nothing was changed",
+                        fixed.names);
+    }
+    return DX_OK;
+}
+
+typedef struct telling {
+    dx_log_t *log;
+    dx_config_change_fn visit;
+    void *context;
+} telling_t;
+
+static void change_tell(void *context, const dx_config_change_t *change)
+{
+    const telling_t *const telling = context;
+    DX_LOG_INFO(telling->log, "node", "%s was \"%s\", is \"%s\" now", change->option->name,
+                change->from, change->to);
+    if (telling->visit != NULL) {
+        telling->visit(telling->context, change);
+    }
+}
+
+/* Under the mutex. `files` reads the files again that options name. */
+static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
+                     dx_config_change_fn visit, void *context, dx_error_t *error)
+{
+    dxi_token_t token;
+    dx_config_t *copy = NULL;
+    int code = changes_check(node, config, error);
+    if (code == DX_OK) {
+        code = dx_config_copy(config, &copy, error);
+    }
+    if (code == DX_OK) {
+        code = dxi_token_read(config, &token, error);
+    }
+    int fd = -1;
+    if (code == DX_OK) {
+        fd = dxi_node_log_prepare(dx_config_text(config, "log.file"), error);
+        code = fd < 0 ? fd : DX_OK;
+    }
+    if (code == DX_OK && files && node->tls != NULL) {
+        code = dxi_tls_reload(node->tls, error);
+    }
+    if (code != DX_OK) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        dx_config_destroy(copy);
+        return code;
+    }
+    telling_t telling = {.log = node->log.log, .visit = visit, .context = context};
+    dxi_auth_set(&node->auth, &token);
+    explicit_bzero(&token, sizeof token);
+    dxi_node_log_move(&node->log, fd);
+    (void)dx_log_set_level(node->log.log, dxi_node_log_level(copy));
+    dx_store_relaxed(&node->connections_max, /* see on_accept() */
+                     dx_config_integer(copy, "limits.connections_max"));
+    const int changes = dx_config_diff(node->config, copy, change_tell, &telling);
+    dx_config_destroy(node->config);
+    node->config = copy;
+    node->config_reloads++;
+    return changes;
+}
+
+static int failed(dx_node_t *node, int code, const dx_error_t *why, dx_error_t *error)
+{
+    node->config_reload_failures++;
+    DX_LOG_ERROR(node->log.log, "node", "the configuration stays as it was: %s", why->message);
+    if (error != NULL) {
+        *error = *why;
+    }
+    return code;
+}
+
+int dxi_node_reconfigure(dx_node_t *node, const dx_config_t *config, dx_config_change_fn visit,
+                         void *context, dx_error_t *error)
+{
+    dx_error_t why = {.code = 0};
+    (void)pthread_mutex_lock(&node->mutex);
+    int code = take_over(node, config, false, visit, context, &why);
+    if (code < 0) {
+        code = failed(node, code, &why, error);
+    }
+    (void)pthread_mutex_unlock(&node->mutex);
+    return code;
+}
+
+int dxi_node_reload(dx_node_t *node, dx_config_change_fn visit, void *context, dx_error_t *error)
+{
+    dx_error_t why = {.code = 0};
+    dx_config_t *fresh = NULL;
+    (void)pthread_mutex_lock(&node->mutex);
+    const char *const path = dx_config_path(node->config);
+    int code = dx_config_copy(node->config, &fresh, &why);
+    if (code == DX_OK && path != NULL) {
+        code = dx_config_load(fresh, path, &why);
+    }
+    if (code ==
+        DX_OK) { /* without a file, the files that options name are read again all the same */
+        code = take_over(node, fresh, true, visit, context, &why);
+    }
+    if (code < 0) {
+        code = failed(node, code, &why, error);
+    } else {
+        DX_LOG_INFO(node->log.log, "node", "the configuration was read again: %d changes", code);
+    }
+    (void)pthread_mutex_unlock(&node->mutex);
+    dx_config_destroy(fresh);
+    return code;
+}
+
+int dxi_node_set(dx_node_t *node, const char *name, const char *text, dx_config_change_fn visit,
+                 void *context, dx_error_t *error)
+{
+    dx_error_t why = {.code = 0};
+    dx_config_t *fresh = NULL;
+    (void)pthread_mutex_lock(&node->mutex);
+    int code = dx_config_copy(node->config, &fresh, &why);
+    if (code == DX_OK) {
+        code = dx_config_set(fresh, name, text, &why);
+    }
+    if (code == DX_OK) {
+        code = take_over(node, fresh, false, visit, context, &why);
+    }
+    if (code < 0) {
+        code = failed(node, code, &why, error);
+    }
+    (void)pthread_mutex_unlock(&node->mutex);
+    dx_config_destroy(fresh);
+    return code;
+}
+
+int dx_node_reconfigure(dx_node_t *node, const dx_config_t *config, dx_error_t *error)
+{
+    return dxi_node_reconfigure(node, config, NULL, NULL, error);
+}
+
+int dx_node_reload(dx_node_t *node, dx_error_t *error)
+{
+    return dxi_node_reload(node, NULL, NULL, error);
+}
