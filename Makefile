@@ -41,7 +41,7 @@ bench: ## run our benchmarks
 	@tools/setup.sh build
 	@tools/bench.sh
 
-bench-peers: ## compare with other implementations, on this machine
+bench-peers: release ## compare with other queues and brokers, on this machine
 	@tools/setup.sh bench
 	@bench/peers/run.sh
 

@@ -165,7 +165,7 @@ class Row(runner.Row):
         for option, value in (("--second-address", server.second), ("--rate", scenario.rate),
                               ("--variant", self.entrant.variant)):
             words += [option, str(value)] if value else []
-        return words
+        return words + self.entrant.options.split()
 
     def execute(self, events, warmup):
         broker = table.BROKERS[self.entrant.broker]

@@ -132,10 +132,11 @@ def window_of(scenario):
 
 # --------------------------------------------------------------------------------- entrants ------
 # family "ours" is what the targets judge: TCP, one message a call. broker: a key of BROKERS.
-# batches, guess and jit are what bench_peers.py asks of an entrant, and mean nothing here.
+# options: of the driver, besides those of the scenario. batches, guess and jit are what
+# bench_peers.py asks of an entrant, and mean nothing here.
 Entrant = collections.namedtuple(
-    "Entrant", "label family program broker variant scenarios batches guess jit",
-    defaults=((1,), 0, False))
+    "Entrant", "label family program broker variant scenarios options batches guess jit",
+    defaults=("", (1,), 0, False))
 
 RATES = {"throughput", "fan-out"}
 ALL = RATES | {"round-trip"}
@@ -147,7 +148,11 @@ ENTRANTS = [
     Entrant("DisruptorX, UNIX socket", "ours-extra", "broker_ours", "ours-unix", "", ALL),
     Entrant("DisruptorX, node polls busily", "ours-extra", "broker_ours", "ours-busy", "",
             {"throughput", "round-trip"}),
+    Entrant("DisruptorX, beside a stalled subscriber", "ours-stalled", "broker_ours", "ours", "",
+            {"round-trip"}, "--stalled 1"),
     Entrant("NATS core, bare protocol", "nats", "broker_nats", "nats", "", ALL),
+    Entrant("NATS core, beside a stalled subscriber", "nats-stalled", "broker_nats", "nats", "",
+            {"round-trip"}, "--stalled 1"),
     Entrant("NATS core, its C client", "nats-client", "broker_nats_library", "nats", "",
             {"throughput", "round-trip"}),
     Entrant("ZeroMQ, XSUB/XPUB proxy", "zeromq", "broker_zeromq", "zeromq-proxy", "", ALL),
@@ -170,6 +175,8 @@ TARGETS = [
            "round trip p50: <= 0.5 x core NATS, its best driver"),
     Target("round-trip", "p99_ns", ("nats", "nats-client"), 0.5,
            "round trip p99: <= 0.5 x core NATS, its best driver"),
+    Target("round-trip", "p99_ns", ("ours",), 1.1,
+           "round trip p99 beside a stalled subscriber: within 10 %", ("ours-stalled",)),
     Target("fan-out-100", "delivery_ns", ("ours",), 1.0,
            "100 subscribers: a delivery costs no more than with one", base="throughput-128"),
 ]

@@ -12,7 +12,8 @@
  *                  That is the same for every peer, so none has to drop or to block.
  *     latency      one process with two links: its first thread publishes a message each 1/rate
  *                  second, by the clock and not by the answers, and the second thread receives it.
- *                  A time counts from when the message should have been sent.
+ *                  A time counts from when the message should have been sent. On demand there are
+ *                  subscribers of the same topic besides, in processes that have been stopped.
  *
  * INVARIANTS
  *
@@ -59,6 +60,7 @@ typedef struct broker_options {
     uint64_t rate;       /* latency: messages a second */
     uint64_t subscribers;
     uint64_t window;
+    uint64_t stalled; /* latency: further subscribers, in processes that are stopped */
     double seconds;
     double warmup_seconds; /* latency: not recorded at the start */
 } broker_options_t;
@@ -98,7 +100,11 @@ typedef struct broker_sink {
 /* --- what a peer defines --- */
 
 typedef struct broker_link broker_link_t;
-typedef enum broker_role { BROKER_PUBLISHER, BROKER_SUBSCRIBER } broker_role_t;
+typedef enum broker_role {
+    BROKER_PUBLISHER,
+    BROKER_SUBSCRIBER,
+    BROKER_STALLED /* a subscriber that is going to stop, and must not hold up the publisher */
+} broker_role_t;
 
 extern const char *const broker_peer_name;
 

@@ -114,6 +114,8 @@ static void option_set(broker_options_t *o, const char *name, const char *value)
         o->rate = (uint64_t)number(name, value, 1, BROKER_RATE_MAX);
     } else if (strcmp(name, "--subscribers") == 0) {
         o->subscribers = (uint64_t)number(name, value, 1, BROKER_SUBSCRIBERS_MAX);
+    } else if (strcmp(name, "--stalled") == 0) {
+        o->stalled = (uint64_t)number(name, value, 0, BROKER_SUBSCRIBERS_MAX - 1);
     } else if (strcmp(name, "--window") == 0) {
         o->window = (uint64_t)number(name, value, 1, BROKER_WINDOW_MAX);
     } else if (strcmp(name, "--seconds") == 0) {
@@ -178,16 +180,25 @@ static void subscribe_until_done(broker_link_t *link, broker_tally_t *tally,
     }
 }
 
-static void subscriber_process(const broker_options_t *options, driver_shared_t *shared,
-                               uint64_t index)
+static broker_sink_t *sink_create(const broker_options_t *options, driver_shared_t *shared,
+                                  uint64_t index)
 {
-    broker_tally_t *const tally = &shared->tallies[index];
     broker_sink_t *const sink = calloc(1, sizeof *sink);
     if (sink == NULL) {
         broker_fail("out of memory");
     }
-    *sink = (broker_sink_t){
-        .tally = tally, .total = &shared->total, .bytes = options->bytes, .next = 1};
+    *sink = (broker_sink_t){.tally = &shared->tallies[index],
+                            .total = &shared->total,
+                            .bytes = options->bytes,
+                            .next = 1};
+    return sink;
+}
+
+static void subscriber_process(const broker_options_t *options, driver_shared_t *shared,
+                               uint64_t index)
+{
+    broker_sink_t *const sink = sink_create(options, shared, index);
+    broker_tally_t *const tally = sink->tally;
     broker_link_t *const link = broker_link_open(options, BROKER_SUBSCRIBER, sink);
     subscribe_until_done(link, tally, &shared->total);
     dx_store_release(&tally->ready, 2);
@@ -217,11 +228,11 @@ static int64_t slowest(const driver_shared_t *shared, uint64_t subscribers)
 }
 
 static void probe_until_ready(broker_link_t *link, const broker_options_t *options,
-                              const driver_shared_t *shared, uint64_t *words)
+                              const driver_shared_t *shared, uint64_t subscribers, uint64_t *words)
 {
     const int64_t deadline = dx_clock_ns() + DRIVER_READY_NS;
     broker_message_fill(words, options->bytes, 0);
-    while (!all_are(shared, options->subscribers, 1)) {
+    while (!all_are(shared, subscribers, 1)) {
         broker_link_publish(link, words, options->bytes);
         broker_link_flush(link);
         const int64_t now = dx_clock_ns();
@@ -290,7 +301,7 @@ static void publisher_process(const broker_options_t *options, driver_shared_t *
     _Alignas(64) static uint64_t words[BROKER_BYTES_MAX / 8];
     broker_link_t *const link = broker_link_open(options, BROKER_PUBLISHER, NULL);
     prctl(PR_SET_TIMERSLACK, 1);
-    probe_until_ready(link, options, shared, words);
+    probe_until_ready(link, options, shared, options->subscribers, words);
     dx_store_relaxed(&shared->published, publish_all(link, options, shared, words));
     /* Closing could throw away what has not been sent; and a subscriber that stalls gives up by
      * itself. */
@@ -301,7 +312,8 @@ static void publisher_process(const broker_options_t *options, driver_shared_t *
     _exit(BROKER_EXIT_OK);
 }
 
-static pid_t start_child(const broker_options_t *options, driver_shared_t *shared, uint64_t index)
+/* As fork(); the child dies with its parent. */
+static pid_t fork_bound(void)
 {
     const pid_t parent = getpid();
     const pid_t child = fork();
@@ -313,6 +325,14 @@ static pid_t start_child(const broker_options_t *options, driver_shared_t *share
         if (getppid() != parent) {
             _exit(BROKER_EXIT_WRONG);
         }
+    }
+    return child;
+}
+
+static pid_t start_child(const broker_options_t *options, driver_shared_t *shared, uint64_t index)
+{
+    const pid_t child = fork_bound();
+    if (child == 0) {
         if (index == options->subscribers) {
             publisher_process(options, shared);
         }
@@ -431,6 +451,41 @@ static void *latency_receive(void *context)
     return NULL;
 }
 
+/* Starts the subscribers that stop themselves as soon as a probe has come. */
+static void stalled_start(const broker_options_t *options, driver_shared_t *shared, pid_t *children)
+{
+    for (uint64_t i = 0; i < options->stalled; i++) {
+        children[i] = fork_bound();
+        if (children[i] == 0) {
+            broker_sink_t *const sink = sink_create(options, shared, 1 + i);
+            broker_link_t *const link = broker_link_open(options, BROKER_STALLED, sink);
+            while (dx_load_acquire(&sink->tally->ready) == 0) {
+                broker_link_receive(link);
+            }
+            raise(SIGSTOP);
+            _exit(BROKER_EXIT_OK);
+        }
+    }
+}
+
+static void stalled_wait(const pid_t *children, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        int status = 0;
+        if (waitpid(children[i], &status, WUNTRACED) != children[i] || !WIFSTOPPED(status)) {
+            broker_fail("a subscriber that should be stopped has ended");
+        }
+    }
+}
+
+static void stalled_end(const pid_t *children, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        kill(children[i], SIGKILL);
+        waitpid(children[i], NULL, 0);
+    }
+}
+
 /* A sleep ends 20 to 50 us late on a virtual machine, as much as a round trip takes. So this sleeps
  * until shortly before, and then looks at the clock, leaving its CPU to whoever wants it: on two
  * CPUs the broker and the receiver need both. How late it was all the same is reported. */
@@ -475,11 +530,13 @@ static int report_latency(const driver_latency_t *run, int64_t events)
     dx_histogram_summarize(run->late, &late);
     const bool good = tally->disordered == 0 && tally->corrupt == 0 && intended.count > 0;
     print_head(run->options);
-    printf("\"rate\":%llu,\"events\":%lld,\"samples\":%lld,\"p50_ns\":%lld,\"p90_ns\":%lld,"
+    printf("\"stalled\":%llu,\"rate\":%llu,\"events\":%lld,\"samples\":%lld,\"p50_ns\":%lld,\"p90_"
+           "ns\":%lld,"
            "\"p99_ns\":%lld,\"p999_ns\":%lld,\"max_ns\":%lld,\"mean_ns\":%.1f,",
-           (unsigned long long)run->options->rate, (long long)events, (long long)intended.count,
-           (long long)intended.p50, (long long)intended.p90, (long long)intended.p99,
-           (long long)intended.p999, (long long)intended.max, intended.mean);
+           (unsigned long long)run->options->stalled, (unsigned long long)run->options->rate,
+           (long long)events, (long long)intended.count, (long long)intended.p50,
+           (long long)intended.p90, (long long)intended.p99, (long long)intended.p999,
+           (long long)intended.max, intended.mean);
     printf("\"sent_p50_ns\":%lld,\"sent_p99_ns\":%lld,\"late_p50_ns\":%lld,\"late_p99_ns\":%lld,"
            "\"lost\":%lld,\"disordered\":%llu,\"corrupt\":%llu,\"checksum_ok\":%s}\n",
            (long long)sent.p50, (long long)sent.p99, (long long)late.p50, (long long)late.p99,
@@ -509,13 +566,16 @@ static int latency(const broker_options_t *options)
         dx_histogram_create(&run.late, NULL) != DX_OK) {
         broker_fail("out of memory");
     }
+    static pid_t children[BROKER_SUBSCRIBERS_MAX];
+    stalled_start(options, shared, children);
     pthread_t receiver;
     if (pthread_create(&receiver, NULL, latency_receive, &run) != 0) {
         broker_fail("the receiving thread cannot be made");
     }
     broker_link_t *const link = broker_link_open(options, BROKER_PUBLISHER, NULL);
     prctl(PR_SET_TIMERSLACK, 1);
-    probe_until_ready(link, options, shared, words);
+    probe_until_ready(link, options, shared, 1 + options->stalled, words);
+    stalled_wait(children, options->stalled);
     /* The receiver reads start_ns only after message 1, which is sent after this. */
     run.sink.start_ns = dx_clock_ns() + 10 * DX_NS_PER_MS;
     const int64_t wanted = (int64_t)(options->seconds * (double)options->rate);
@@ -523,6 +583,7 @@ static int latency(const broker_options_t *options)
     latency_publish(&run, link, words, events);
     pthread_join(receiver, NULL);
     broker_link_close(link);
+    stalled_end(children, options->stalled);
     return report_latency(&run, events);
 }
 

@@ -98,7 +98,7 @@ broker_link_t *broker_link_open(const broker_options_t *options, broker_role_t r
     link->head_bytes +=
         put_string(link->head + link->head_bytes, BROKER_TOPIC, strlen(BROKER_TOPIC));
     stream_open(&link->stream, options->address);
-    connect_and_subscribe(link, role == BROKER_SUBSCRIBER);
+    connect_and_subscribe(link, role != BROKER_PUBLISHER);
     return link;
 }
 

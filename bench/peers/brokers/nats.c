@@ -39,7 +39,7 @@ broker_link_t *broker_link_open(const broker_options_t *options, broker_role_t r
                "CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"c\",\"version\":\"1\","
                "\"protocol\":1}\r\nPING\r\n",
                "PONG\r\n");
-    if (role == BROKER_SUBSCRIBER) {
+    if (role != BROKER_PUBLISHER) {
         stream_ask(&link->stream, "SUB " BROKER_TOPIC " 1\r\nPING\r\n", "PONG\r\n");
     }
     return link;

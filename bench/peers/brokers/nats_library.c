@@ -53,7 +53,7 @@ broker_link_t *broker_link_open(const broker_options_t *options, broker_role_t r
     require(natsOptions_SetURL(link->options, url), "address");
     require(natsOptions_SetSendAsap(link->options, link->at_once), "send at once");
     require(natsConnection_Connect(&link->connection, link->options), "connect");
-    if (role == BROKER_SUBSCRIBER) {
+    if (role != BROKER_PUBLISHER) {
         require(natsConnection_Subscribe(&link->subscription, link->connection, BROKER_TOPIC,
                                          on_message, link),
                 "subscribe");

@@ -92,13 +92,14 @@ broker_link_t *broker_link_open(const broker_options_t *options, broker_role_t r
     link->batch = strstr(options->variant, "batch") != NULL && !link->shared ? OURS_BATCH : 1;
     link->data = calloc((size_t)link->batch, options->bytes);
     link->client = link->shared ? client_of_both(options) : client_connect(options);
-    if (role == BROKER_SUBSCRIBER) {
+    if (role != BROKER_PUBLISHER) {
         dx_error_t error;
         const dx_subscription_options_t wanted = {.pattern = BROKER_TOPIC,
                                                   .context = sink,
                                                   .on_batch = on_events,
                                                   .on_end = on_end,
-                                                  .slow = DX_SLOW_BLOCK};
+                                                  .slow = role == BROKER_STALLED ? DX_SLOW_DROP
+                                                                                 : DX_SLOW_BLOCK};
         if (dx_client_subscribe(link->client, &wanted, &link->subscription, &error) != DX_OK) {
             broker_fail("%s", error.message);
         }

@@ -160,6 +160,14 @@ class Driver(unittest.TestCase):
         self.assertGreater(run["p90_ns"], 60e6)
         self.assertGreaterEqual(run["max_ns"], 149e6)
 
+    def test_a_stalled_subscriber_got_a_probe_and_then_reads_nothing(self):
+        seen = []
+        status, run, errors = self.run_driver(
+            lambda s, p: seen.append(s) or [p], "--mode", "latency", "--rate", "1000", "--seconds",
+            "0.1", "--warmup-seconds", "0", "--stalled", "2")
+        self.assertEqual((status, errors), (0, ""))
+        self.assertEqual((run["stalled"], run["samples"], run["lost"]), (2, 100, 0))
+
     def test_wrong_arguments_are_refused_with_their_rule(self):
         for options, words in ((["--bytes", "8"], "--bytes is 8, must be a number from 16 to"),
                                (["--bytes", "20"], "multiple of 8"), (["--mode", "x"], "is x"),
