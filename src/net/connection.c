@@ -563,8 +563,8 @@ void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info
     memcpy(info_out->peer_name, connection->peer_name, sizeof info_out->peer_name);
     memcpy(info_out->peer_address, connection->peer_address, sizeof info_out->peer_address);
     if (connection->tls != NULL) {
-        dxi_tls_session_subject(connection->tls, info_out->tls_subject,
-                                sizeof info_out->tls_subject);
+        (void)snprintf(info_out->tls_subject, sizeof info_out->tls_subject, "%s",
+                       dxi_tls_session_subject(connection->tls));
     }
 }
 

@@ -51,8 +51,8 @@ typedef struct dxi_connection_events {
     /* The greeting is over: capabilities are known, frames may be sent. */
     void (*on_open)(void *context, dxi_connection_t *connection);
 
-    /* One frame, checked. DX_OK: it was taken. DX_EAGAIN: not now, see above. Another negative code:
-     * it is refused with an ERROR of that code and `error`'s sentence. */
+    /* One frame, checked. DX_OK: it was taken. DX_EAGAIN: not now, see above. Another negative
+     * code: it is refused with an ERROR of that code and `error`'s sentence. */
     int (*on_frame)(void *context, dxi_connection_t *connection, const dx_frame_view_t *frame,
                     dx_error_t *error);
 
@@ -100,8 +100,8 @@ DX_NODISCARD int dxi_connection_connect(dxi_loop_t *loop, const dxi_address_t *a
                                         const dxi_connection_events_t *events,
                                         dxi_connection_t **connection_out, dx_error_t *error);
 
-/* Room for a frame of `bytes` (a multiple of 8, at most dxi_connection_frame_bytes_max()) at the end
- * of the sending ring, aligned to 8; NULL when it is full or the connection is not OPEN. Nothing is
+/* Room for a frame of `bytes` (a multiple of 8, at most dxi_connection_frame_bytes_max()) at the
+ * end of the sending ring, aligned to 8; NULL when it is full or the connection is not OPEN. Nothing is
  * sent before the commit.
  * Threads: loop. */
 void *dxi_connection_claim(dxi_connection_t *connection, size_t bytes);
@@ -116,7 +116,7 @@ void dxi_connection_commit(dxi_connection_t *connection, size_t bytes);
 void dxi_connection_hold(dxi_connection_t *connection, bool hold);
 
 /* Both, with a copy of a sealed frame.
- * Returns DX_OK, DX_EAGAIN when full, DX_ECLOSED, DX_ELIMIT when the peer accepts no frame as large.
+ * Returns DX_OK, DX_EAGAIN when full, DX_ECLOSED, DX_ELIMIT when it is too large for the peer.
  * Threads: loop. */
 DX_NODISCARD int dxi_connection_send(dxi_connection_t *connection, const void *frame, size_t bytes);
 

@@ -186,8 +186,8 @@ DX_NOINLINE static void stream_failed(dxi_connection_t *connection, const dx_err
     dxi_connection_close(connection, error->code, error->message);
 }
 
-/* There are no more frames at the moment; the owner had `before` of them when this look began. It is
- * told also when the last one began the end: what it has put together counts. */
+/* There are no more frames at the moment; the owner had `before` of them when this look began. It
+ * is told also when the last one began the end: what it has put together counts. */
 static void pause_tell(dxi_connection_t *connection, uint64_t before)
 {
     if (connection->given != before && connection->events->on_pause != NULL) {
@@ -295,8 +295,13 @@ static void discard(dxi_connection_t *connection)
 
 static void read_failed(dxi_connection_t *connection, int os_errno)
 {
-    dx_error_t error = connection->why; /* a write that failed before, or the peer's ERROR */
-    if (error.code == DX_OK) {
+    dx_error_t error = connection->why; /* a write that failed before */
+    if (connection->peer_error) {
+        error = connection->peer_said;
+    } else if (connection->tls != NULL && os_errno == EPROTO) {
+        (void)dxi_tls_session_why(connection->tls, &error);
+        (void)dxi_fail_context(&error, "%s", connection->peer_address);
+    } else if (error.code == DX_OK) {
         (void)dxi_fail_os(&error, DX_EIO, os_errno, "lost the connection to %s",
                           connection->peer_address);
     }
@@ -335,12 +340,12 @@ void dxi_connection_read(dxi_connection_t *connection)
         if (connection->state != DXI_OPEN && connection->state != DXI_GREETING) {
             return;
         }
-        if (connection->tls == NULL && (size_t)got < room) {
-            return;
+        if ((size_t)got < room &&
+            (connection->tls == NULL || !dxi_tls_session_has_more(connection->tls))) {
+            return; /* the socket is empty */
         }
     }
     if (connection->tls != NULL && connection->paused == 0) {
-        connection->resume = true; /* TLS may hold bytes of which the socket knows nothing */
-        dxi_loop_run_next(connection->loop, &connection->next);
+        dxi_loop_run_next(connection->loop, &connection->next); /* the socket may not say so */
     }
 }

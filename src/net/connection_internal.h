@@ -129,7 +129,7 @@ struct dxi_connection {
     char peer_address[128];
 };
 
-/* ----------------------------------------------------------------------------------- connection.c */
+/* --------------------------------------------------------------------------------- connection.c */
 
 /* A connection without handles. Returns DX_OK, DX_ENOMEM, DX_ELIMIT. Keeps `settings`.
  * Threads: any. */
@@ -172,13 +172,13 @@ void dxi_connection_timer(dxi_connection_t *connection);
  * Threads: loop. */
 void dxi_connection_adopt(dxi_connection_t *connection, int fd);
 
-/* --------------------------------------------------------------------------- connection_connect.c */
+/* ------------------------------------------------------------------------- connection_connect.c */
 
 void dxi_connection_next_candidate(dxi_connection_t *connection);
 void dxi_connection_connect_done(dxi_connection_t *connection);
 void dxi_connection_forget_candidates(dxi_connection_t *connection);
 
-/* ----------------------------------------------------------------------------- connection_greet.c */
+/* --------------------------------------------------------------------------- connection_greet.c */
 
 void dxi_greet_begin(dxi_connection_t *connection);
 
@@ -205,7 +205,7 @@ void dxi_greet_note_error(dxi_connection_t *connection, const dx_frame_view_t *f
 
 void dxi_greet_ping(dxi_connection_t *connection);
 
-/* -------------------------------------------------------------------------------- connection_in.c */
+/* ------------------------------------------------------------------------------ connection_in.c */
 
 void dxi_connection_read(dxi_connection_t *connection);
 
@@ -215,7 +215,7 @@ void dxi_connection_continue(dxi_connection_t *connection);
 /* Gives memory that only large frames needed back. */
 void dxi_connection_shrink(dxi_connection_t *connection);
 
-/* ------------------------------------------------------------------------------- connection_out.c */
+/* ----------------------------------------------------------------------------- connection_out.c */
 
 /* Encodes into the ring, the reserve included. False: no room. */
 DX_NODISCARD bool dxi_connection_say(dxi_connection_t *connection, const dx_frame_draft_t *draft,

@@ -7,8 +7,8 @@
  *
  * The bell: whoever has put something where a duty will look (a ring, a list) calls
  * dxi_loop_bell() behind it. While the loop is awake that is one load of a shared word. The pair is
- * Dekker's: the loop stores `asleep`, fences heavily (membarrier, so that the other side needs none)
- * and looks once more; the others publish, fence lightly and load `asleep`.
+ * Dekker's: the loop stores `asleep`, fences heavily (membarrier, so that the other side needs
+ * none) and looks once more; the others publish, fence lightly and load `asleep`.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -46,8 +46,8 @@ void dxi_loop_stop(dxi_loop_t *loop);
 /* Frees it; NULL is allowed. Threads: owner. */
 void dxi_loop_destroy(dxi_loop_t *loop);
 
-/* A function that runs once per turn of the loop. It returns how much it has done: above 0 keeps the
- * loop awake. The struct is the caller's and lies still until dxi_loop_remove_duty(). */
+/* A function that runs once per turn of the loop. It returns how much it has done: above 0 keeps
+ * the loop awake. The struct is the caller's and lies still until dxi_loop_remove_duty(). */
 typedef struct dxi_duty {
     int (*run)(void *context, int64_t now_ns); /* now: dx_clock_ns() at the start of the turn */
     void *context;
@@ -58,8 +58,8 @@ typedef struct dxi_duty {
 void dxi_loop_add_duty(dxi_loop_t *loop, dxi_duty_t *duty);
 void dxi_loop_remove_duty(dxi_loop_t *loop, dxi_duty_t *duty);
 
-/* The loop wakes up, if it sleeps, at this time at the latest (dx_clock_ns()), once. An earlier wish
- * wins. Threads: loop. */
+/* The loop wakes up, if it sleeps, at this time at the latest (dx_clock_ns()), once. An earlier
+ * wish wins. Threads: loop. */
 void dxi_loop_wake_at(dxi_loop_t *loop, int64_t time_ns);
 
 /* Something to run in the loop's thread, once. The struct is the caller's until `run` is called;

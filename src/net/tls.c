@@ -1,68 +1,270 @@
-/* tls.c - a stand-in until TLS is there.
+/* tls.c - certificates and what is believed: a context of OpenSSL that can be exchanged.
+ *
+ * DESIGN
+ *
+ *     dxi_tls_t --- mutex ---> SSL_CTX (counted) <--- each connection that began with it
+ *
+ * dxi_tls_reload() makes a whole new context out of the files, and only when that has succeeded
+ * puts it in the place of the old one, which lives as long as its last connection. So a certificate
+ * is renewed without a restart, and a half-written file changes nothing.
+ *
+ * TLS 1.3 only. No tickets: a connection lasts, so resuming one is no gain worth its state.
+ *
+ * INVARIANTS
+ *
+ *   T1  a context that connections use is never changed
+ *   T2  without `insecure` a client never speaks to a peer whose name is not in its certificate
+ *   T3  a key is never used with a certificate that it does not belong to
+ *
+ * THREADS. The mutex guards the pointer, and is held for no longer than a count.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <errno.h>
+#include "net/tls.h"
 
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
 #include "base/fail.h"
-#include "net/tls_session.h"
+#include "net/tls_internal.h"
+
+#define READ_AHEAD_BYTES 65536 /* of one read from the socket: four records */
+
+struct dxi_tls {
+    pthread_mutex_t mutex;
+    SSL_CTX *context; /* guarded by `mutex` */
+    dxi_tls_options_t options;
+    char *texts; /* of `options` */
+};
+
+int dxi_tls_fail(dx_error_t *error, int code, const char *what)
+{
+    char reason[160] = "no reason given";
+    const unsigned long number = ERR_peek_last_error();
+    if (number != 0) {
+        const char *const text = ERR_reason_error_string(number);
+        if (text != NULL) {
+            (void)snprintf(reason, sizeof reason, "%s", text);
+        } else {
+            ERR_error_string_n(number, reason, sizeof reason);
+        }
+    }
+    ERR_clear_error();
+    return dxi_fail(error, code, "%s: %s", what, reason);
+}
+
+/* A file that can't be read is told as such, before OpenSSL says something less clear. */
+static int file_check(const char *name, const char *path, dx_error_t *error)
+{
+    if (path == NULL || access(path, R_OK) == 0) {
+        return DX_OK;
+    }
+    const int os = errno;
+    return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot read %s '%s'", name, path);
+}
+
+static int files_check(const dxi_tls_options_t *options, dx_error_t *error)
+{
+    int code = file_check("certificate_file", options->certificate_file, error);
+    code = code != DX_OK ? code : file_check("key_file", options->key_file, error);
+    return code != DX_OK ? code : file_check("authority_file", options->authority_file, error);
+}
+
+static int options_check(const dxi_tls_options_t *options, dx_error_t *error)
+{
+    if ((options->certificate_file == NULL) != (options->key_file == NULL)) {
+        return dxi_fail(error, DX_EINVAL,
+                        "certificate_file and key_file go together, only %s is "
+                        "there",
+                        options->key_file != NULL ? "key_file" : "certificate_file");
+    }
+    if (options->server && options->certificate_file == NULL) {
+        return dxi_fail(error, DX_EINVAL, "certificate_file is NULL, a server must have one");
+    }
+    if (options->server && options->verify_peer && options->authority_file == NULL) {
+        return dxi_fail(error, DX_EINVAL,
+                        "verify_peer wants an authority_file that says who is "
+                        "trusted");
+    }
+    if (options->server && (options->insecure || options->server_name != NULL)) {
+        return dxi_fail(error, DX_EINVAL, "insecure and server_name are for clients");
+    }
+    return DX_OK;
+}
+
+static int own_certificate(SSL_CTX *context, const dxi_tls_options_t *options, dx_error_t *error)
+{
+    char what[512];
+    if (options->certificate_file == NULL) {
+        return DX_OK;
+    }
+    (void)snprintf(what, sizeof what, "certificate_file '%.200s' is no chain in PEM",
+                   options->certificate_file);
+    if (SSL_CTX_use_certificate_chain_file(context, options->certificate_file) != 1) {
+        return dxi_tls_fail(error, DX_EINVAL, what);
+    }
+    if (SSL_CTX_use_PrivateKey_file(context, options->key_file, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(context) != 1) {
+        (void)snprintf(what, sizeof what,
+                       "key_file '%.100s' is no key of certificate_file '%.100s'",
+                       options->key_file, options->certificate_file);
+        return dxi_tls_fail(error, DX_EINVAL, what);
+    }
+    return DX_OK;
+}
+
+/* Who is trusted, and whether a certificate is asked for. */
+static int trust(SSL_CTX *context, const dxi_tls_options_t *options, dx_error_t *error)
+{
+    const bool named = options->authority_file != NULL;
+    if (named && SSL_CTX_load_verify_locations(context, options->authority_file, NULL) != 1) {
+        char what[256];
+        (void)snprintf(what, sizeof what, "authority_file '%.180s' has no certificate in PEM",
+                       options->authority_file);
+        return dxi_tls_fail(error, DX_EINVAL, what);
+    }
+    if (options->server) {
+        if (named) { /* sent to clients, so that they know which of theirs to show */
+            SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(options->authority_file));
+        }
+        const int must = options->verify_peer ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
+        SSL_CTX_set_verify(context, named ? SSL_VERIFY_PEER | must : SSL_VERIFY_NONE, NULL);
+        return DX_OK;
+    }
+    if (!named && SSL_CTX_set_default_verify_paths(context) != 1) {
+        return dxi_tls_fail(error, DX_EINVAL, "cannot read the system's authorities");
+    }
+    SSL_CTX_set_verify(context, options->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+    return DX_OK;
+}
+
+static int context_make(const dxi_tls_options_t *options, SSL_CTX **context_out, dx_error_t *error)
+{
+    *context_out = NULL;
+    int code = files_check(options, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    ERR_clear_error();
+    SSL_CTX *const context =
+        SSL_CTX_new(options->server ? TLS_server_method() : TLS_client_method());
+    if (context == NULL) {
+        return dxi_tls_fail(error, DX_ENOMEM, "cannot make a context for TLS");
+    }
+    (void)SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+    (void)SSL_CTX_set_num_tickets(context, 0);
+    (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    (void)SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); /* GOODBYE says the end */
+    (void)SSL_CTX_set_mode(context,
+                           SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_default_read_buffer_len(context, READ_AHEAD_BYTES);
+    code = own_certificate(context, options, error);
+    code = code != DX_OK ? code : trust(context, options, error);
+    if (code != DX_OK) {
+        SSL_CTX_free(context);
+        return code;
+    }
+    *context_out = context;
+    return DX_OK;
+}
+
+static const char *text_keep(const char *text, char **at)
+{
+    if (text == NULL) {
+        return NULL;
+    }
+    const size_t bytes = strlen(text) + 1;
+    char *const kept = memcpy(*at, text, bytes);
+    *at += bytes;
+    return kept;
+}
+
+static size_t text_bytes(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
+static bool options_keep(dxi_tls_t *tls, const dxi_tls_options_t *options)
+{
+    tls->options = *options;
+    tls->texts = dxi_alloc_zeroed(
+        1, 1 + text_bytes(options->certificate_file) + text_bytes(options->key_file) +
+               text_bytes(options->authority_file) + text_bytes(options->server_name));
+    if (tls->texts == NULL) {
+        return false;
+    }
+    char *at = tls->texts;
+    tls->options.certificate_file = text_keep(options->certificate_file, &at);
+    tls->options.key_file = text_keep(options->key_file, &at);
+    tls->options.authority_file = text_keep(options->authority_file, &at);
+    tls->options.server_name = text_keep(options->server_name, &at);
+    return true;
+}
 
 int dxi_tls_create(const dxi_tls_options_t *options, dxi_tls_t **tls_out, dx_error_t *error)
 {
-    (void)options;
+    SSL_CTX *context = NULL;
     *tls_out = NULL;
-    return dxi_fail(error, DX_ENOTSUP, "TLS is not built in yet");
+    int code = options_check(options, error);
+    if (code == DX_OK) {
+        code = context_make(options, &context, error);
+    }
+    if (code != DX_OK) {
+        return code;
+    }
+    dxi_tls_t *const tls = dxi_alloc_zeroed(1, sizeof *tls);
+    if (tls == NULL || !options_keep(tls, options)) {
+        dxi_free(tls);
+        SSL_CTX_free(context);
+        return dxi_fail(error, DX_ENOMEM, "no memory for a context of TLS");
+    }
+    (void)pthread_mutex_init(&tls->mutex, NULL);
+    tls->context = context;
+    *tls_out = tls;
+    return DX_OK;
 }
+
 int dxi_tls_reload(dxi_tls_t *tls, dx_error_t *error)
 {
-    (void)tls;
-    return dxi_fail(error, DX_ENOTSUP, "TLS is not built in yet");
+    SSL_CTX *context = NULL;
+    const int code = context_make(&tls->options, &context, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    (void)pthread_mutex_lock(&tls->mutex);
+    SSL_CTX *const old = tls->context;
+    tls->context = context;
+    (void)pthread_mutex_unlock(&tls->mutex);
+    SSL_CTX_free(old); /* T1: its connections keep it */
+    return DX_OK;
 }
+
 void dxi_tls_destroy(dxi_tls_t *tls)
 {
-    (void)tls;
-}
-int dxi_tls_session_create(dxi_tls_t *tls, int fd, const char *host,
-                           dxi_tls_session_t **session_out, dx_error_t *error)
-{
-    (void)tls;
-    (void)fd;
-    (void)host;
-    *session_out = NULL;
-    return dxi_fail(error, DX_ENOTSUP, "TLS is not built in yet");
-}
-void dxi_tls_session_destroy(dxi_tls_session_t *session)
-{
-    (void)session;
-}
-int dxi_tls_session_handshake(dxi_tls_session_t *session, bool *write_out, dx_error_t *error)
-{
-    (void)session;
-    *write_out = false;
-    return dxi_fail(error, DX_ENOTSUP, "TLS is not built in yet");
-}
-int64_t dxi_tls_session_read(dxi_tls_session_t *session, void *to, size_t room)
-{
-    (void)session;
-    (void)to;
-    (void)room;
-    return -ENOSYS;
-}
-int64_t dxi_tls_session_write(dxi_tls_session_t *session, const void *from, size_t bytes)
-{
-    (void)session;
-    (void)from;
-    (void)bytes;
-    return -ENOSYS;
-}
-void dxi_tls_session_shutdown(dxi_tls_session_t *session)
-{
-    (void)session;
-}
-void dxi_tls_session_subject(const dxi_tls_session_t *session, char *text_out, size_t text_bytes)
-{
-    (void)session;
-    if (text_bytes != 0) {
-        text_out[0] = '\0';
+    if (tls != NULL) {
+        SSL_CTX_free(tls->context);
+        (void)pthread_mutex_destroy(&tls->mutex);
+        dxi_free(tls->texts);
+        dxi_free(tls);
     }
+}
+
+SSL *dxi_tls_ssl(dxi_tls_t *tls)
+{
+    (void)pthread_mutex_lock(&tls->mutex);
+    SSL *const ssl = dxi_fault("tls session") ? NULL : SSL_new(tls->context);
+    (void)pthread_mutex_unlock(&tls->mutex);
+    return ssl;
+}
+
+const dxi_tls_options_t *dxi_tls_options(const dxi_tls_t *tls)
+{
+    return &tls->options;
 }

@@ -16,22 +16,36 @@ typedef struct dxi_tls_session dxi_tls_session_t;
  * Returns DX_OK, DX_ENOMEM. Threads: loop. */
 DX_NODISCARD int dxi_tls_session_create(dxi_tls_t *tls, int fd, const char *host,
                                         dxi_tls_session_t **session_out, dx_error_t *error);
+
+/* NULL is allowed. Threads: loop. */
 void dxi_tls_session_destroy(dxi_tls_session_t *session);
 
 /* Goes on with the handshake. Returns DX_OK when it is done; DX_EAGAIN, and whether it waits to
- * write; DX_EPERM when a certificate is refused; DX_EIO. */
+ * write; DX_EPERM when a certificate is refused, by us or by the peer; DX_EIO.
+ * Threads: loop. */
 DX_NODISCARD int dxi_tls_session_handshake(dxi_tls_session_t *session, bool *write_out,
                                            dx_error_t *error);
 
-/* Bytes; 0 at the end of the stream, or for a write when the socket takes none; or a negative
- * errno, -EAGAIN when nothing is there. */
+/* Reads as much as is there. Returns bytes, 0 at the end of the stream, or a negative errno:
+ * -EAGAIN when nothing is there, -EPROTO when dxi_tls_session_why() says more.
+ * Threads: loop. */
 int64_t dxi_tls_session_read(dxi_tls_session_t *session, void *to, size_t room);
+
+/* True when reading again gives something that the socket does not know of. Threads: loop. */
+bool dxi_tls_session_has_more(const dxi_tls_session_t *session);
+
+/* Returns how many bytes were taken, 0 when the socket takes none, or a negative errno as above.
+ * After 0 the next write begins with the same bytes. Threads: loop. */
 int64_t dxi_tls_session_write(dxi_tls_session_t *session, const void *from, size_t bytes);
 
-/* Says that nothing more will be sent. */
+/* What went wrong. Returns its code. Threads: loop. */
+int dxi_tls_session_why(const dxi_tls_session_t *session, dx_error_t *error);
+
+/* Says that nothing more will be sent. Threads: loop. */
 void dxi_tls_session_shutdown(dxi_tls_session_t *session);
 
-/* The subject of the peer's certificate; "" without one. */
-void dxi_tls_session_subject(const dxi_tls_session_t *session, char *text_out, size_t text_bytes);
+/* The subject of the peer's certificate, as in "CN=pump-7,O=Works"; "" without one.
+ * Threads: loop. */
+const char *dxi_tls_session_subject(const dxi_tls_session_t *session);
 
 #endif

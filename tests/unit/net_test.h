@@ -1,7 +1,7 @@
 /* net_test.h - what the tests of src/net share: loops, sides of a conversation, waiting.
  *
- * Callbacks run in loops' threads and only write words of a `side_t` under its mutex; the test waits
- * for what they say. Nothing here waits for time, but until a limit that says "hung".
+ * Callbacks run in loops' threads and only write words of a `side_t` under its mutex; the test
+ * waits for what they say. Nothing here waits for time, but until a limit that says "hung".
  *
  * SPDX-License-Identifier: Apache-2.0
  */
