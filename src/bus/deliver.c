@@ -56,23 +56,13 @@ bool dxi_flow_wants(dxi_flow_t *flow, dxi_incoming_t *incoming)
     return flow->options.predicate == NULL || predicate_wants(flow, incoming);
 }
 
-/* What deliver() and gap() said of a member: true when it took what it was given. */
-static bool member_took(dxi_subscriber_t *member, int code)
-{
-    if (DX_LIKELY(code != DX_EAGAIN && code != DX_ECLOSED)) {
-        return true;
-    }
-    member->room = false;
-    member->closed = member->closed || code == DX_ECLOSED;
-    return false;
-}
-
 int dxi_flow_gap(dxi_shard_t *shard, dxi_flow_t *flow, const dx_gap_t *gap)
 {
     for (uint32_t i = 0; i < flow->member_count; i++) {
         dxi_subscriber_t *const member = flow->members[i];
         if (!member->closed &&
-            member_took(member, shard->actions.gap(shard->actions.context, member->user, gap))) {
+            dxi_subscriber_took(member,
+                                shard->actions.gap(shard->actions.context, member->user, gap))) {
             member->gaps++;
             return DX_OK;
         }
@@ -106,11 +96,15 @@ static bool link_offer(dxi_shard_t *shard, dxi_link_t *link, dxi_incoming_t *inc
         topic->filtered++;
         return true;
     }
+    if (flow->team != NULL) {
+        return !flow->ended && dxi_team_take(shard, link, incoming);
+    }
     dxi_subscriber_t *const member = flow->members[0];
     const dxi_delivery_t delivery = {
         .frame = incoming->frame, .bytes = incoming->bytes, .more = more};
-    if (member->closed || !member_took(member, shard->actions.deliver(shard->actions.context,
-                                                                      member->user, &delivery))) {
+    if (member->closed ||
+        !dxi_subscriber_took(
+            member, shard->actions.deliver(shard->actions.context, member->user, &delivery))) {
         return false;
     }
     topic->delivered++;
@@ -175,7 +169,7 @@ void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming)
         const int code = deliver(context, link->user, &delivery);
         if (DX_LIKELY(code == DX_OK)) {
             delivered++;
-        } else if (member_took(link->flow->members[0], code)) {
+        } else if (dxi_subscriber_took(link->flow->members[0], code)) {
             delivered++;
         } else {
             dxi_link_to_lagging(link, incoming->sequence);

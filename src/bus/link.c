@@ -133,7 +133,8 @@ void dxi_link_to_lagging(dxi_link_t *link, uint64_t next)
     link->flags |= DXI_LINK_LAGGING;
     link->next = next;
     dxi_list_append(&flow->lagging, &link->in_lagging);
-    if (flow->options.slow == DX_SLOW_BLOCK && !flow->block_over && !flow->ended) {
+    if (flow->options.slow == DX_SLOW_BLOCK && !flow->block_over && !flow->ended &&
+        flow->member_count != 0) {
         link->flags |= DXI_LINK_BLOCKING;
         link->topic->blocking++;
     }
@@ -153,6 +154,9 @@ void dxi_link_to_live(dxi_link_t *link)
 void dxi_link_forget(dxi_shard_t *shard, dxi_link_t *link)
 {
     dxi_topic_t *const topic = link->topic;
+    if (link->flow->team != NULL) {
+        dxi_team_forget(shard, link);
+    }
     if ((link->flags & DXI_LINK_LAGGING) == 0) {
         return;
     }

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "disruptorx/platform.h"
 
@@ -20,7 +21,7 @@ typedef struct dxi_list {
 
 /* The object that has `place` as its member. */
 #define DXI_LIST_OBJECT(place, type, member)                                                       \
-    ((type *)(void *)((char *)(place)-offsetof(type, member)))
+    ((type *)(uintptr_t)((uintptr_t)(place)-offsetof(type, member)))
 
 DX_INLINE void dxi_list_init(dxi_list_t *head)
 {

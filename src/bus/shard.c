@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "bus/shard_internal.h"
+#include "bus/team.h"
 
 #define EXPIRE_INTERVAL_NS INT64_C(1000000000)
 #define PART_HEAD_BYTES 8u
@@ -40,7 +40,9 @@ int dxi_shard_create(const dxi_shard_options_t *options, dxi_shard_t **shard_out
     shard->topic_count = options->topics != NULL ? options->topics : &shard->own_topic_count;
     shard->memory = options->retained_bytes != NULL ? options->retained_bytes : &shard->own_memory;
     dxi_list_init(&shard->flows);
+    dxi_list_init(&shard->teams);
     dxi_list_init(&shard->feeding);
+    shard->due_ns = INT64_MAX;
     dxi_list_init(&shard->link_chunks);
     dxi_list_init(&shard->free_links);
     if (dxi_topics_init(&shard->topics) != DX_OK || dxi_trie_init(&shard->trie) != DX_OK) {
@@ -60,6 +62,7 @@ void dxi_shard_destroy(dxi_shard_t *shard)
     dxi_topics_close(shard);
     dxi_trie_close(&shard->trie);
     dxi_links_close(shard);
+    dxi_blocks_close(shard);
     dxi_free(shard);
 }
 
@@ -251,6 +254,7 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     incoming.bytes = bytes;
     incoming.origin = origin;
     incoming.viewed = false;
+    shard->clock_ns = clock_ns;
     if (DX_UNLIKELY(shard->held.active)) {
         return held_resume(shard, &incoming, clock_ns);
     }
@@ -299,11 +303,12 @@ static void feeding_go_on(dxi_shard_t *shard)
 
 int64_t dxi_shard_tick(dxi_shard_t *shard, int64_t clock_ns, int64_t unix_ns)
 {
-    int64_t next_ns = INT64_MAX;
+    shard->clock_ns = clock_ns;
     feeding_go_on(shard);
-    if (!dxi_list_empty(&shard->feeding)) {
-        next_ns = clock_ns;
+    if (clock_ns >= shard->due_ns) {
+        dxi_teams_tick(shard, clock_ns);
     }
+    int64_t next_ns = dxi_list_empty(&shard->feeding) ? shard->due_ns : clock_ns;
     if (shard->aged_count != 0) {
         if (clock_ns >= shard->expire_at_ns) {
             dxi_topics_expire(shard, unix_ns);
@@ -320,20 +325,12 @@ bool dxi_shard_idle(const dxi_shard_t *shard)
         return false;
     }
     for (const dxi_list_t *at = shard->flows.next; at != &shard->flows; at = at->next) {
-        const dxi_flow_t *const flow =
-            (const dxi_flow_t *)(const void *)((const char *)at - offsetof(dxi_flow_t, in_shard));
-        if (!dxi_list_empty(&flow->lagging) && !flow->ended) {
+        const dxi_flow_t *const flow = DXI_LIST_OBJECT(at, dxi_flow_t, in_shard);
+        const bool lags =
+            !dxi_list_empty(&flow->lagging) && !flow->ended && flow->member_count != 0;
+        if (lags || (flow->team != NULL && !dxi_team_idle(flow->team))) {
             return false;
         }
     }
     return true;
-}
-
-int dxi_shard_acknowledge(dxi_shard_t *shard, dxi_subscriber_t *subscriber, const char *topic,
-                          size_t topic_bytes, uint64_t first, uint64_t last, int code,
-                          int64_t clock_ns)
-{
-    (void)shard, (void)subscriber, (void)topic, (void)topic_bytes, (void)first, (void)last;
-    (void)code, (void)clock_ns;
-    return DX_ENOTFOUND;
 }

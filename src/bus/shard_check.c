@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "bus/shard_internal.h"
+#include "bus/team.h"
 
 static void link_check(const dxi_link_t *link)
 {
@@ -60,6 +60,10 @@ static uint32_t flow_check(const dxi_shard_t *shard, const dxi_flow_t *flow)
                                                          topic->name, topic->name_bytes);
     }
     assert(links == matching);
+    if (flow->team != NULL) {
+        assert(flow->team->due_ns >= shard->due_ns);
+        dxi_team_check(shard, flow->team);
+    }
     (void)links;
     (void)matching;
     return flow->member_count;
@@ -78,9 +82,7 @@ void dxi_shard_check(const dxi_shard_t *shard)
     assert(topics * 2 <= shard->topics.mask + 1);
     uint32_t subscribers = 0;
     for (const dxi_list_t *at = shard->flows.next; at != &shard->flows; at = at->next) {
-        subscribers +=
-            flow_check(shard, (const dxi_flow_t *)(const void *)((const char *)at -
-                                                                 offsetof(dxi_flow_t, in_shard)));
+        subscribers += flow_check(shard, DXI_LIST_OBJECT(at, dxi_flow_t, in_shard));
     }
     assert(subscribers == shard->subscriber_count);
     dxi_trie_check(&shard->trie);

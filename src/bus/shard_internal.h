@@ -37,6 +37,7 @@
 typedef struct dxi_topic dxi_topic_t;
 typedef struct dxi_link dxi_link_t;
 typedef struct dxi_flow dxi_flow_t;
+typedef struct dxi_team dxi_team_t; /* bus/team.h */
 
 #define DXI_FEED_EVENTS_MAX                                                                        \
     4096 /* of one flow at a time; the rest is due at once in the next tick */
@@ -184,6 +185,7 @@ typedef struct dxi_flow_options {
     const char *pattern;
     const char *group;
     const char *dead_letter;
+    const char *filter_text;
     dx_start_from_t from;
     uint64_t from_value;
     dx_ack_mode_t ack; /* never DEFAULT */
@@ -204,6 +206,8 @@ struct dxi_subscriber {
     bool room;   /* deliver() has not said otherwise since it was ready */
     bool closed; /* deliver() said it is gone, or it was ended */
     bool remote;
+    bool late; /* an event given to it was not answered in time, and it was not heard of since */
+    uint32_t given; /* events that it has not acknowledged */
     uint64_t member_id;
     uint64_t delivered, redelivered, acknowledged, refused, gaps;
     char name[64];
@@ -217,6 +221,7 @@ struct dxi_flow {
     dxi_list_t links;
     dxi_list_t lagging; /* links that are LAGGING */
     dxi_flow_options_t options;
+    dxi_team_t *team; /* NULL: plain, with one member and no acknowledgements */
     dxi_subscriber_t **members;
     uint32_t member_count;
     uint32_t member_room;
@@ -226,7 +231,7 @@ struct dxi_flow {
     bool block_over;        /* it was waited for long enough: DROP, until it has caught up */
     int64_t block_since_ns; /* INT64_MAX: nobody waits for it */
     /* Of links that are gone; gaps are all. */
-    uint64_t delivered, dropped, filtered, gaps;
+    uint64_t delivered, dropped, filtered, gaps, dead;
     char texts[];
 };
 
@@ -235,6 +240,17 @@ void dxi_flows_close(dxi_shard_t *shard);
 
 /* Ends a flow: its members are told once, and get nothing any more. */
 void dxi_flow_end(dxi_shard_t *shard, dxi_flow_t *flow, int code, const char *sentence);
+
+/* What deliver() and gap() said of a member: true when it took what it was given. */
+DX_INLINE bool dxi_subscriber_took(dxi_subscriber_t *member, int code)
+{
+    if (DX_LIKELY(code != DX_EAGAIN && code != DX_ECLOSED)) {
+        return true;
+    }
+    member->room = false;
+    member->closed = member->closed || code == DX_ECLOSED;
+    return false;
+}
 
 /* Feeds the flow with what it lags behind, as far as there is room. */
 void dxi_flow_feed(dxi_shard_t *shard, dxi_flow_t *flow);
@@ -248,7 +264,40 @@ void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming);
 /* Whether the event must wait for a BLOCKING link, after another try. */
 bool dxi_topic_blocked(dxi_shard_t *shard, dxi_topic_t *topic, int64_t clock_ns);
 
+/* ----------------------------------------------------------------------------------------- groups */
+
+DX_NODISCARD int dxi_team_open(dxi_shard_t *shard, dxi_flow_t *flow);
+/* With all that is pending. */
+void dxi_team_close(dxi_shard_t *shard, dxi_flow_t *flow);
+
+/* Takes an event in, and gives it if it can. False: there is no room for it. */
+bool dxi_team_take(dxi_shard_t *shard, dxi_link_t *link, const dxi_incoming_t *incoming);
+
+/* The topic of the link is gone, and what is pending of it. */
+void dxi_team_forget(dxi_shard_t *shard, dxi_link_t *link);
+
+/* Members: one more is in flow->members; one is not any more; one has room again. */
+void dxi_team_joined(dxi_shard_t *shard, dxi_team_t *team, int64_t clock_ns);
+void dxi_team_left(dxi_shard_t *shard, dxi_team_t *team, const dxi_subscriber_t *member,
+                    int64_t clock_ns);
+void dxi_team_ready(dxi_shard_t *shard, dxi_team_t *team, dxi_subscriber_t *member,
+                     int64_t clock_ns);
+
+/* What is due in all groups; shard->due_ns is when the next is. */
+void dxi_teams_tick(dxi_shard_t *shard, int64_t clock_ns);
+
+/* What is due. False: its time without members is over, it is to be closed. */
+bool dxi_team_tick(dxi_shard_t *shard, dxi_team_t *team, int64_t clock_ns);
+
+/* Whether nothing waits for a member, or for its letter to be sent. */
+bool dxi_team_idle(const dxi_team_t *team);
+
+/* Asserts the invariants. */
+void dxi_team_check(const dxi_shard_t *shard, const dxi_team_t *team);
+
 /* ------------------------------------------------------------------------------------------ shard */
+
+#define DXI_BLOCK_CLASSES 20 /* of 256 bytes, and powers of two above, to 128 MiB */
 
 struct dxi_shard {
     dxi_shard_actions_t actions;
@@ -259,7 +308,10 @@ struct dxi_shard {
     dxi_topics_t topics;
     dxi_trie_t trie;
     dxi_list_t flows;
+    dxi_list_t teams;
     dxi_list_t feeding;
+    int64_t clock_ns; /* as the call that runs says */
+    int64_t due_ns;   /* nothing is due in a group before */
     uint32_t flow_count;
     uint32_t subscriber_count;
     /* The event that waits for a subscriber: it has its sequence, and its publisher no answer. */
@@ -269,7 +321,10 @@ struct dxi_shard {
         uint64_t sequence;
         dx_frame_header_t *frame; /* only inside dxi_shard_event() */
     } held;
-    uint64_t refused;           /* of topics that don't exist */
+    uint64_t refused;   /* of topics that don't exist */
+    uint64_t dead_lost; /* dead letters that could not be published */
+    dxi_list_t *free_blocks[DXI_BLOCK_CLASSES];
+    uint64_t free_block_bytes;
     dx_atomic64_t *topic_count; /* of the process */
     dx_atomic64_t own_topic_count;
     dx_atomic64_t *memory; /* of what all topics of the process retain */

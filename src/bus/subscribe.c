@@ -7,7 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "bus/shard_internal.h"
+#include "bus/team.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define SLOW_BLOCK_NS NS_PER_S
@@ -120,6 +120,7 @@ static void options_keep(dxi_flow_t *flow, const dx_subscription_options_t *o)
         .pattern = text_keep(&room, o->pattern),
         .group = text_keep(&room, o->group),
         .dead_letter = text_keep(&room, o->dead_letter),
+        .filter_text = text_keep(&room, o->filter),
         .from = o->from,
         .from_value = o->from_value,
         .ack = no_ack                     ? DX_ACK_NONE
@@ -137,6 +138,9 @@ static void options_keep(dxi_flow_t *flow, const dx_subscription_options_t *o)
     };
     flow->pattern_bytes = (uint32_t)strlen(flow->options.pattern);
     flow->link_flags = o->predicate != NULL ? DXI_LINK_FILTERED : 0;
+    if (o->group != NULL || flow->options.ack != DX_ACK_NONE) {
+        flow->link_flags |= DXI_LINK_GROUP;
+    }
 }
 
 /* ---------------------------------------------------------------------------------------- flows */
@@ -177,6 +181,7 @@ static int flow_add_member(dxi_flow_t *flow, dxi_subscriber_t *subscriber)
 
 static void flow_free(dxi_shard_t *shard, dxi_flow_t *flow)
 {
+    dxi_team_close(shard, flow);
     while (!dxi_list_empty(&flow->links)) {
         dxi_link_remove(shard, DXI_LIST_OBJECT(flow->links.next, dxi_link_t, in_flow));
     }
@@ -209,7 +214,7 @@ static int flow_link(dxi_shard_t *shard, dxi_flow_t *flow)
 static dxi_flow_t *flow_create(dxi_shard_t *shard, const dx_subscription_options_t *options)
 {
     const size_t texts = text_bytes(options->pattern) + text_bytes(options->group) +
-                         text_bytes(options->dead_letter);
+                         text_bytes(options->dead_letter) + text_bytes(options->filter);
     dxi_flow_t *const flow = dxi_alloc_zeroed(1, sizeof *flow + texts);
     if (flow != NULL) {
         flow->shard = shard;
@@ -222,7 +227,7 @@ static dxi_flow_t *flow_create(dxi_shard_t *shard, const dx_subscription_options
     return flow;
 }
 
-/* A flow with one member, who reads alone. */
+/* A new flow, with its first member. */
 static int flow_open(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
                      dxi_subscriber_t *subscriber)
 {
@@ -230,7 +235,9 @@ static int flow_open(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
     if (flow == NULL) {
         return DX_ENOMEM;
     }
+    const bool shares = (flow->link_flags & DXI_LINK_GROUP) != 0;
     if (flow_add_member(flow, subscriber) != DX_OK ||
+        (shares && dxi_team_open(shard, flow) != DX_OK) ||
         dxi_trie_add(&shard->trie, flow->options.pattern, flow->pattern_bytes, &flow->entry) !=
             DX_OK ||
         flow_link(shard, flow) != DX_OK) {
@@ -243,39 +250,143 @@ static int flow_open(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
     return DX_OK;
 }
 
+/* The flow of a group that is there already; NULL: none. */
+static dxi_flow_t *group_find(const dxi_shard_t *shard, const dx_subscription_options_t *options)
+{
+    for (dxi_list_t *at = shard->teams.next; options->group != NULL && at != &shard->teams;
+         at = at->next) {
+        dxi_flow_t *const flow = DXI_LIST_OBJECT(at, dxi_team_t, in_shard)->flow;
+        if (!flow->ended && flow->options.group != NULL &&
+            strcmp(flow->options.group, options->group) == 0 &&
+            strcmp(flow->options.pattern, options->pattern) == 0) {
+            return flow;
+        }
+    }
+    return NULL;
+}
+
+static bool texts_differ(const char *a, const char *b)
+{
+    return (a == NULL) != (b == NULL) || (a != NULL && strcmp(a, b) != 0);
+}
+
+/* What members of one group must have in common, and don't; NULL: nothing. */
+static const char *options_differ(const dxi_flow_options_t *a, const dxi_flow_options_t *b)
+{
+    return a->ack != b->ack                                 ? "ack"
+           : a->slow != b->slow                             ? "slow"
+           : a->slow_block_ns != b->slow_block_ns           ? "slow_block_ns"
+           : a->predicate != b->predicate                   ? "predicate"
+           : texts_differ(a->filter_text, b->filter_text)   ? "filter"
+           : texts_differ(a->dead_letter, b->dead_letter)   ? "dead_letter"
+           : a->pending_events_max != b->pending_events_max ? "pending_events_max"
+           : a->attempts_max != b->attempts_max             ? "attempts_max"
+           : a->ack_timeout_ns != b->ack_timeout_ns         ? "ack_timeout_ns"
+           : a->backoff_ns != b->backoff_ns                 ? "backoff_ns"
+           : a->backoff_max_ns != b->backoff_max_ns         ? "backoff_max_ns"
+                                                            : NULL;
+}
+
+static int group_join(dxi_shard_t *shard, dxi_flow_t *flow, const dxi_subscribe_t *subscribe,
+                      dxi_subscriber_t *subscriber, dx_error_t *error)
+{
+    dxi_flow_t *const wanted = flow_create(shard, subscribe->options);
+    if (wanted == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
+    }
+    const char *const difference = options_differ(&flow->options, &wanted->options);
+    flow_free(shard, wanted);
+    if (difference != NULL) {
+        return dxi_fail(error, DX_EINVAL, "%s differs from that of the other members of group %s",
+                        difference, flow->options.group);
+    }
+    if (flow->member_count >= DX_GROUP_MEMBERS_MAX) {
+        return dxi_fail(error, DX_ELIMIT, "the group %s has %u members, may have at most %d",
+                        flow->options.group, flow->member_count, DX_GROUP_MEMBERS_MAX);
+    }
+    return flow_add_member(flow, subscriber) == DX_OK
+               ? DX_OK
+               : dxi_fail(error, DX_ENOMEM, "no memory for a member");
+}
+
+static int subscriber_place(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
+                            dxi_subscriber_t *subscriber, int64_t clock_ns, dx_error_t *error)
+{
+    dxi_flow_t *const flow = group_find(shard, subscribe->options);
+    int code = DX_OK;
+    if (flow != NULL) {
+        code = group_join(shard, flow, subscribe, subscriber, error);
+    } else if (flow_open(shard, subscribe, subscriber) != DX_OK) {
+        code = dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
+    }
+    if (code == DX_OK && subscriber->flow->team != NULL) {
+        dxi_team_joined(shard, subscriber->flow->team, clock_ns);
+    }
+    return code;
+}
+
 int dxi_shard_subscribe(dxi_shard_t *shard, const dxi_subscribe_t *subscribe, int64_t clock_ns,
                         dxi_subscriber_t **subscriber_out, dx_error_t *error)
 {
-    (void)clock_ns;
     *subscriber_out = NULL;
-    const int code = options_check(subscribe->options, error);
+    int code = options_check(subscribe->options, error);
     if (code != DX_OK) {
         return code;
     }
-    if (subscribe->options->group != NULL || subscribe->options->ack > DX_ACK_NONE ||
-        subscribe->options->filter != NULL) {
-        return dxi_fail(error, DX_ENOTSUP, "groups, acknowledgements and filters come soon");
-    }
     if (shard->subscriber_count >= shard->bus.subscriptions_max) {
-        return dxi_fail(error, DX_ELIMIT, "there are %u subscriptions, as many as allowed",
+        return dxi_fail(error, DX_ELIMIT,
+                        "there are %u subscriptions, as many as subscriptions_max allows",
                         shard->subscriber_count);
     }
     dxi_subscriber_t *const subscriber = subscriber_create(subscribe);
-    if (subscriber == NULL || flow_open(shard, subscribe, subscriber) != DX_OK) {
-        dxi_free(subscriber);
+    if (subscriber == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
+    }
+    code = subscriber_place(shard, subscribe, subscriber, clock_ns, error);
+    if (code != DX_OK) {
+        dxi_free(subscriber);
+        return code;
     }
     shard->subscriber_count++;
     *subscriber_out = subscriber;
     return DX_OK;
 }
 
+static void member_remove(dxi_flow_t *flow, const dxi_subscriber_t *member)
+{
+    uint32_t i = 0;
+    while (flow->members[i] != member) {
+        i++;
+    }
+    flow->members[i] = flow->members[--flow->member_count];
+}
+
 void dxi_shard_unsubscribe(dxi_shard_t *shard, dxi_subscriber_t *subscriber, int64_t clock_ns)
 {
-    (void)clock_ns;
-    flow_free(shard, subscriber->flow);
-    dxi_free(subscriber);
+    dxi_flow_t *const flow = subscriber->flow;
+    member_remove(flow, subscriber);
     shard->subscriber_count--;
+    const bool lingers = flow->options.group != NULL && !flow->ended;
+    if (flow->member_count == 0 && !lingers) {
+        flow_free(shard, flow);
+    } else {
+        dxi_team_left(shard, flow->team, subscriber, clock_ns);
+    }
+    dxi_free(subscriber);
+}
+
+void dxi_teams_tick(dxi_shard_t *shard, int64_t clock_ns)
+{
+    shard->due_ns = INT64_MAX;
+    for (dxi_list_t *at = shard->teams.next; at != &shard->teams;) {
+        dxi_team_t *const team = DXI_LIST_OBJECT(at, dxi_team_t, in_shard);
+        at = at->next;
+        if (!dxi_team_tick(shard, team, clock_ns)) {
+            flow_free(shard, team->flow);
+        } else if (team->due_ns < shard->due_ns) {
+            shard->due_ns = team->due_ns;
+        }
+    }
 }
 
 void dxi_flows_close(dxi_shard_t *shard)
@@ -291,10 +402,33 @@ void dxi_flows_close(dxi_shard_t *shard)
 
 void dxi_shard_ready(dxi_shard_t *shard, dxi_subscriber_t *subscriber, int64_t clock_ns)
 {
-    (void)clock_ns;
-    if (!subscriber->closed) {
-        subscriber->room = true;
-        dxi_flow_feed(shard, subscriber->flow);
+    dxi_flow_t *const flow = subscriber->flow;
+    if (subscriber->closed || flow->ended) {
+        return;
+    }
+    subscriber->room = true;
+    shard->clock_ns = clock_ns;
+    if (flow->team != NULL) {
+        dxi_team_ready(shard, flow->team, subscriber, clock_ns);
+    } else {
+        dxi_flow_feed(shard, flow);
+    }
+}
+
+/* Sums over the flow. */
+static void flow_stats(const dxi_flow_t *flow, dx_subscription_stats_t *stats)
+{
+    stats->delivered = flow->delivered;
+    stats->dropped = flow->dropped;
+    stats->filtered = flow->filtered;
+    stats->gaps = flow->gaps;
+    stats->dead = flow->dead;
+    for (const dxi_list_t *at = flow->links.next; at != &flow->links; at = at->next) {
+        const dxi_link_t *const link = DXI_LIST_OBJECT(at, dxi_link_t, in_flow);
+        stats->delivered += dxi_link_delivered(link);
+        stats->dropped += link->dropped;
+        stats->filtered += link->filtered;
+        stats->lag += dxi_link_lag(link) + link->waiting;
     }
 }
 
@@ -302,25 +436,19 @@ void dxi_shard_subscriber_stats(const dxi_subscriber_t *subscriber,
                                 dx_subscription_stats_t *stats_out)
 {
     const dxi_flow_t *const flow = subscriber->flow;
-    *stats_out = (dx_subscription_stats_t){.remote = subscriber->remote,
-                                           .redelivered = subscriber->redelivered,
-                                           .acknowledged = subscriber->acknowledged,
-                                           .refused = subscriber->refused,
-                                           .delivered = flow->delivered,
-                                           .dropped = flow->dropped,
-                                           .filtered = flow->filtered,
-                                           .gaps = flow->gaps};
+    *stats_out = (dx_subscription_stats_t){.remote = subscriber->remote};
+    flow_stats(flow, stats_out);
+    if (flow->team != NULL) { /* its own part; what is left out and to come is the group's */
+        stats_out->delivered = subscriber->delivered;
+        stats_out->gaps = subscriber->gaps;
+    }
+    stats_out->redelivered = subscriber->redelivered;
+    stats_out->acknowledged = subscriber->acknowledged;
+    stats_out->refused = subscriber->refused;
+    stats_out->pending = subscriber->given;
     memcpy(stats_out->name, subscriber->name, sizeof stats_out->name);
     memcpy(stats_out->pattern, flow->options.pattern, flow->pattern_bytes + 1);
     if (flow->options.group != NULL) {
         memcpy(stats_out->group, flow->options.group, strlen(flow->options.group) + 1);
-    }
-    for (const dxi_list_t *at = flow->links.next; at != &flow->links; at = at->next) {
-        const dxi_link_t *const link =
-            (const dxi_link_t *)(const void *)((const char *)at - offsetof(dxi_link_t, in_flow));
-        stats_out->delivered += dxi_link_delivered(link);
-        stats_out->dropped += link->dropped;
-        stats_out->filtered += link->filtered;
-        stats_out->lag += dxi_link_lag(link) + link->waiting;
     }
 }

@@ -187,22 +187,17 @@ static void a_disconnecting_subscriber_ends_when_it_has_lost_something(void **st
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(sequences_of_each_topic_are_dense_from_1, open_rig,
-                                        close_rig),
-        cmocka_unit_test_setup_teardown(each_matching_subscriber_gets_an_event_once, open_rig,
-                                        close_rig),
-        cmocka_unit_test_setup_teardown(who_unsubscribes_gets_nothing_more, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(who_has_no_room_is_fed_later_in_order, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(what_is_no_longer_kept_is_told_as_a_gap, open_rig,
-                                        close_rig),
-        cmocka_unit_test_setup_teardown(a_topic_that_keeps_nothing_drops_what_finds_no_room,
-                                        open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(subscriptions_start_where_they_say, open_rig, close_rig),
-        cmocka_unit_test_setup_teardown(a_publisher_is_answered_when_it_wants_to_be, open_rig,
-                                        close_rig),
-        cmocka_unit_test_setup_teardown(a_disconnecting_subscriber_ends_when_it_has_lost_something,
-                                        open_rig, close_rig),
+        TEST(sequences_of_each_topic_are_dense_from_1),
+        TEST(each_matching_subscriber_gets_an_event_once),
+        TEST(who_unsubscribes_gets_nothing_more),
+        TEST(who_has_no_room_is_fed_later_in_order),
+        TEST(what_is_no_longer_kept_is_told_as_a_gap),
+        TEST(a_topic_that_keeps_nothing_drops_what_finds_no_room),
+        TEST(subscriptions_start_where_they_say),
+        TEST(a_publisher_is_answered_when_it_wants_to_be),
+        TEST(a_disconnecting_subscriber_ends_when_it_has_lost_something),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
