@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "bus_test.h"
+#include "shard_test.h"
 
 static rig_t rig;
 static reader_t a, b, c;
