@@ -53,7 +53,8 @@ static bool predicate_wants(const dxi_flow_t *flow, dxi_incoming_t *incoming)
 
 bool dxi_flow_wants(dxi_flow_t *flow, dxi_incoming_t *incoming)
 {
-    return flow->options.predicate == NULL || predicate_wants(flow, incoming);
+    return (flow->filter == NULL || dxi_filter_passes(flow->filter, dxi_incoming_view(incoming))) &&
+           (flow->options.predicate == NULL || predicate_wants(flow, incoming));
 }
 
 int dxi_flow_gap(dxi_shard_t *shard, dxi_flow_t *flow, const dx_gap_t *gap)

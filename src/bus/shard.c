@@ -43,6 +43,7 @@ int dxi_shard_create(const dxi_shard_options_t *options, dxi_shard_t **shard_out
     dxi_list_init(&shard->teams);
     dxi_list_init(&shard->feeding);
     shard->due_ns = INT64_MAX;
+    dxi_dedup_init(&shard->dedup, shard->bus.producers_max);
     dxi_list_init(&shard->link_chunks);
     dxi_list_init(&shard->free_links);
     if (dxi_topics_init(&shard->topics) != DX_OK || dxi_trie_init(&shard->trie) != DX_OK) {
@@ -62,6 +63,7 @@ void dxi_shard_destroy(dxi_shard_t *shard)
     dxi_topics_close(shard);
     dxi_trie_close(&shard->trie);
     dxi_links_close(shard);
+    dxi_dedup_close(&shard->dedup);
     dxi_blocks_close(shard);
     dxi_free(shard);
 }
@@ -157,8 +159,17 @@ static bool anybody(void *context, dxi_trie_entry_t *entry)
 }
 
 /* Whether somebody subscribes to a topic, which need not exist. */
-static bool heard(const dxi_shard_t *shard, const char *name, size_t bytes)
+static bool heard(const dxi_shard_t *shard, const dxi_topic_t *topic, const char *name,
+                  size_t bytes)
 {
+    for (uint32_t i = 0; topic != NULL && i < topic->link_count; i++) {
+        if (topic->links[i]->flow->member_count != 0) {
+            return true;
+        }
+    }
+    if (topic != NULL) {
+        return false;
+    }
     return !dxi_trie_match(&shard->trie, name, bytes, anybody, NULL);
 }
 
@@ -168,7 +179,7 @@ DX_NOINLINE static int topic_first_use(dxi_shard_t *shard, const char *name, siz
 {
     static const char INBOX[] = "$inbox.";
     const bool inbox = bytes > sizeof INBOX - 1 && memcmp(name, INBOX, sizeof INBOX - 1) == 0;
-    if (inbox && !heard(shard, name, bytes)) {
+    if (inbox && !heard(shard, NULL, name, bytes)) {
         return dxi_fail(&shard->error, DX_ENOTFOUND, "nobody waits at the inbox any more");
     }
     if (!inbox && shard->bus.no_topic_creation) {
@@ -188,7 +199,8 @@ static int admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
         return code;
     }
     incoming->topic = dxi_topic_find(&shard->topics, name, bytes);
-    if (DX_UNLIKELY(incoming->frame->type == DX_FRAME_REQUEST) && !heard(shard, name, bytes)) {
+    if (DX_UNLIKELY(incoming->frame->type == DX_FRAME_REQUEST) &&
+        !heard(shard, incoming->topic, name, bytes)) {
         return dxi_fail(&shard->error, DX_ENOTFOUND, "nobody subscribes to \"%.*s\"", (int)bytes,
                         name);
     }
@@ -203,6 +215,51 @@ static int admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
                         incoming->payload_bytes, incoming->topic->event_bytes_max);
     }
     return DX_OK;
+}
+
+/* ------------------------------------------------------------------------------------ duplicates */
+
+/* Answers a publication that was taken before with its first receipt (S7). */
+DX_NOINLINE static void answer_duplicate(dxi_shard_t *shard, const dxi_incoming_t *incoming,
+                                         const dxi_receipt_t *receipt)
+{
+    const dx_frame_header_t *const frame = incoming->frame;
+    incoming->topic->duplicates++;
+    if ((frame->flags & DX_FRAME_ACK_WANTED) == 0) {
+        return;
+    }
+    const dxi_answer_t answer = {.code = DX_OK,
+                                 .duplicate = true,
+                                 .producer_id = frame->producer_id,
+                                 .producer_sequence = frame->producer_sequence,
+                                 .correlation = correlation_of(incoming),
+                                 .shard = shard->number,
+                                 .term = shard->term,
+                                 .sequence = receipt->sequence,
+                                 .timestamp_ns = receipt->timestamp_ns};
+    shard->actions.answer(shard->actions.context, incoming->origin, &answer);
+}
+
+/* Whether the publication is new. Returns DX_OK, DX_EEXIST when it was taken before and has been
+ * answered, DX_EINVAL, DX_ENOMEM. */
+static int duplicate_check(dxi_shard_t *shard, dxi_incoming_t *incoming)
+{
+    const dx_frame_header_t *const frame = incoming->frame;
+    if (frame->producer_sequence == 0) {
+        return dxi_fail(&shard->error, DX_EINVAL,
+                        "producer_sequence is 0, must count from 1 when there is a producer_id");
+    }
+    incoming->producer = dxi_dedup_producer(&shard->dedup, frame->producer_id);
+    if (incoming->producer == NULL) {
+        return dxi_fail(&shard->error, DX_ENOMEM, "no memory for a producer");
+    }
+    dxi_receipt_t receipt = {0};
+    if (DX_LIKELY(dxi_dedup_seen(incoming->producer, frame->producer_sequence, &receipt) ==
+                  DXI_SEEN_NEVER)) {
+        return DX_OK;
+    }
+    answer_duplicate(shard, incoming, &receipt);
+    return DX_EEXIST;
 }
 
 /* ----------------------------------------------------------------------------------------- event */
@@ -254,7 +311,8 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     incoming.bytes = bytes;
     incoming.origin = origin;
     incoming.viewed = false;
-    shard->clock_ns = clock_ns;
+    incoming.producer = NULL;
+    clock_ns = dxi_shard_now(shard, clock_ns);
     if (DX_UNLIKELY(shard->held.active)) {
         return held_resume(shard, &incoming, clock_ns);
     }
@@ -263,6 +321,12 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
         return refuse(shard, &incoming, code);
     }
     dxi_topic_t *const topic = incoming.topic;
+    if (incoming.frame->producer_id != 0) {
+        code = duplicate_check(shard, &incoming);
+        if (DX_UNLIKELY(code != DX_OK)) {
+            return code == DX_EEXIST ? DX_OK : refuse(shard, &incoming, code);
+        }
+    }
     if (DX_UNLIKELY(topic->blocking != 0) && dxi_topic_blocked(shard, topic, clock_ns)) {
         return DX_EAGAIN; /* S6: before it has a sequence */
     }
@@ -272,6 +336,12 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     }
     if (DX_UNLIKELY(topic->options.retain_age_ns != 0)) {
         dxi_topic_expire(topic, unix_ns);
+    }
+    if (incoming.producer != NULL) {
+        dxi_dedup_note(&shard->dedup, incoming.producer,
+                       &(dxi_receipt_t){.producer_sequence = incoming.frame->producer_sequence,
+                                        .sequence = incoming.sequence,
+                                        .timestamp_ns = shard->timestamp_ns});
     }
     dxi_retain_keep(&topic->retain, &topic->limits, frame, bytes);
     dxi_topic_deliver(shard, &incoming);
@@ -303,7 +373,7 @@ static void feeding_go_on(dxi_shard_t *shard)
 
 int64_t dxi_shard_tick(dxi_shard_t *shard, int64_t clock_ns, int64_t unix_ns)
 {
-    shard->clock_ns = clock_ns;
+    clock_ns = dxi_shard_now(shard, clock_ns);
     feeding_go_on(shard);
     if (clock_ns >= shard->due_ns) {
         dxi_teams_tick(shard, clock_ns);

@@ -124,7 +124,8 @@ typedef struct dxi_subscribe {
 
 /* Delivers nothing itself: who starts behind is fed from the next dxi_shard_tick() or
  * dxi_shard_ready() on.
- * Returns DX_OK, DX_EINVAL (pattern, filter, options), DX_ELIMIT, DX_ENOMEM. */
+ * Returns DX_OK, DX_EINVAL (pattern, options, not those of its group), DX_EPARSE (filter), DX_ELIMIT,
+ * DX_ENOMEM. */
 DX_NODISCARD int dxi_shard_subscribe(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
                                      int64_t clock_ns, dxi_subscriber_t **subscriber_out,
                                      dx_error_t *error);
@@ -170,5 +171,9 @@ DX_NODISCARD int dxi_topic_check(const char *name, size_t bytes, dx_error_t *err
 DX_NODISCARD int dxi_pattern_check(const char *pattern, size_t bytes, dx_error_t *error);
 bool dxi_pattern_matches(const char *pattern, size_t pattern_bytes, const char *name,
                          size_t name_bytes);
+
+/* Whether a text is a filter, as a subscription takes it; bus/filter.h describes them.
+ * Returns DX_OK, DX_EPARSE with the place, DX_ELIMIT, DX_ENOMEM. Threads: any. */
+DX_NODISCARD int dxi_filter_check(const char *text, size_t bytes, dx_error_t *error);
 
 #endif

@@ -86,6 +86,7 @@ void dxi_shard_check(const dxi_shard_t *shard)
     }
     assert(subscribers == shard->subscriber_count);
     dxi_trie_check(&shard->trie);
+    dxi_dedup_check(&shard->dedup);
     (void)topics;
     (void)subscribers;
 }

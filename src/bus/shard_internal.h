@@ -29,6 +29,8 @@
 #ifndef DXI_BUS_SHARD_INTERNAL_H
 #define DXI_BUS_SHARD_INTERNAL_H
 
+#include "bus/dedup.h"
+#include "bus/filter.h"
 #include "bus/list.h"
 #include "bus/retain.h"
 #include "bus/shard.h"
@@ -52,7 +54,8 @@ typedef struct dxi_incoming {
     uint32_t payload_bytes;
     uint64_t sequence;
     uint64_t origin;
-    bool viewed; /* `view` is filled in */
+    dxi_producer_t *producer; /* NULL: its publisher does not number what it publishes */
+    bool viewed;              /* `view` is filled in */
     dx_frame_view_t view;
 } dxi_incoming_t;
 
@@ -221,7 +224,8 @@ struct dxi_flow {
     dxi_list_t links;
     dxi_list_t lagging; /* links that are LAGGING */
     dxi_flow_options_t options;
-    dxi_team_t *team; /* NULL: plain, with one member and no acknowledgements */
+    dxi_filter_t *filter; /* NULL: it wants all */
+    dxi_team_t *team;     /* NULL: plain, with one member and no acknowledgements */
     dxi_subscriber_t **members;
     uint32_t member_count;
     uint32_t member_room;
@@ -279,9 +283,9 @@ void dxi_team_forget(dxi_shard_t *shard, dxi_link_t *link);
 /* Members: one more is in flow->members; one is not any more; one has room again. */
 void dxi_team_joined(dxi_shard_t *shard, dxi_team_t *team, int64_t clock_ns);
 void dxi_team_left(dxi_shard_t *shard, dxi_team_t *team, const dxi_subscriber_t *member,
-                    int64_t clock_ns);
+                   int64_t clock_ns);
 void dxi_team_ready(dxi_shard_t *shard, dxi_team_t *team, dxi_subscriber_t *member,
-                     int64_t clock_ns);
+                    int64_t clock_ns);
 
 /* What is due in all groups; shard->due_ns is when the next is. */
 void dxi_teams_tick(dxi_shard_t *shard, int64_t clock_ns);
@@ -307,10 +311,11 @@ struct dxi_shard {
     dx_bus_options_t bus;
     dxi_topics_t topics;
     dxi_trie_t trie;
+    dxi_dedup_t dedup;
     dxi_list_t flows;
     dxi_list_t teams;
     dxi_list_t feeding;
-    int64_t clock_ns; /* as the call that runs says */
+    int64_t clock_ns; /* the latest that was heard of */
     int64_t due_ns;   /* nothing is due in a group before */
     uint32_t flow_count;
     uint32_t subscriber_count;
@@ -335,5 +340,12 @@ struct dxi_shard {
     dxi_list_t free_links;
     dx_error_t error; /* the sentence of the last refusal */
 };
+
+/* The time of a call: what its caller says, but never less than before. */
+DX_INLINE int64_t dxi_shard_now(dxi_shard_t *shard, int64_t clock_ns)
+{
+    shard->clock_ns = clock_ns > shard->clock_ns ? clock_ns : shard->clock_ns;
+    return shard->clock_ns;
+}
 
 #endif

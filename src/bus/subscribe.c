@@ -137,7 +137,7 @@ static void options_keep(dxi_flow_t *flow, const dx_subscription_options_t *o)
         .backoff_max_ns = o->backoff_max_ns != 0 ? o->backoff_max_ns : BACKOFF_MAX_NS,
     };
     flow->pattern_bytes = (uint32_t)strlen(flow->options.pattern);
-    flow->link_flags = o->predicate != NULL ? DXI_LINK_FILTERED : 0;
+    flow->link_flags = o->predicate != NULL || o->filter != NULL ? DXI_LINK_FILTERED : 0;
     if (o->group != NULL || flow->options.ack != DX_ACK_NONE) {
         flow->link_flags |= DXI_LINK_GROUP;
     }
@@ -188,6 +188,7 @@ static void flow_free(dxi_shard_t *shard, dxi_flow_t *flow)
     dxi_trie_remove(&shard->trie, &flow->entry);
     dxi_list_remove(&flow->in_feeding);
     dxi_list_remove(&flow->in_shard);
+    dxi_filter_destroy(flow->filter);
     dxi_free(flow->members);
     dxi_free(flow);
 }
@@ -229,11 +230,18 @@ static dxi_flow_t *flow_create(dxi_shard_t *shard, const dx_subscription_options
 
 /* A new flow, with its first member. */
 static int flow_open(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
-                     dxi_subscriber_t *subscriber)
+                     dxi_subscriber_t *subscriber, dx_error_t *error)
 {
     dxi_flow_t *const flow = flow_create(shard, subscribe->options);
     if (flow == NULL) {
-        return DX_ENOMEM;
+        return dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
+    }
+    const char *const filter = flow->options.filter_text;
+    const int code =
+        filter != NULL ? dxi_filter_create(filter, strlen(filter), &flow->filter, error) : DX_OK;
+    if (code != DX_OK) {
+        flow_free(shard, flow);
+        return code;
     }
     const bool shares = (flow->link_flags & DXI_LINK_GROUP) != 0;
     if (flow_add_member(flow, subscriber) != DX_OK ||
@@ -242,7 +250,7 @@ static int flow_open(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
             DX_OK ||
         flow_link(shard, flow) != DX_OK) {
         flow_free(shard, flow);
-        return DX_ENOMEM;
+        return dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
     }
     if (!dxi_list_empty(&flow->lagging)) {
         dxi_list_append(&shard->feeding, &flow->in_feeding); /* fed in the next tick */
@@ -313,12 +321,8 @@ static int subscriber_place(dxi_shard_t *shard, const dxi_subscribe_t *subscribe
                             dxi_subscriber_t *subscriber, int64_t clock_ns, dx_error_t *error)
 {
     dxi_flow_t *const flow = group_find(shard, subscribe->options);
-    int code = DX_OK;
-    if (flow != NULL) {
-        code = group_join(shard, flow, subscribe, subscriber, error);
-    } else if (flow_open(shard, subscribe, subscriber) != DX_OK) {
-        code = dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
-    }
+    const int code = flow != NULL ? group_join(shard, flow, subscribe, subscriber, error)
+                                  : flow_open(shard, subscribe, subscriber, error);
     if (code == DX_OK && subscriber->flow->team != NULL) {
         dxi_team_joined(shard, subscriber->flow->team, clock_ns);
     }
@@ -329,6 +333,7 @@ int dxi_shard_subscribe(dxi_shard_t *shard, const dxi_subscribe_t *subscribe, in
                         dxi_subscriber_t **subscriber_out, dx_error_t *error)
 {
     *subscriber_out = NULL;
+    clock_ns = dxi_shard_now(shard, clock_ns);
     int code = options_check(subscribe->options, error);
     if (code != DX_OK) {
         return code;
@@ -364,6 +369,7 @@ static void member_remove(dxi_flow_t *flow, const dxi_subscriber_t *member)
 void dxi_shard_unsubscribe(dxi_shard_t *shard, dxi_subscriber_t *subscriber, int64_t clock_ns)
 {
     dxi_flow_t *const flow = subscriber->flow;
+    clock_ns = dxi_shard_now(shard, clock_ns);
     member_remove(flow, subscriber);
     shard->subscriber_count--;
     const bool lingers = flow->options.group != NULL && !flow->ended;
@@ -407,7 +413,7 @@ void dxi_shard_ready(dxi_shard_t *shard, dxi_subscriber_t *subscriber, int64_t c
         return;
     }
     subscriber->room = true;
-    shard->clock_ns = clock_ns;
+    clock_ns = dxi_shard_now(shard, clock_ns);
     if (flow->team != NULL) {
         dxi_team_ready(shard, flow->team, subscriber, clock_ns);
     } else {

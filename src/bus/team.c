@@ -369,7 +369,6 @@ bool dxi_team_take(dxi_shard_t *shard, dxi_link_t *link, const dxi_incoming_t *i
 /* Gives what can be given now, and takes more where there is room again. */
 static void team_go_on(dxi_shard_t *shard, dxi_team_t *team, int64_t clock_ns)
 {
-    shard->clock_ns = clock_ns;
     team_give(shard, team, clock_ns);
     if (!dxi_list_empty(&team->flow->lagging)) {
         dxi_flow_feed(shard, team->flow);
@@ -444,6 +443,7 @@ int dxi_shard_acknowledge(dxi_shard_t *shard, dxi_subscriber_t *subscriber, cons
                           size_t topic_bytes, uint64_t first, uint64_t last, int code,
                           int64_t clock_ns)
 {
+    clock_ns = dxi_shard_now(shard, clock_ns);
     dxi_team_t *const team = subscriber->flow->team;
     const dxi_topic_t *const found = dxi_topic_find(&shard->topics, topic, topic_bytes);
     if (team == NULL || found == NULL || first > last) {
