@@ -38,6 +38,12 @@ typedef struct dxi_session_policy {
 void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
                    dxi_listener_options_t *options);
 
+/* Changes what topics keep, where they are not declared, and what all keep together: the retain_
+ * fields of `topic`, which must not be 0 but retain_age_ns, and retain_bytes_max.
+ * Returns DX_OK, DX_ESTATE. Threads: any that is no loop. */
+DX_NODISCARD int dxi_bus_retain_defaults(dx_bus_t *bus, const dx_topic_options_t *topic,
+                                         uint64_t retain_bytes_max, dx_error_t *error);
+
 /* Sums over all sessions of the bus since the start. Threads: any. */
 typedef struct dxi_sessions_stat {
     uint64_t open, opened, frames_refused, events_in, events_out, bytes_in, bytes_out, gaps;

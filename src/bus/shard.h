@@ -150,6 +150,10 @@ DX_NODISCARD int dxi_shard_topic_create(dxi_shard_t *shard, const char *name,
 DX_NODISCARD int dxi_shard_topic_change(dxi_shard_t *shard, const char *name,
                                         const dx_topic_options_t *options, dx_error_t *error);
 DX_NODISCARD int dxi_shard_topic_delete(dxi_shard_t *shard, const char *name);
+/* What topics keep from now on: those that are not declared, and those that come. `defaults` as in
+ * dx_bus_options_t, its retain_ fields filled in; `bytes_max` for all topics together. */
+void dxi_shard_retain_defaults(dxi_shard_t *shard, const dx_topic_options_t *defaults,
+                               uint64_t bytes_max);
 DX_NODISCARD int dxi_shard_topic_stats(const dxi_shard_t *shard, const char *name,
                                        dx_topic_stats_t *stats_out);
 /* Calls `visit` for each topic whose name matches (NULL: all), in no order. Returns how many. */

@@ -400,6 +400,38 @@ int dx_bus_topic_change(dx_bus_t *bus, const char *name, const dx_topic_options_
     return code;
 }
 
+typedef struct defaults_call {
+    dxi_bus_loop_t *loop;
+    const dx_topic_options_t *topic;
+    uint64_t bytes_max;
+} defaults_call_t;
+
+static void defaults_in_loop(void *context)
+{
+    const defaults_call_t *const call = context;
+    for (uint32_t i = 0; i < call->loop->lane_count; i++) {
+        call->loop->lanes[i]->touched = true;
+        dxi_shard_retain_defaults(call->loop->lanes[i]->shard, call->topic, call->bytes_max);
+    }
+    dxi_bus_loop_settle(call->loop);
+}
+
+int dxi_bus_retain_defaults(dx_bus_t *bus, const dx_topic_options_t *topic,
+                            uint64_t retain_bytes_max, dx_error_t *error)
+{
+    const int code = command_begin(bus, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    for (uint32_t i = 0; i < bus->loop_count; i++) {
+        defaults_call_t call = {
+            .loop = &bus->loops[i], .topic = topic, .bytes_max = retain_bytes_max};
+        dxi_loop_call(call.loop->loop, defaults_in_loop, &call);
+    }
+    command_end(bus);
+    return DX_OK;
+}
+
 int dx_bus_topic_delete(dx_bus_t *bus, const char *name, dx_error_t *error)
 {
     int code = name_check(name, error);

@@ -355,6 +355,23 @@ int dxi_shard_topic_change(dxi_shard_t *shard, const char *name, const dx_topic_
     return DX_OK;
 }
 
+void dxi_shard_retain_defaults(dxi_shard_t *shard, const dx_topic_options_t *defaults,
+                               uint64_t bytes_max)
+{
+    shard->bus.topic.retain_events = defaults->retain_events;
+    shard->bus.topic.retain_bytes = defaults->retain_bytes;
+    shard->bus.topic.retain_age_ns = defaults->retain_age_ns;
+    shard->bus.retain_bytes_max = bytes_max;
+    for (uint64_t i = 0; i <= shard->topics.mask; i++) {
+        dxi_topic_t *const topic = shard->topics.table[i].topic;
+        if (topic != NULL) {
+            const dx_topic_options_t filled =
+                topic->declared ? topic->options : options_fill(shard, NULL);
+            options_apply(shard, topic, &filled);
+        }
+    }
+}
+
 int dxi_shard_topic_delete(dxi_shard_t *shard, const char *name)
 {
     dxi_topic_t *const topic = dxi_topic_find(&shard->topics, name, strlen(name));

@@ -18,9 +18,8 @@
  * INVARIANTS
  *
  *   N1  listeners are there only while the node runs
- *   N2  `mutex` is never held while the bus is stopped or asked for numbers: its threads may want
- * it
- *   N3  no loop takes `mutex`
+ *   N2  `mutex` is never held while the bus is stopped: its thread for commands may want it
+ *   N3  no loop takes `mutex`, and nobody who holds the bus's mutex for commands
  *
  * THREADS. None of its own. Questions of clients are answered in the bus's thread for commands.
  *

@@ -80,7 +80,7 @@ int dx_node_info(dx_node_t *node, dx_node_info_t *info_out, dx_error_t *error)
     *info_out = (dx_node_info_t){.id = 0};
     (void)pthread_mutex_lock(&node->mutex);
     const dxi_node_state_t state = node->state;
-    (void)pthread_mutex_unlock(&node->mutex); /* N2 */
+    (void)pthread_mutex_unlock(&node->mutex);
     if (state != DXI_NODE_RUNNING) {
         return dxi_fail(error, DX_ESTATE, "the node does not run");
     }

@@ -39,7 +39,7 @@ struct dx_node {
     dx_bus_t *bus;
     dxi_session_policy_t policy;
 
-    pthread_mutex_t mutex; /* guards what follows; never held while the bus is waited for */
+    pthread_mutex_t mutex; /* guards what follows; never held while the bus is stopped */
     dx_config_t *config;
     dxi_node_state_t state;
     int64_t started_ns, started_unix_ns;
@@ -58,6 +58,7 @@ struct dx_node {
 /* What a configuration says, as options of the layers below (node_options.c).
  * Threads: any. */
 void dxi_node_bus_options(const dx_config_t *config, dx_log_t *log, dx_bus_options_t *options_out);
+void dxi_node_topic_options(const dx_config_t *config, dx_topic_options_t *options_out);
 void dxi_node_connection_options(const dx_node_t *node, dxi_connection_options_t *options_out);
 void dxi_node_tls_options(const dx_config_t *config, dxi_tls_options_t *options_out);
 void dxi_node_log_options(const dx_config_t *config, dx_log_options_t *options_out);

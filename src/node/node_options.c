@@ -17,21 +17,24 @@ static int64_t or_never(int64_t ns)
     return ns != 0 ? ns : -1;
 }
 
+void dxi_node_topic_options(const dx_config_t *config, dx_topic_options_t *options_out)
+{
+    const int64_t events = dx_config_integer(config, "topics.retain_events");
+    *options_out = (dx_topic_options_t){
+        .retain_events = events != 0 ? (uint64_t)events : DX_RETAIN_NONE,
+        .retain_bytes = (uint64_t)dx_config_integer(config, "topics.retain_bytes"),
+        .retain_age_ns = dx_config_integer(config, "topics.retain_age_s"),
+    };
+}
+
 void dxi_node_bus_options(const dx_config_t *config, dx_log_t *log, dx_bus_options_t *options_out)
 {
-    const int64_t retain_events = dx_config_integer(config, "topics.retain_events");
     *options_out = (dx_bus_options_t){
         .shards = number32(config, "bus.shards"),
         .loops = number32(config, "bus.loops"),
         .shard_ring_bytes = number32(config, "bus.shard_ring_bytes"),
         .event_bytes_max = number32(config, "bus.event_bytes_max"),
         .topics_max = number32(config, "bus.topics_max"),
-        .topic =
-            {
-                .retain_events = retain_events != 0 ? (uint64_t)retain_events : DX_RETAIN_NONE,
-                .retain_bytes = (uint64_t)dx_config_integer(config, "topics.retain_bytes"),
-                .retain_age_ns = dx_config_integer(config, "topics.retain_age_s"),
-            },
         .retain_bytes_max = (uint64_t)dx_config_integer(config, "topics.retain_bytes_max"),
         .producers_max = number32(config, "bus.producers_max"),
         .subscriptions_max = number32(config, "bus.subscriptions_max"),
@@ -40,6 +43,7 @@ void dxi_node_bus_options(const dx_config_t *config, dx_log_t *log, dx_bus_optio
         .no_topic_creation = !dx_config_bool(config, "bus.topic_creation"),
         .log = log,
     };
+    dxi_node_topic_options(config, &options_out->topic);
     /* The text was checked when it was set. */
     (void)!dx_cpu_set_parse(dx_config_text(config, "bus.cpus"), &options_out->cpus, NULL);
 }

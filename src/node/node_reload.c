@@ -3,12 +3,11 @@
  * DESIGN
  *
  *     check      the rules between options; options that need a restart are as they are
- *     prepare    whatever may fail: the token's file is read, the log's is opened, TLS reads its
- * own
- *     commit     nothing here can fail: the token, the log, the limits, the configuration itself
+ *     prepare    what may fail: the files of token, log and TLS are read or opened
+ *     commit     what can't: the token, the log, the limits, the configuration itself
  *
- * TLS comes last of what may fail: it changes over by itself when its files are good, and when they
- * are not nothing has been changed.
+ * TLS comes last of what may be wrong: it changes over by itself when its files are good, and when
+ * they are not nothing has been changed.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -90,6 +89,13 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
     }
     if (code == DX_OK && files && node->tls != NULL) {
         code = dxi_tls_reload(node->tls, error);
+    }
+    if (code == DX_OK) { /* fails only when the node is being stopped */
+        dx_topic_options_t topic;
+        dxi_node_topic_options(config, &topic);
+        code = dxi_bus_retain_defaults(
+            node->bus, &topic, (uint64_t)dx_config_integer(config, "topics.retain_bytes_max"),
+            error);
     }
     if (code != DX_OK) {
         if (fd >= 0) {
