@@ -238,6 +238,8 @@ int dx_bus_start(dx_bus_t *bus, dx_error_t *error)
     }
     int code = dxi_commands_start(bus, error);
     uint32_t started = 0;
+    /* Before the first loop: a listener that is there already must not refuse who waits at it. */
+    dx_store32_release(&bus->state, DXI_BUS_RUNNING);
     while (code == DX_OK && started < bus->loop_count) {
         code = dxi_loop_start(bus->loops[started].loop, error);
         started += code == DX_OK;
@@ -250,7 +252,6 @@ int dx_bus_start(dx_bus_t *bus, dx_error_t *error)
         dx_store32_release(&bus->state, DXI_BUS_STOPPED);
         return code;
     }
-    dx_store32_release(&bus->state, DXI_BUS_RUNNING);
     return DX_OK;
 }
 

@@ -67,8 +67,7 @@ static void own_fill(dx_node_t *node, dx_node_info_t *info)
     info->uptime_ns = now_ns - node->started_ns;
     info->shards = (uint32_t)dx_config_integer(node->config, "bus.shards");
     info->connections_accepted = (uint64_t)listeners.accepted;
-    info->connections_refused =
-        (uint64_t)(listeners.refused + dx_load_relaxed(&node->connections_refused));
+    info->connections_refused = (uint64_t)listeners.refused; /* those of on_accept() among them */
     info->handshake_failures = (uint64_t)listeners.handshake_failures;
     info->config_reloads = node->config_reloads;
     info->config_reload_failures = node->config_reload_failures;

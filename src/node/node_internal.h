@@ -51,8 +51,7 @@ struct dx_node {
 
     dxi_node_listener_t listeners[DX_NODE_LISTENERS_MAX];
     uint32_t listener_count;
-    dx_atomic64_t connections_max;     /* read when one is accepted */
-    dx_atomic64_t connections_refused; /* by it */
+    dx_atomic64_t connections_max; /* read when one is accepted */
 };
 
 /* What a configuration says, as options of the layers below (node_options.c).

@@ -31,7 +31,6 @@ static int on_accept(void *context, dxi_connection_t *connection, dx_error_t *er
      * matters to nobody. */
     const int64_t most = dx_load_relaxed(&node->connections_max);
     if ((int64_t)sessions.open >= most) {
-        (void)dx_fetch_add_relaxed(&node->connections_refused, 1); /* a count, nothing behind it */
         return dxi_fail(error, DX_ELIMIT,
                         "%" PRIu64 " connections are open, and limits.connections_max is %" PRId64,
                         sessions.open, most);
