@@ -333,4 +333,53 @@ static inline void side_close(dxi_loop_t *loop, side_t *side, int code, const ch
     dxi_loop_call(loop, close_run, &call);
 }
 
+/* A listener and a client, each on a loop of its own. */
+typedef struct pair {
+    dxi_loop_t *node_loop;
+    dxi_loop_t *client_loop;
+    dxi_listener_t *listener;
+    side_t node;
+    side_t client;
+    int64_t live_before;
+} pair_t;
+
+static inline void pair_begin(pair_t *pair, const char *address, const dxi_listener_options_t *wishes,
+                       const dxi_connection_options_t *client_options)
+{
+    dxi_listener_options_t options = wishes != NULL ? *wishes : (dxi_listener_options_t){0};
+#if DX_TEST_HOOKS
+    pair->live_before = dxi_live_count();
+#endif
+    side_init(&pair->node);
+    side_init(&pair->client);
+    pair->node_loop = loop_started("node");
+    pair->client_loop = loop_started("client");
+    options.events = side_events(&pair->node);
+    options.events.on_auth = wishes != NULL ? wishes->events.on_auth : NULL;
+    options.on_accept = side_on_accept;
+    pair->listener = listen_on(pair->node_loop, address, &options);
+    connect_to(pair->client_loop, dxi_listener_address(pair->listener), client_options,
+               &pair->client);
+}
+
+static inline void pair_open(pair_t *pair, const char *address, const dxi_listener_options_t *wishes,
+                      const dxi_connection_options_t *client_options)
+{
+    pair_begin(pair, address, wishes, client_options);
+    side_wait(&pair->client, pair->client.opens == 1);
+    side_wait(&pair->node, pair->node.opens == 1);
+}
+
+static inline void pair_end(pair_t *pair)
+{
+    listener_end(pair->node_loop, pair->listener);
+    dxi_loop_destroy(pair->client_loop);
+    dxi_loop_destroy(pair->node_loop);
+    assert_int_equal(pair->client.closes, 1);
+    assert_int_equal(pair->node.closes, pair->node.accepts);
+#if DX_TEST_HOOKS
+    assert_int_equal(dxi_live_count(), pair->live_before);
+#endif
+}
+
 #endif

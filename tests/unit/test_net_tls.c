@@ -1,0 +1,360 @@
+/* test_net_tls.c - TLS 1.3: who is believed, by whom, and what happens when a certificate changes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <openssl/crypto.h>
+#include <sys/stat.h>
+
+#include "net_certificates.h"
+#include "net_test.h"
+
+static char folder[64];
+
+/* "<folder>/<name>", in one of a few buffers. */
+static const char *path_of(const char *name)
+{
+    static char paths[8][128];
+    static int next;
+    char *const path = paths[next++ % 8];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static const char *const FILES[] = {"ca.pem",     "other.pem",   "node.pem", "node.key",
+                                    "client.pem", "client.key",  "late.pem", "late.key",
+                                    "moving.pem", "moving.key",  "stranger.pem",
+                                    "stranger.key", "garbage.pem", "expired.pem", "expired.key"};
+
+static void identity_write(identity_t *identity, const char *name)
+{
+    char file[32];
+    (void)snprintf(file, sizeof file, "%s.pem", name);
+    certificate_write(identity, path_of(file));
+    (void)snprintf(file, sizeof file, "%s.key", name);
+    key_write(identity, path_of(file));
+}
+
+static int setup_all(void **state)
+{
+    (void)state;
+    const char *const names = "DNS:localhost,IP:127.0.0.1";
+    (void)snprintf(folder, sizeof folder, "/tmp/dx-tls-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    identity_t authority = identity_make("authority", NULL, NULL, 86400);
+    identity_t other = identity_make("other", NULL, NULL, 86400);
+    certificate_write(&authority, path_of("ca.pem"));
+    certificate_write(&other, path_of("other.pem"));
+    const struct {
+        const char *file;
+        const char *name;
+        const char *names;
+        const identity_t *issuer;
+        long seconds;
+    } rows[] = {{"node", "node-1", names, &authority, 86400},
+                {"client", "pump-7", NULL, &authority, 86400},
+                {"late", "node-2", names, &authority, 86400},
+                {"expired", "node-3", names, &authority, -60},
+                {"stranger", "stranger", names, &other, 86400}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        identity_t made =
+            identity_make(rows[i].name, rows[i].names, rows[i].issuer, rows[i].seconds);
+        identity_write(&made, rows[i].file);
+        identity_free(&made);
+    }
+    FILE *const garbage = fopen(path_of("garbage.pem"), "w");
+    assert_true(fputs("no certificate\n", garbage) > 0);
+    assert_int_equal(fclose(garbage), 0);
+    identity_free(&authority);
+    identity_free(&other);
+    return 0;
+}
+
+static int teardown_all(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(FILES); i++) {
+        (void)unlink(path_of(FILES[i]));
+    }
+    return rmdir(folder);
+}
+
+static dxi_tls_t *tls_of(const dxi_tls_options_t *options)
+{
+    dxi_tls_t *tls = NULL;
+    dx_error_t error = {0};
+    if (dxi_tls_create(options, &tls, &error) != DX_OK) {
+        fail_msg("%s", error.message);
+    }
+    return tls;
+}
+
+static dxi_tls_t *node_tls(const char *name, bool mutual)
+{
+    char certificate[32];
+    char key[32];
+    (void)snprintf(certificate, sizeof certificate, "%s.pem", name);
+    (void)snprintf(key, sizeof key, "%s.key", name);
+    return tls_of(&(dxi_tls_options_t){.server = true,
+                                       .certificate_file = path_of(certificate),
+                                       .key_file = path_of(key),
+                                       .authority_file = mutual ? path_of("ca.pem") : NULL,
+                                       .verify_peer = mutual});
+}
+
+static dxi_tls_t *client_tls(const char *authority, const char *name)
+{
+    char certificate[32];
+    char key[32];
+    if (name == NULL) {
+        return tls_of(&(dxi_tls_options_t){.authority_file = path_of(authority)});
+    }
+    (void)snprintf(certificate, sizeof certificate, "%s.pem", name);
+    (void)snprintf(key, sizeof key, "%s.key", name);
+    return tls_of(&(dxi_tls_options_t){.authority_file = path_of(authority),
+                                       .certificate_file = path_of(certificate),
+                                       .key_file = path_of(key)});
+}
+
+static void pair_begin_tls(pair_t *pair, dxi_tls_t *node, dxi_tls_t *client)
+{
+    const dxi_listener_options_t listener = {.connection = {.tls = node}};
+    const dxi_connection_options_t options = {.tls = client};
+    pair_begin(pair, "tls://127.0.0.1:0", &listener, &options);
+}
+
+static void frames_go_both_ways_over_tls(void **state)
+{
+    (void)state;
+    dxi_tls_t *const node = node_tls("node", false);
+    dxi_tls_t *const client = client_tls("ca.pem", NULL);
+    pair_t pair;
+    pair_begin_tls(&pair, node, client);
+    side_wait(&pair.client, pair.client.opens == 1);
+    side_wait(&pair.node, pair.node.opens == 1);
+    pair.node.echo = true;
+    uint64_t next = 1;
+    while (next <= 5000) {
+        next += (uint64_t)side_send(pair.client_loop, &pair.client, next, 50, 700);
+        if (next % 1000 < 50) {
+            (void)side_send(pair.client_loop, &pair.client, next++, 1, 65000); /* several records */
+        }
+    }
+    side_wait(&pair.node, pair.node.sum == next - 1);
+    assert_true(pair.node.ordered);
+    side_close(pair.client_loop, &pair.client, DX_ECLOSED, "done");
+    side_wait(&pair.node, pair.node.closes == 1);
+    assert_string_equal(dx_error_name(pair.node.why.code), "DX_ECLOSED");
+    pair_end(&pair);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+}
+
+static void info_run(void *context)
+{
+    side_t *const side = ((void **)context)[0];
+    dxi_connection_info(side->connection, ((void **)context)[1]);
+}
+
+static void with_mtls_the_node_knows_its_client(void **state)
+{
+    (void)state;
+    dxi_tls_t *const node = node_tls("node", true);
+    dxi_tls_t *const client = client_tls("ca.pem", "client");
+    pair_t pair;
+    dxi_connection_info_t info;
+    pair_begin_tls(&pair, node, client);
+    side_wait(&pair.client, pair.client.opens == 1);
+    side_wait(&pair.node, pair.node.opens == 1);
+    dxi_loop_call(pair.node_loop, info_run, (void *[]){&pair.node, &info});
+    assert_true(info.tls && info.open);
+    assert_string_equal(info.tls_subject, "CN=pump-7");
+    dxi_loop_call(pair.client_loop, info_run, (void *[]){&pair.client, &info});
+    assert_string_equal(info.tls_subject, "CN=node-1");
+    pair_end(&pair);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+}
+
+static void who_is_not_believed_is_told_why(void **state)
+{
+    (void)state;
+    const struct {
+        const char *node;
+        bool mutual;
+        const char *client_authority;
+        const char *client;
+        const char *said; /* to the client */
+    } cases[] = {
+        {"node", false, "other.pem", NULL, "unable to get local issuer certificate"},
+        {"expired", false, "ca.pem", NULL, "certificate has expired"},
+        {"client", false, "ca.pem", NULL, "IP address mismatch"},
+        {"node", true, "ca.pem", NULL, "certificate required"},
+        {"node", true, "ca.pem", "stranger", "unknown ca"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        dxi_tls_t *const node = node_tls(cases[i].node, cases[i].mutual);
+        dxi_tls_t *const client = client_tls(cases[i].client_authority, cases[i].client);
+        pair_t pair;
+        dxi_listener_stat_t stat;
+        pair_begin_tls(&pair, node, client);
+        side_wait(&pair.client, pair.client.closes == 1);
+        side_wait(&pair.node, pair.node.closes == 1);
+        assert_string_equal(dx_error_name(pair.client.why.code), "DX_EPERM");
+        assert_contains(pair.client.why.message, cases[i].said);
+        assert_int_equal(pair.node.opens, 0);
+        assert_int_equal(pair.client.opens, 0);
+        dxi_listener_stat(pair.listener, &stat);
+        assert_int_equal(stat.handshake_failures, 1);
+        pair_end(&pair);
+        dxi_tls_destroy(node);
+        dxi_tls_destroy(client);
+    }
+}
+
+static void an_insecure_client_believes_anybody(void **state)
+{
+    (void)state;
+    dxi_tls_t *const node = node_tls("stranger", false);
+    dxi_tls_t *const client = tls_of(&(dxi_tls_options_t){.insecure = true});
+    pair_t pair;
+    pair_begin_tls(&pair, node, client);
+    side_wait(&pair.client, pair.client.opens == 1);
+    pair_end(&pair);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+}
+
+static void moving_write(const char *name)
+{
+    char from[32];
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(from, sizeof from, "%s.%s", name, i == 0 ? "pem" : "key");
+        (void)unlink(path_of(i == 0 ? "moving.pem" : "moving.key"));
+        assert_int_equal(link(path_of(from), path_of(i == 0 ? "moving.pem" : "moving.key")), 0);
+    }
+}
+
+/* The subject that a new client sees. */
+static void subject_see(const pair_t *pair, dxi_tls_t *client, char *subject_out)
+{
+    side_t side;
+    dxi_connection_info_t info;
+    const dxi_connection_options_t options = {.tls = client};
+    side_init(&side);
+    connect_to(pair->client_loop, dxi_listener_address(pair->listener), &options, &side);
+    side_wait(&side, side.opens == 1);
+    dxi_loop_call(pair->client_loop, info_run, (void *[]){&side, &info});
+    (void)snprintf(subject_out, sizeof info.tls_subject, "%s", info.tls_subject);
+    side_close(pair->client_loop, &side, DX_ECLOSED, NULL);
+    side_wait(&side, side.closes == 1);
+}
+
+static void new_certificates_are_used_without_a_restart(void **state)
+{
+    (void)state;
+    char subject[256];
+    dx_error_t error = {0};
+    moving_write("node");
+    dxi_tls_t *const node = node_tls("moving", false);
+    dxi_tls_t *const client = client_tls("ca.pem", NULL);
+    pair_t pair;
+    pair_begin_tls(&pair, node, client);
+    side_wait(&pair.client, pair.client.opens == 1);
+
+    moving_write("late");
+    subject_see(&pair, client, subject);
+    assert_string_equal(subject, "CN=node-1");
+    assert_ok(dxi_tls_reload(node, &error));
+    subject_see(&pair, client, subject);
+    assert_string_equal(subject, "CN=node-2");
+
+    (void)unlink(path_of("moving.key")); /* a half-finished change */
+    assert_fails(dxi_tls_reload(node, &error), DX_ENOTFOUND, error, "cannot read key_file");
+    assert_int_equal(link(path_of("node.key"), path_of("moving.key")), 0);
+    assert_fails(dxi_tls_reload(node, &error), DX_EINVAL, error, "is no key of");
+    subject_see(&pair, client, subject);
+    assert_string_equal(subject, "CN=node-2");
+
+    /* And the first connection lives on with what it had. */
+    assert_int_equal(side_send(pair.client_loop, &pair.client, 1, 1, 16), 1);
+    side_wait(&pair.node, pair.node.frames == 1);
+    pair_end(&pair);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+}
+
+static void options_that_do_not_fit_together_are_refused(void **state)
+{
+    (void)state;
+    const char *const pem = path_of("node.pem");
+    const char *const key = path_of("node.key");
+    const char *const none = path_of("none.pem");
+    const char *const garbage = path_of("garbage.pem");
+    const struct {
+        dxi_tls_options_t options;
+        int code;
+        const char *said;
+    } cases[] = {
+        {{.server = true}, DX_EINVAL, "a server must have one"},
+        {{.certificate_file = pem}, DX_EINVAL, "only certificate_file is there"},
+        {{.key_file = key}, DX_EINVAL, "only key_file is there"},
+        {{.server = true, .certificate_file = pem, .key_file = key, .verify_peer = true},
+         DX_EINVAL,
+         "verify_peer wants an authority_file"},
+        {{.server = true, .certificate_file = pem, .key_file = key, .insecure = true},
+         DX_EINVAL,
+         "are for clients"},
+        {{.server = true, .certificate_file = none, .key_file = key},
+         DX_ENOTFOUND,
+         "cannot read certificate_file"},
+        {{.authority_file = none}, DX_ENOTFOUND, "cannot read authority_file"},
+        {{.authority_file = garbage}, DX_EINVAL, "has no certificate in PEM"},
+        {{.server = true, .certificate_file = garbage, .key_file = key},
+         DX_EINVAL,
+         "is no chain in PEM"},
+        {{.server = true, .certificate_file = pem, .key_file = path_of("late.key")},
+         DX_EINVAL,
+         "is no key of certificate_file"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        dxi_tls_t *tls = NULL;
+        dx_error_t error = {0};
+        assert_fails(dxi_tls_create(&cases[i].options, &tls, &error), cases[i].code, error,
+                     cases[i].said);
+        assert_null(tls);
+    }
+    dxi_tls_destroy(NULL);
+}
+
+static void a_tls_address_without_tls_is_refused(void **state)
+{
+    (void)state;
+    dxi_loop_t *const loop = loop_make("none");
+    const dxi_address_t address = {.transport = DXI_TLS, .host = "127.0.0.1"};
+    side_t side;
+    dx_error_t error = {0};
+    side_init(&side);
+    const dxi_connection_events_t events = side_events(&side);
+    const dxi_connection_options_t options = {0};
+    const dxi_listener_options_t listener = {.events = events};
+    dxi_listener_t *made = NULL;
+    assert_fails(connect_try(loop, &address, &options, &events, &error), DX_EINVAL, error,
+                 "tls is NULL");
+    assert_fails(dxi_listener_create(loop, &address, &listener, &made, &error), DX_EINVAL, error,
+                 "tls is NULL");
+    dxi_loop_destroy(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_go_both_ways_over_tls),
+        cmocka_unit_test(with_mtls_the_node_knows_its_client),
+        cmocka_unit_test(who_is_not_believed_is_told_why),
+        cmocka_unit_test(an_insecure_client_believes_anybody),
+        cmocka_unit_test(new_certificates_are_used_without_a_restart),
+        cmocka_unit_test(options_that_do_not_fit_together_are_refused),
+        cmocka_unit_test(a_tls_address_without_tls_is_refused),
+    };
+    return cmocka_run_group_tests_name("net TLS", tests, setup_all, teardown_all);
+}
