@@ -87,8 +87,8 @@ static inline int raw_listen(dxi_address_t *address_out)
     assert_int_equal(bind(fd, (const struct sockaddr *)&in4, sizeof in4), 0);
     assert_int_equal(listen(fd, 16), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&in4, &bytes), 0);
-    *address_out = (dxi_address_t){
-        .transport = DXI_TCP, .port = ntohs(in4.sin_port), .host = "127.0.0.1"};
+    *address_out =
+        (dxi_address_t){.transport = DXI_TCP, .port = ntohs(in4.sin_port), .host = "127.0.0.1"};
     return fd;
 }
 

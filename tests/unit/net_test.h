@@ -343,8 +343,9 @@ typedef struct pair {
     int64_t live_before;
 } pair_t;
 
-static inline void pair_begin(pair_t *pair, const char *address, const dxi_listener_options_t *wishes,
-                       const dxi_connection_options_t *client_options)
+static inline void pair_begin(pair_t *pair, const char *address,
+                              const dxi_listener_options_t *wishes,
+                              const dxi_connection_options_t *client_options)
 {
     dxi_listener_options_t options = wishes != NULL ? *wishes : (dxi_listener_options_t){0};
 #if DX_TEST_HOOKS
@@ -362,8 +363,9 @@ static inline void pair_begin(pair_t *pair, const char *address, const dxi_liste
                &pair->client);
 }
 
-static inline void pair_open(pair_t *pair, const char *address, const dxi_listener_options_t *wishes,
-                      const dxi_connection_options_t *client_options)
+static inline void pair_open(pair_t *pair, const char *address,
+                             const dxi_listener_options_t *wishes,
+                             const dxi_connection_options_t *client_options)
 {
     pair_begin(pair, address, wishes, client_options);
     side_wait(&pair->client, pair->client.opens == 1);

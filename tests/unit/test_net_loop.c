@@ -126,8 +126,7 @@ static void a_call_returns_when_it_has_run_even_when_the_loop_stops(void **state
         dx_error_t error = {0};
         for (size_t i = 0; i < COUNT_OF(callers); i++) {
             callers[i] = (caller_t){.loop = loop};
-            assert_ok(
-                dx_thread_start(NULL, caller_run, &callers[i], &callers[i].thread, &error));
+            assert_ok(dx_thread_start(NULL, caller_run, &callers[i], &callers[i].thread, &error));
         }
         dxi_loop_stop(loop);
         for (size_t i = 0; i < COUNT_OF(callers); i++) {
@@ -229,8 +228,9 @@ static void ask(answerer_t *answerer, int64_t number)
 static void no_bell_is_lost(void **state)
 {
     (void)state;
-    const dxi_loop_options_t options[] = {
-        {.name = "sleeps"}, {.name = "spins", .spin_ns = 20000}, {.name = "polls", .busy_poll = true}};
+    const dxi_loop_options_t options[] = {{.name = "sleeps"},
+                                          {.name = "spins", .spin_ns = 20000},
+                                          {.name = "polls", .busy_poll = true}};
     for (size_t i = 0; i < COUNT_OF(options); i++) {
         answerer_t answerer;
         dxi_loop_stat_t stat;

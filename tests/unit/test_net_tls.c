@@ -20,10 +20,10 @@ static const char *path_of(const char *name)
     return path;
 }
 
-static const char *const FILES[] = {"ca.pem",     "other.pem",   "node.pem", "node.key",
-                                    "client.pem", "client.key",  "late.pem", "late.key",
-                                    "moving.pem", "moving.key",  "stranger.pem",
-                                    "stranger.key", "garbage.pem", "expired.pem", "expired.key"};
+static const char *const FILES[] = {"ca.pem",      "other.pem",   "node.pem",     "node.key",
+                                    "client.pem",  "client.key",  "late.pem",     "late.key",
+                                    "moving.pem",  "moving.key",  "stranger.pem", "stranger.key",
+                                    "garbage.pem", "expired.pem", "expired.key"};
 
 static void identity_write(identity_t *identity, const char *name)
 {
