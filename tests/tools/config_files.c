@@ -27,8 +27,10 @@ static int file_is(const char *path, const char *text, size_t bytes)
         return 0;
     }
     char *const found = malloc(bytes + 1);
-    const size_t got = found != NULL ? fread(found, 1, bytes + 1, stream) : 0;
-    const int same = got == bytes && memcmp(found, text, bytes) == 0;
+    int same = 0;
+    if (found != NULL) {
+        same = fread(found, 1, bytes + 1, stream) == bytes && memcmp(found, text, bytes) == 0;
+    }
     free(found);
     (void)fclose(stream);
     return same;
