@@ -41,6 +41,7 @@ int dxi_shard_create(const dxi_shard_options_t *options, dxi_shard_t **shard_out
     shard->memory = options->retained_bytes != NULL ? options->retained_bytes : &shard->own_memory;
     dxi_list_init(&shard->flows);
     dxi_list_init(&shard->teams);
+    dxi_list_init(&shard->active);
     dxi_list_init(&shard->feeding);
     shard->due_ns = INT64_MAX;
     dxi_dedup_init(&shard->dedup, shard->bus.producers_max);
@@ -304,7 +305,6 @@ DX_INLINE int sequence_give(dxi_shard_t *shard, dxi_incoming_t *incoming, int64_
 int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t origin,
                     int64_t published_ns, int64_t clock_ns, int64_t unix_ns)
 {
-    (void)published_ns;
     dxi_incoming_t incoming;
     incoming.frame = frame;
     incoming.topic = NULL;
@@ -334,6 +334,9 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     if (DX_UNLIKELY(code != DX_OK)) {
         return refuse(shard, &incoming, code);
     }
+    if (DX_UNLIKELY(!dxi_list_queued(&topic->in_active))) {
+        dxi_topic_activate(shard, topic);
+    }
     if (DX_UNLIKELY(topic->options.retain_age_ns != 0)) {
         dxi_topic_expire(topic, unix_ns);
     }
@@ -345,6 +348,9 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     }
     dxi_retain_keep(&topic->retain, &topic->limits, frame, bytes);
     dxi_topic_deliver(shard, &incoming);
+    if (DX_LIKELY(published_ns != 0 && topic->latency != NULL)) {
+        dxi_latency_record(topic->latency, clock_ns - published_ns);
+    }
     if (DX_UNLIKELY(topic->blocking != 0)) {
         shard->held.active = true;
         shard->held.topic = topic;
@@ -379,6 +385,13 @@ int64_t dxi_shard_tick(dxi_shard_t *shard, int64_t clock_ns, int64_t unix_ns)
         dxi_teams_tick(shard, clock_ns);
     }
     int64_t next_ns = dxi_list_empty(&shard->feeding) ? shard->due_ns : clock_ns;
+    if (!dxi_list_empty(&shard->active)) {
+        if (clock_ns - shard->rated_ns >= DXI_RATES_INTERVAL_NS) {
+            dxi_topics_rate(shard, clock_ns);
+        }
+        const int64_t rate_ns = shard->rated_ns + DXI_RATES_INTERVAL_NS;
+        next_ns = next_ns < rate_ns || dxi_list_empty(&shard->active) ? next_ns : rate_ns;
+    }
     if (shard->aged_count != 0) {
         if (clock_ns >= shard->expire_at_ns) {
             dxi_topics_expire(shard, unix_ns);

@@ -32,6 +32,7 @@
 #include "bus/dedup.h"
 #include "bus/filter.h"
 #include "bus/list.h"
+#include "bus/rates.h"
 #include "bus/retain.h"
 #include "bus/shard.h"
 #include "bus/trie.h"
@@ -79,6 +80,9 @@ struct dxi_topic {
     dxi_retain_limits_t limits;
     uint64_t published_bytes, refused, duplicates, delivered, redelivered, dropped, dead, filtered,
         unheard;
+    dxi_list_t in_active; /* shard->active: it has a rate, or will */
+    dxi_rates_t rates;
+    dxi_latency_t *latency; /* NULL: nothing was measured */
     dx_topic_options_t options;
     char name[];
 };
@@ -104,6 +108,11 @@ DX_NODISCARD int dxi_topic_make(dxi_shard_t *shard, const char *name, size_t byt
                                 dx_error_t *error);
 void dxi_topic_remove(dxi_shard_t *shard, dxi_topic_t *topic);
 void dxi_topics_close(dxi_shard_t *shard);
+
+/* From now on the topic has a rate. */
+void dxi_topic_activate(dxi_shard_t *shard, dxi_topic_t *topic);
+/* Brings rates up to date. */
+void dxi_topics_rate(dxi_shard_t *shard, int64_t clock_ns);
 
 /* Lets go what is too old. */
 void dxi_topic_expire(dxi_topic_t *topic, int64_t unix_ns);
@@ -334,6 +343,8 @@ struct dxi_shard {
     dx_atomic64_t own_topic_count;
     dx_atomic64_t *memory; /* of what all topics of the process retain */
     dx_atomic64_t own_memory;
+    dxi_list_t active;    /* topics with a rate */
+    int64_t rated_ns;     /* when rates were last brought up to date */
     uint64_t aged_count;  /* topics that let events go by age */
     int64_t expire_at_ns; /* when they are looked at next */
     dxi_list_t link_chunks;

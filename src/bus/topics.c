@@ -179,6 +179,8 @@ static void topic_free(dxi_shard_t *shard, dxi_topic_t *topic)
 {
     shard->aged_count -= topic->options.retain_age_ns != 0;
     dxi_retain_close(&topic->retain, &topic->limits);
+    dxi_list_remove(&topic->in_active);
+    dxi_free(topic->latency);
     dxi_free(topic->links);
     dxi_free(topic);
 }
@@ -294,6 +296,36 @@ void dxi_topics_close(dxi_shard_t *shard)
     shard->topics.table = NULL;
 }
 
+void dxi_topic_activate(dxi_shard_t *shard, dxi_topic_t *topic)
+{
+    if (dxi_list_empty(&shard->active)) {
+        shard->rated_ns = shard->clock_ns;
+    }
+    dxi_list_append(&shard->active, &topic->in_active);
+    if (topic->latency == NULL) {
+        topic->latency = dxi_alloc_zeroed(1, sizeof *topic->latency); /* without: not measured */
+    }
+}
+
+void dxi_topics_rate(dxi_shard_t *shard, int64_t clock_ns)
+{
+    const int64_t interval_ns = clock_ns - shard->rated_ns;
+    shard->rated_ns = clock_ns;
+    for (dxi_list_t *at = shard->active.next; at != &shard->active;) {
+        dxi_topic_t *const topic = DXI_LIST_OBJECT(at, dxi_topic_t, in_active);
+        at = at->next;
+        const bool fading = dxi_rates_tick(&topic->rates, topic->last, interval_ns);
+        if (topic->latency != NULL) {
+            dxi_latency_turn(topic->latency);
+        }
+        if (!fading) {
+            dxi_list_remove(&topic->in_active);
+            dxi_free(topic->latency);
+            topic->latency = NULL;
+        }
+    }
+}
+
 void dxi_topic_expire(dxi_topic_t *topic, int64_t unix_ns)
 {
     const int64_t oldest = unix_ns - topic->options.retain_age_ns;
@@ -404,7 +436,15 @@ static void stats_fill(const dxi_shard_t *shard, const dxi_topic_t *topic, dx_to
         .retained_events = topic->retain.next - topic->retain.first,
         .retained_bytes = topic->retain.used,
         .subscriptions = topic->link_count,
+        .rate_1m = topic->rates.per_s[0],
+        .rate_5m = topic->rates.per_s[1],
+        .rate_15m = topic->rates.per_s[2],
     };
+    if (topic->latency != NULL) {
+        stats->latency_p50_ns = dxi_latency_percentile(topic->latency, 0.5);
+        stats->latency_p99_ns = dxi_latency_percentile(topic->latency, 0.99);
+        stats->latency_max_ns = dxi_latency_max(topic->latency);
+    }
     memcpy(stats->name, topic->name, topic->name_bytes);
     for (uint32_t i = 0; i < topic->link_count; i++) {
         const uint64_t lag = dxi_link_lag(topic->links[i]);

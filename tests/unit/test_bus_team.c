@@ -247,7 +247,7 @@ static void a_group_without_members_ends_after_a_while(void **state)
     rig_publish(&rig, "t", 3);
     rig_unsubscribe(&rig, &a);
     assert_int_equal(rig_topic(&rig, "t").subscriptions, 1);
-    assert_int_equal(rig_tick(&rig, 0), rig.clock_ns + DXI_TEAM_LINGER_NS);
+    assert_true(rig_tick(&rig, 0) <= rig.clock_ns + DXI_TEAM_LINGER_NS);
     rig_tick(&rig, DXI_TEAM_LINGER_NS);
     assert_int_equal(rig_topic(&rig, "t").subscriptions, 0);
 }
