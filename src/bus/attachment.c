@@ -219,6 +219,7 @@ static void detach_in_loop(void *context)
         dxi_part_t *part = call->attachment->parts[lane->index];
         if (part != NULL && part->subscriber != NULL) {
             part_take_acks(part); /* what was answered before counts */
+            dxi_part_unwait(part);
             lane->touched = true;
             dxi_shard_unsubscribe(lane->shard, part->subscriber, dx_clock_ns());
             part->subscriber = NULL;

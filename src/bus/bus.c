@@ -330,10 +330,10 @@ int dx_bus_stop(dx_bus_t *bus, int64_t timeout_ns, dx_error_t *error)
     dxi_publishers_wake(bus);
     dxi_subscriptions_end(bus, deadline_ns);
     (void)dxi_bus_sessions_close(bus, clean ? DX_NS_PER_S : 0);
-    dxi_commands_stop(bus);
     for (uint32_t i = 0; i < bus->loop_count; i++) {
         dxi_loop_stop(bus->loops[i].loop);
     }
+    dxi_commands_stop(bus);
     dx_store32_release(&bus->state, DXI_BUS_STOPPED);
     if (clean) {
         return DX_OK;
@@ -371,6 +371,7 @@ void dx_bus_destroy(dx_bus_t *bus)
     for (uint32_t i = 0; bus->loops != NULL && i < bus->loop_count; i++) {
         loop_destroy(bus, &bus->loops[i]);
     }
+    dxi_pairs_destroy(bus);
     for (uint32_t i = 0; bus->lanes != NULL && i < bus->options.shards; i++) {
         dxi_lane_destroy(bus->lanes[i]);
     }

@@ -17,7 +17,8 @@
 enum dxi_record_kind {
     DXI_RECORD_EVENT = 1,  /* the body is an EVENT frame */
     DXI_RECORD_GAP = 2,    /* a dxi_record_gap_t and the topic */
-    DXI_RECORD_ANSWER = 3, /* a dxi_record_answer_t and the sentence */
+    DXI_RECORD_ANSWER = 3, /* a dxi_answer_t and the sentence */
+    DXI_RECORD_END = 4,    /* a dxi_record_end_t and the sentence */
 };
 
 typedef struct dxi_record {

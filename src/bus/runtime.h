@@ -154,6 +154,8 @@ struct dxi_part {
                             * cleared by who posts `ready` */
     dx_atomic32_t ready_posted;
     dxi_task_t ready;
+    dxi_part_t *waiting_next; /* of those that wait for a ring to another loop; the lane's */
+    bool waiting;
     dxi_acks_t acks;
 };
 
@@ -196,6 +198,8 @@ void dxi_attachment_stats(dxi_attachment_t *attachment, dx_subscription_stats_t 
 /* deliver() or gap() found no room. The caller looks once more afterwards: room that came in between
  * was seen by nobody. Threads: the part's lane. */
 void dxi_part_starve(dxi_part_t *part);
+/* Takes it out of the list of those that wait for a ring. Threads: the part's lane. */
+void dxi_part_unwait(dxi_part_t *part);
 /* There is room again: dxi_shard_ready() for each starved part. Threads: any. */
 void dxi_attachment_feed(dxi_attachment_t *attachment);
 
@@ -279,6 +283,7 @@ void dxi_sessions_destroy(dxi_bus_loop_t *loop);
 /* Part of the loop's turn: rings from other loops, sessions that wait. */
 int dxi_sessions_run(dxi_bus_loop_t *loop, int64_t now_ns);
 void dxi_sessions_settle(dxi_bus_loop_t *loop);
+void dxi_pairs_destroy(dx_bus_t *bus);
 /* An answer to a session, in the thread of `from`. */
 void dxi_session_answer(dxi_bus_loop_t *from, uint64_t origin, const dxi_answer_t *answer);
 

@@ -1,38 +1,475 @@
-/* session.c - connections of clients.
+/* session.c - the life of a session, the table of a loop's sessions, figures.
+ *
+ * DESIGN
+ *
+ *     on_accept() -> session in a place of its loop's table -> on_open() -> frames -> on_close()
+ *         -> out of the table -> command: detached from all lanes -> task in its loop: freed
+ *
+ * Everything of a session belongs to the loop of its connection, but for what deliver() of other
+ * loops touches: credit, what was sent, and bytes on their way (atomics). Others name a session by
+ * its origin, which says loop, place and count, so one that comes late finds nothing.
+ *
+ * INVARIANTS
+ *
+ *   S1  a session is freed after its attachments are detached and its commands are back
+ *   S2  a shard is called from duties, tasks and calls, never from a connection's callback: so no
+ *       run of deliveries is open when the connection writes something of its own
+ *   S3  a frame that can't be taken now waits in the connection, which then reads nothing
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "bus/runtime.h"
+#include <time.h>
+
+#include "base/fail.h"
+#include "bus/session_internal.h"
+
+#define PLACES_FIRST 16
+#define WAIT_NS INT64_C(100000) /* a frame that waits for another loop is offered again */
+#define CLOSE_PAUSE_NS 500000
+
+/* --------------------------------------------------------------------------------------- table */
 
 int dxi_sessions_create(dxi_bus_loop_t *loop, dx_error_t *error)
 {
-    (void)loop;
-    (void)error;
-    return DX_OK;
+    dxi_session_table_t *table = dxi_alloc_zeroed(1, sizeof *table);
+    loop->sessions = table;
+    return table == NULL ? dxi_fail(error, DX_ENOMEM, "no memory for sessions") : DX_OK;
 }
+
 void dxi_sessions_destroy(dxi_bus_loop_t *loop)
 {
-    (void)loop;
+    if (loop->sessions != NULL) {
+        dxi_free(loop->sessions->places);
+        dxi_free(loop->sessions->counts);
+        dxi_free(loop->sessions);
+        loop->sessions = NULL;
+    }
 }
+
+static int table_grow(dxi_session_table_t *table)
+{
+    const uint32_t room = table->room == 0 ? PLACES_FIRST : table->room * 2;
+    if (room > DXI_PLACES_MAX) {
+        return DX_ELIMIT;
+    }
+    dxi_session_t **places = dxi_alloc_zeroed(room, sizeof(dxi_session_t *));
+    uint32_t *counts = dxi_alloc_zeroed(room, sizeof(uint32_t));
+    if (places == NULL || counts == NULL) {
+        dxi_free(places);
+        dxi_free(counts);
+        return DX_ENOMEM;
+    }
+    if (table->room != 0) {
+        memcpy(places, table->places, table->room * sizeof(dxi_session_t *));
+        memcpy(counts, table->counts, table->room * sizeof(uint32_t));
+    }
+    dxi_free(table->places);
+    dxi_free(table->counts);
+    table->places = places;
+    table->counts = counts;
+    table->free_hint = table->room;
+    table->room = room;
+    return DX_OK;
+}
+
+/* Gives the session a place and its origin. */
+static int table_add(dxi_bus_loop_t *loop, dxi_session_t *session)
+{
+    dxi_session_table_t *table = loop->sessions;
+    uint32_t place = table->free_hint;
+    while (place < table->room && table->places[place] != NULL) {
+        place++;
+    }
+    if (place >= table->room) {
+        const int code = table_grow(table);
+        if (code != DX_OK) {
+            return code;
+        }
+        place = table->free_hint;
+    }
+    table->places[place] = session;
+    table->free_hint = place + 1;
+    session->place = place;
+    session->origin = dxi_origin_make(DXI_ORIGIN_SESSION, loop->index, place, ++table->counts[place]);
+    session->next = table->all;
+    if (session->next != NULL) {
+        session->next->previous = session;
+    }
+    table->all = session;
+    return DX_OK;
+}
+
+static void table_remove(dxi_session_t *session)
+{
+    dxi_session_table_t *table = session->home->sessions;
+    table->places[session->place] = NULL;
+    if (session->place < table->free_hint) {
+        table->free_hint = session->place;
+    }
+    if (session->previous != NULL) {
+        session->previous->next = session->next;
+    } else {
+        table->all = session->next;
+    }
+    if (session->next != NULL) {
+        session->next->previous = session->previous;
+    }
+}
+
+dxi_session_t *dxi_session_find(dxi_bus_loop_t *loop, uint64_t origin)
+{
+    const uint32_t place = dxi_origin_place(origin);
+    dxi_session_table_t *table = loop->sessions;
+    if (place >= table->room) {
+        return NULL;
+    }
+    dxi_session_t *session = table->places[place];
+    return session != NULL && session->origin == origin ? session : NULL;
+}
+
+/* -------------------------------------------------------------------------------------- callbacks */
+
+static dxi_bus_loop_t *home_of(dx_bus_t *bus, const dxi_connection_t *connection)
+{
+    const dxi_loop_t *loop = dxi_connection_loop(connection);
+    for (uint32_t i = 0; i < bus->loop_count; i++) {
+        if (bus->loops[i].loop == loop) {
+            return &bus->loops[i];
+        }
+    }
+    return NULL;
+}
+
+static int on_accept(void *context, dxi_connection_t *connection, dx_error_t *error)
+{
+    const dxi_serve_t *serve = context;
+    if (serve->bus == NULL) {
+        return dxi_fail(error, DX_ELIMIT, "the bus serves %d listeners, which is the limit",
+                        DXI_BUS_SERVES_MAX);
+    }
+    if (!dxi_bus_runs(serve->bus)) {
+        return dxi_bus_not_running(serve->bus, error);
+    }
+    dxi_bus_loop_t *home = home_of(serve->bus, connection);
+    dxi_session_t *session = home == NULL ? NULL : dxi_alloc_zeroed(1, sizeof *session);
+    if (session == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a session");
+    }
+    session->bus = serve->bus;
+    session->home = home;
+    session->policy = serve->policy;
+    session->connection = connection;
+    session->connection_id = dxi_connection_id(connection);
+    const int code = table_add(home, session);
+    if (code != DX_OK) {
+        dxi_free(session);
+        return dxi_fail(error, code, "no place for a session");
+    }
+    dxi_connection_set_context(connection, session);
+    dxi_count(&home->sessions->open, 1);
+    dxi_count(&home->sessions->opened, 1);
+    return DX_OK;
+}
+
+static void on_open(void *context, dxi_connection_t *connection)
+{
+    dxi_session_t *session = context;
+    session->open = true;
+    session->frame_bytes_max = dxi_connection_frame_bytes_max(connection);
+    session->granted_events = session->policy->publish_credit_events != 0
+                                  ? session->policy->publish_credit_events
+                                  : DXI_CREDIT_EVENTS;
+    session->granted_bytes = session->policy->publish_credit_bytes != 0
+                                 ? session->policy->publish_credit_bytes
+                                 : DXI_CREDIT_BYTES;
+    session->credit_due = true;
+    dxi_session_grant(session);
+}
+
+static int on_auth(void *context, dxi_connection_t *connection, const char *mechanism,
+                   const void *proof, size_t proof_bytes, dx_error_t *error)
+{
+    const dxi_session_policy_t *policy = ((dxi_session_t *)context)->policy;
+    return policy->authenticate(policy->context, connection, mechanism, proof, proof_bytes, error);
+}
+
+static void unlist(dxi_session_t **list, dxi_session_t *session, bool dirty)
+{
+    for (dxi_session_t **at = list; *at != NULL;
+         at = dirty ? &(*at)->dirty_next : &(*at)->waiting_next) {
+        if (*at == session) {
+            *at = dirty ? session->dirty_next : session->waiting_next;
+            return;
+        }
+    }
+}
+
+static void end_in_loop(void *context)
+{
+    dxi_session_free(context);
+}
+
+/* In the commands' thread: no lane knows of it afterwards, and its commands have run. */
+static void end_command(dxi_command_t *command)
+{
+    dxi_session_t *session = (dxi_session_t *)(void *)command;
+    (void)pthread_mutex_lock(&session->bus->command_mutex);
+    for (uint32_t i = 0; i < DXI_SESSION_BUCKETS; i++) {
+        for (dxi_remote_t *it = session->remotes[i]; it != NULL; it = it->next) {
+            dxi_attachment_detach(&it->base);
+        }
+    }
+    (void)pthread_mutex_unlock(&session->bus->command_mutex);
+    session->task = (dxi_task_t){.run = end_in_loop, .context = session};
+    dxi_loop_post(session->home->loop, &session->task);
+}
+
+static void on_close(void *context, dxi_connection_t *connection, const dx_error_t *why)
+{
+    dxi_session_t *session = context;
+    dxi_session_table_t *table = session->home->sessions;
+    (void)connection;
+    (void)why;
+    session->connection = NULL;
+    session->open = false;
+    if (session->dirty) {
+        unlist(&table->dirty, session, true);
+    }
+    if (session->waiting) {
+        unlist(&table->waiting, session, false);
+    }
+    session->dirty = true; /* in no list any more, and not to be put there */
+    session->waiting = true;
+    session->touched = true;
+    table_remove(session);
+    dxi_count(&table->open, -1);
+    for (uint32_t i = 0; i < DXI_SESSION_BUCKETS; i++) {
+        for (dxi_remote_t *it = session->remotes[i]; it != NULL; it = it->next) {
+            dx_store32_release(&it->over, 1);
+        }
+    }
+    session->command.run = end_command;
+    dxi_command_post(session->bus, &session->command);
+}
+
+void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
+                   dxi_listener_options_t *options)
+{
+    (void)pthread_mutex_lock(&bus->command_mutex);
+    dxi_serve_t *serve = &bus->serves[DXI_BUS_SERVES_MAX]; /* refuses */
+    if (bus->serve_count < DXI_BUS_SERVES_MAX) {
+        serve = &bus->serves[bus->serve_count++];
+        *serve = (dxi_serve_t){bus, policy};
+    }
+    (void)pthread_mutex_unlock(&bus->command_mutex);
+    options->events = (dxi_connection_events_t){
+        .context = serve,
+        .on_open = on_open,
+        .on_frame = dxi_session_frame,
+        .on_pause = dxi_session_pause,
+        .on_writable = dxi_session_writable,
+        .on_auth = policy->authenticate != NULL ? on_auth : NULL,
+        .on_close = on_close,
+    };
+    options->on_accept = on_accept;
+    options->loops = bus->net_loops;
+    options->loop_count = bus->loop_count;
+}
+
+/* ----------------------------------------------------------------------------------------- waiting */
+
+void dxi_session_wait(dxi_session_t *session, dxi_lane_t *lane, int64_t slots)
+{
+    session->waits_for = lane;
+    session->waits_slots = slots;
+    if (!session->waiting) {
+        session->waiting = true;
+        session->waiting_next = session->home->sessions->waiting;
+        session->home->sessions->waiting = session;
+    }
+}
+
+/* Whether what the session waits for may be there. */
+static bool may_go_on(const dxi_session_t *session)
+{
+    if (session->outbox.end - session->outbox.begin > DXI_OUTBOX_WAIT_BYTES ||
+        session->commands >= DXI_SESSION_COMMANDS_MAX) {
+        return false;
+    }
+    dxi_lane_t *lane = session->waits_for;
+    if (lane == NULL) {
+        return true;
+    }
+    return dx_producer_has_available(&session->home->producers[lane->index], session->waits_slots);
+}
+
+static int waiting_run(dxi_bus_loop_t *loop, int64_t now_ns)
+{
+    dxi_session_table_t *table = loop->sessions;
+    dxi_session_t *session = table->waiting;
+    int resumed = 0;
+    table->waiting = NULL;
+    while (session != NULL) {
+        dxi_session_t *next = session->waiting_next;
+        session->waiting = false;
+        if (may_go_on(session)) {
+            dxi_connection_resume(session->connection);
+            resumed++;
+        } else {
+            dxi_session_wait(session, session->waits_for, session->waits_slots);
+        }
+        session = next;
+    }
+    if (table->waiting != NULL) {
+        dxi_loop_wake_at(loop->loop, now_ns + WAIT_NS);
+    }
+    return resumed;
+}
+
 int dxi_sessions_run(dxi_bus_loop_t *loop, int64_t now_ns)
 {
-    (void)loop;
-    (void)now_ns;
-    return 0;
+    int done = loop->bus->loop_count > 1 ? dxi_pairs_take(loop) : 0;
+    if (DX_UNLIKELY(loop->sessions->waiting != NULL)) {
+        done += waiting_run(loop, now_ns);
+    }
+    return done;
 }
-void dxi_sessions_settle(dxi_bus_loop_t *loop)
+
+void dxi_session_end(dxi_session_t *session, int code, const char *sentence)
 {
-    (void)loop;
+    if (session->connection != NULL && !session->ends) {
+        session->ends = true;
+        dxi_connection_close(session->connection, code, sentence);
+    }
 }
-void dxi_session_answer(dxi_bus_loop_t *from, uint64_t origin, const dxi_answer_t *answer)
+
+/* ----------------------------------------------------------------------------------------- figures */
+
+void dxi_bus_sessions_stat(dx_bus_t *bus, dxi_sessions_stat_t *stat_out)
 {
-    (void)from;
-    (void)origin;
-    (void)answer;
+    memset(stat_out, 0, sizeof *stat_out);
+    for (uint32_t i = 0; i < bus->loop_count; i++) {
+        const dxi_session_table_t *table = bus->loops[i].sessions;
+        stat_out->open += (uint64_t)dx_load_relaxed(&table->open);
+        stat_out->opened += (uint64_t)dx_load_relaxed(&table->opened);
+        stat_out->frames_refused += (uint64_t)dx_load_relaxed(&table->refused);
+        stat_out->events_in += (uint64_t)dx_load_relaxed(&table->events_in);
+        stat_out->events_out += (uint64_t)dx_load_relaxed(&table->events_out);
+        stat_out->bytes_in += (uint64_t)dx_load_relaxed(&table->bytes_in);
+        stat_out->bytes_out += (uint64_t)dx_load_relaxed(&table->bytes_out);
+        stat_out->gaps += (uint64_t)dx_load_relaxed(&table->gaps);
+    }
 }
+
+/* What is collected in loops, to be visited outside. */
+typedef struct collection {
+    dxi_bus_loop_t *loop;
+    dxi_session_info_t *items;
+    size_t count, room;
+    int code;
+} collection_t;
+
+static void collect_in_loop(void *context)
+{
+    collection_t *to = context;
+    for (dxi_session_t *it = to->loop->sessions->all; it != NULL; it = it->next) {
+        if (to->count == to->room) {
+            const size_t room = to->room == 0 ? 16 : to->room * 2;
+            dxi_session_info_t *grown = dxi_alloc_zeroed(room, sizeof *grown);
+            if (grown == NULL) {
+                to->code = DX_ENOMEM;
+                return;
+            }
+            if (to->count != 0) {
+                memcpy(grown, to->items, to->count * sizeof *grown);
+            }
+            dxi_free(to->items);
+            to->items = grown;
+            to->room = room;
+        }
+        dxi_session_info_t *item = &to->items[to->count++];
+        dxi_connection_info(it->connection, &item->connection);
+        item->subscriptions = it->remote_count;
+        item->events_in = it->events_in;
+        item->events_out = it->events_out;
+    }
+}
+
+static int listable(dx_bus_t *bus)
+{
+    const int32_t state = dx_load32_relaxed(&bus->state);
+    return state == DXI_BUS_RUNNING || state == DXI_BUS_STOPPING ? DX_OK : DX_ESTATE;
+}
+
+int dxi_bus_sessions_each(dx_bus_t *bus, dxi_session_visitor_t visit, void *context)
+{
+    collection_t all = {.code = listable(bus)};
+    for (uint32_t i = 0; i < bus->loop_count && all.code == DX_OK; i++) {
+        all.loop = &bus->loops[i];
+        dxi_loop_call(all.loop->loop, collect_in_loop, &all);
+    }
+    for (size_t i = 0; i < all.count && all.code == DX_OK; i++) {
+        visit(context, &all.items[i]);
+    }
+    dxi_free(all.items);
+    return all.code != DX_OK ? all.code : (int)all.count;
+}
+
+/* One subscription, and whose. */
+typedef struct listed {
+    uint64_t connection;
+    dx_subscription_stats_t stats;
+} listed_t;
+
+int dxi_bus_subscriptions_each(dx_bus_t *bus, dxi_subscription_visitor_t visit, void *context)
+{
+    int code = listable(bus);
+    if (code != DX_OK) {
+        return code;
+    }
+    (void)pthread_mutex_lock(&bus->command_mutex);
+    const uint32_t count = bus->attachment_count;
+    listed_t *items = count == 0 ? NULL : dxi_alloc_zeroed(count, sizeof *items);
+    if (count != 0 && items == NULL) {
+        (void)pthread_mutex_unlock(&bus->command_mutex);
+        return DX_ENOMEM;
+    }
+    uint32_t filled = 0;
+    for (dxi_attachment_t *it = bus->attachments; it != NULL && filled < count; it = it->next) {
+        const char *base = (const char *)it - offsetof(dxi_remote_t, base);
+        items[filled].connection =
+            it->remote ? ((const dxi_remote_t *)(const void *)base)->session->connection_id : 0;
+        dxi_attachment_stats(it, &items[filled++].stats);
+    }
+    (void)pthread_mutex_unlock(&bus->command_mutex);
+    for (uint32_t i = 0; i < filled; i++) {
+        visit(context, items[i].connection, &items[i].stats);
+    }
+    dxi_free(items);
+    return (int)filled;
+}
+
+static void close_in_loop(void *context)
+{
+    dxi_bus_loop_t *loop = context;
+    for (dxi_session_t *it = loop->sessions->all; it != NULL; it = it->next) {
+        dxi_session_end(it, DX_ECLOSED, "the node stops");
+    }
+}
+
 int dxi_bus_sessions_close(dx_bus_t *bus, int64_t timeout_ns)
 {
-    (void)bus;
-    (void)timeout_ns;
-    return 0;
+    const int64_t now_ns = dx_clock_ns();
+    const int64_t deadline_ns = timeout_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
+    for (;;) {
+        dxi_sessions_stat_t stat;
+        for (uint32_t i = 0; i < bus->loop_count; i++) {
+            dxi_loop_call(bus->loops[i].loop, close_in_loop, &bus->loops[i]);
+        }
+        dxi_bus_sessions_stat(bus, &stat);
+        if (stat.open == 0 || dx_clock_ns() >= deadline_ns) {
+            return (int)stat.open;
+        }
+        (void)nanosleep(&(struct timespec){.tv_nsec = CLOSE_PAUSE_NS}, NULL);
+    }
 }

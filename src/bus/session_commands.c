@@ -1,0 +1,258 @@
+/* session_commands.c - commands on topics, and questions to the node.
+ *
+ * A command is copied out of its frame, run in the commands' thread, which may wait for all loops,
+ * and comes back with its answer, whole frames, as a task of the session's loop.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <stdlib.h>
+
+#include "base/fail.h"
+#include "bus/session_internal.h"
+#include "bus/texts.h"
+
+#define ASK_BYTES_MAX 4096
+
+typedef struct topic_command {
+    dxi_command_t command; /* first */
+    dxi_task_t task;
+    dx_bus_t *bus;
+    dxi_bus_loop_t *home;
+    const dxi_session_policy_t *policy;
+    uint64_t origin;
+    uint64_t correlation;
+    uint32_t frame_bytes_max;
+    bool correlated;
+    uint8_t type;
+    int code;
+    dx_error_t error;
+    dx_topic_options_t options;
+    char topic[DX_TOPIC_BYTES_MAX + 1];
+    char text[ASK_BYTES_MAX + 2]; /* question, NUL, argument, NUL */
+    /* The answer: frames one after the other. */
+    char *frames;
+    size_t bytes, room;
+    size_t last; /* the last of them */
+} topic_command_t;
+
+/* ------------------------------------------------------------------------------------------ answers */
+
+static char *frames_room(topic_command_t *it, size_t bytes)
+{
+    if (it->bytes + bytes > it->room) {
+        size_t room = it->room == 0 ? 4096 : it->room * 2;
+        while (room < it->bytes + bytes) {
+            room *= 2;
+        }
+        char *grown = dxi_alloc_zeroed(1, room);
+        if (grown == NULL) {
+            return NULL;
+        }
+        if (it->bytes != 0) {
+            memcpy(grown, it->frames, it->bytes);
+        }
+        dxi_free(it->frames);
+        it->frames = grown;
+        it->room = room;
+    }
+    return it->frames + it->bytes;
+}
+
+static int frames_add(topic_command_t *it, uint8_t type, const char *text, size_t text_bytes,
+                      bool more)
+{
+    const dx_frame_part_t part =
+        dx_frame_part_of(DX_PART_CORRELATION, &it->correlation, sizeof it->correlation);
+    const dx_frame_draft_t draft = {.type = type,
+                                    .flags = more ? DX_FRAME_MORE : 0,
+                                    .parts = &part,
+                                    .part_count = it->correlated,
+                                    .payload_bytes = (uint32_t)text_bytes};
+    const int64_t bytes = text_bytes > DX_FRAME_BYTES_MAX ? DX_ELIMIT : dx_frame_bytes(&draft, NULL);
+    if (bytes < 0 || bytes > it->frame_bytes_max) {
+        return dxi_fail(&it->error, DX_ELIMIT, "the answer has %zu bytes, the client takes frames "
+                        "of %u", text_bytes, it->frame_bytes_max);
+    }
+    char *room = frames_room(it, (size_t)bytes);
+    if (room == NULL) {
+        return dxi_fail(&it->error, DX_ENOMEM, "no memory for the answer");
+    }
+    const int64_t written = dx_frame_encode(room, (size_t)bytes, &draft, text, &it->error);
+    if (written < 0) {
+        return (int)written;
+    }
+    it->last = it->bytes;
+    it->bytes += (size_t)written;
+    return DX_OK;
+}
+
+static void command_back(void *context)
+{
+    topic_command_t *it = context;
+    dxi_session_t *session = dxi_session_find(it->home, it->origin);
+    if (session != NULL && session->connection != NULL) {
+        session->commands--;
+        if (it->code != DX_OK || it->bytes == 0) {
+            dxi_session_say_result(session, it->correlated, it->correlation, it->code,
+                                   it->error.message);
+        }
+        for (size_t at = 0; it->code == DX_OK && at < it->bytes;) {
+            const dx_frame_header_t *frame = (const void *)(it->frames + at);
+            const uint32_t bytes = dx_frame_header_frame_bytes(frame);
+            dxi_session_say_frame(session, frame, bytes);
+            at += bytes;
+        }
+    }
+    dxi_free(it->frames);
+    dxi_free(it);
+}
+
+/* ------------------------------------------------------------------------------------------ running */
+
+static int stats_run(topic_command_t *it)
+{
+    dx_topic_stats_t stats;
+    char text[DXI_TEXT_BYTES_MAX];
+    const int code = dx_bus_topic_stats(it->bus, it->topic, &stats, &it->error);
+    if (code != DX_OK) {
+        return code;
+    }
+    const int64_t bytes = dxi_topic_stats_write(&stats, text, sizeof text);
+    return bytes < 0 ? (int)bytes : frames_add(it, DX_FRAME_TOPIC_INFO, text, (size_t)bytes, false);
+}
+
+static void list_one(void *context, const dx_topic_stats_t *stats)
+{
+    topic_command_t *it = context;
+    char text[DXI_TEXT_BYTES_MAX];
+    const int64_t bytes = dxi_topic_stats_write(stats, text, sizeof text);
+    if (it->code == DX_OK) {
+        it->code = bytes < 0 ? (int)bytes
+                             : frames_add(it, DX_FRAME_TOPIC_INFO, text, (size_t)bytes, true);
+    }
+}
+
+static int list_run(topic_command_t *it)
+{
+    it->code = DX_OK;
+    const int count = dx_bus_topic_list(it->bus, it->topic[0] != '\0' ? it->topic : NULL, list_one,
+                                        it, &it->error);
+    if (count < 0 || it->code != DX_OK) {
+        return count < 0 ? count : it->code;
+    }
+    if (count == 0) {
+        return frames_add(it, DX_FRAME_TOPIC_INFO, NULL, 0, false);
+    }
+    dx_frame_header_t *last = (void *)(it->frames + it->last);
+    last->flags &= (uint16_t)~DX_FRAME_MORE;
+    dx_frame_seal(last);
+    return DX_OK;
+}
+
+static int ask_run(topic_command_t *it)
+{
+    const dxi_session_policy_t *policy = it->policy;
+    char *text = NULL;
+    if (policy->ask == NULL) {
+        return dxi_fail(&it->error, DX_ENOTFOUND, "the node answers no questions");
+    }
+    const char *argument = it->text + strlen(it->text) + 1;
+    int code = policy->ask(policy->context, it->text, argument, &text, &it->error);
+    if (code == DX_OK) {
+        code = frames_add(it, DX_FRAME_ANSWER, text, text == NULL ? 0 : strlen(text), false);
+    }
+    free(text);
+    return code;
+}
+
+static void command_run(dxi_command_t *command)
+{
+    topic_command_t *it = (topic_command_t *)(void *)command;
+    switch (it->type) {
+    case DX_FRAME_TOPIC_CREATE:
+        it->code = dx_bus_topic_create(it->bus, it->topic, &it->options, &it->error);
+        break;
+    case DX_FRAME_TOPIC_CHANGE:
+        it->code = dx_bus_topic_change(it->bus, it->topic, &it->options, &it->error);
+        break;
+    case DX_FRAME_TOPIC_DELETE:
+        it->code = dx_bus_topic_delete(it->bus, it->topic, &it->error);
+        break;
+    case DX_FRAME_TOPIC_STATS:
+        it->code = stats_run(it);
+        break;
+    case DX_FRAME_TOPIC_LIST:
+        it->code = list_run(it);
+        break;
+    default:
+        it->code = ask_run(it);
+        break;
+    }
+    if (it->code != DX_OK && it->error.message[0] == '\0') {
+        (void)dxi_fail(&it->error, it->code, "%s", dx_error_text(it->code));
+    }
+    it->task = (dxi_task_t){.run = command_back, .context = it};
+    dxi_loop_post(it->home->loop, &it->task);
+}
+
+/* ------------------------------------------------------------------------------------------ reading */
+
+static int topic_read(topic_command_t *it, const dx_frame_view_t *frame)
+{
+    uint32_t bytes = 0;
+    const char *topic = dx_frame_part(frame, DX_PART_TOPIC, &bytes);
+    if (topic == NULL && it->type != DX_FRAME_TOPIC_LIST) {
+        return dxi_fail(&it->error, DX_ENOTSUP, "%s needs TOPIC: topics have no numbers here",
+                        dx_frame_type_name(it->type));
+    }
+    if (bytes != 0) {
+        memcpy(it->topic, topic, bytes);
+    }
+    if (strlen(it->topic) != bytes) {
+        return dxi_fail(&it->error, DX_EINVAL, "the topic has a NUL inside");
+    }
+    if ((it->type == DX_FRAME_TOPIC_CREATE || it->type == DX_FRAME_TOPIC_CHANGE) &&
+        frame->payload_bytes != 0) {
+        return dxi_topic_options_read(frame->payload, frame->payload_bytes, &it->options,
+                                      &it->error);
+    }
+    return DX_OK;
+}
+
+static int ask_read(topic_command_t *it, const dx_frame_view_t *frame)
+{
+    if (frame->payload_bytes > ASK_BYTES_MAX) {
+        return dxi_fail(&it->error, DX_ELIMIT, "the question has %u bytes, must be at most %d",
+                        frame->payload_bytes, ASK_BYTES_MAX);
+    }
+    if (frame->payload_bytes != 0) {
+        memcpy(it->text, frame->payload, frame->payload_bytes);
+    }
+    return DX_OK;
+}
+
+int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
+{
+    topic_command_t *it = dxi_alloc_zeroed(1, sizeof *it);
+    if (it == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a command");
+    }
+    it->bus = session->bus;
+    it->home = session->home;
+    it->policy = session->policy;
+    it->origin = session->origin;
+    it->frame_bytes_max = session->frame_bytes_max;
+    it->type = frame->header->type;
+    it->correlated = dx_frame_has(frame, DX_PART_CORRELATION);
+    it->correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0);
+    it->command.run = command_run;
+    const int code = it->type == DX_FRAME_ASK ? ask_read(it, frame) : topic_read(it, frame);
+    if (code != DX_OK) {
+        dxi_session_say_result(session, it->correlated, it->correlation, code, it->error.message);
+        dxi_free(it);
+        return DX_OK;
+    }
+    session->commands++;
+    dxi_command_post(session->bus, &it->command);
+    return DX_OK;
+}

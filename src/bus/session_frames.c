@@ -1,0 +1,183 @@
+/* session_frames.c - what a client's frames mean, and its events on their way into a shard's ring.
+ *
+ * DESIGN
+ *
+ * PUBLISH, REQUEST and REPLY were checked by the connection: they are copied into a span of their
+ * shard's ring as they are, and published at once. Bells of other loops are rung when no more
+ * frames are there. When the ring has no room the frame waits in the connection.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/fail.h"
+#include "bus/session_internal.h"
+
+/* ------------------------------------------------------------------------------------------ events */
+
+/* Refuses an event: who waits for an answer gets it, else it is an ERROR. */
+static int event_refuse(dxi_session_t *session, const dx_frame_view_t *frame, int code,
+                        dx_error_t *error)
+{
+    const dx_frame_header_t *header = frame->header;
+    const bool asked = header->type == DX_FRAME_REQUEST;
+    if (!asked && (header->flags & DX_FRAME_ACK_WANTED) == 0) {
+        return code;
+    }
+    dxi_session_take_answer(
+        session, &(dxi_answer_t){.code = code,
+                                 .producer_id = header->producer_id,
+                                 .producer_sequence = header->producer_sequence,
+                                 .correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0),
+                                 .sentence = error->message});
+    return DX_OK;
+}
+
+/* The topics of the bus itself are closed to clients, but for the inboxes that replies go to. */
+static int topic_allowed(const dx_frame_view_t *frame, const char *topic, uint32_t bytes,
+                         dx_error_t *error)
+{
+    static const char inbox[] = "$inbox.";
+    if (topic == NULL) {
+        return dxi_fail(error, DX_ENOTSUP, "%s needs TOPIC: topics have no numbers here",
+                        dx_frame_type_name(frame->header->type));
+    }
+    if (DX_UNLIKELY(topic[0] == '$') &&
+        (frame->header->type != DX_FRAME_REPLY || bytes < sizeof inbox ||
+         memcmp(topic, inbox, sizeof inbox - 1) != 0)) {
+        return dxi_fail(error, DX_EPERM, "topic \"%.*s\" begins with '$', which is for the node",
+                        (int)bytes, topic);
+    }
+    return DX_OK;
+}
+
+static void credit_renew(dxi_session_t *session, uint32_t bytes)
+{
+    const dxi_session_policy_t *policy = session->policy;
+    const uint64_t events_window =
+        policy->publish_credit_events != 0 ? policy->publish_credit_events : DXI_CREDIT_EVENTS;
+    const uint64_t bytes_window =
+        policy->publish_credit_bytes != 0 ? policy->publish_credit_bytes : DXI_CREDIT_BYTES;
+    session->taken_events++;
+    session->taken_bytes += bytes;
+    if (DX_UNLIKELY(session->granted_events - session->taken_events <= events_window / 2 ||
+                    (int64_t)(session->granted_bytes - session->taken_bytes) <=
+                        (int64_t)(bytes_window / 2))) {
+        session->granted_events = session->taken_events + events_window;
+        session->granted_bytes = session->taken_bytes + bytes_window;
+        session->credit_due = true;
+    }
+}
+
+/* What is too much for the session at the moment. */
+static bool overloaded(dxi_session_t *session)
+{
+    return session->outbox.end - session->outbox.begin > DXI_OUTBOX_WAIT_BYTES ||
+           session->commands >= DXI_SESSION_COMMANDS_MAX;
+}
+
+static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
+{
+    dxi_bus_loop_t *home = session->home;
+    dxi_session_table_t *table = home->sessions;
+    uint32_t topic_bytes = 0;
+    uint32_t key_bytes = 0;
+    const char *topic = dx_frame_part(frame, DX_PART_TOPIC, &topic_bytes);
+    const void *key = dx_frame_part(frame, DX_PART_KEY, &key_bytes);
+    int code = topic_allowed(frame, topic, topic_bytes, error);
+    if (code == DX_OK && !dxi_bus_runs(session->bus)) {
+        (void)dxi_bus_not_running(session->bus, error);
+        code = DX_ECLOSED;
+    }
+    if (DX_UNLIKELY(code != DX_OK)) {
+        return event_refuse(session, frame, code, error);
+    }
+    dxi_lane_t *lane = dxi_bus_lane_of(session->bus, topic, topic_bytes, key, key_bytes);
+    dx_producer_t *producer = dxi_bus_loop_producer(home, lane);
+    if (DX_UNLIKELY(producer == NULL)) {
+        return event_refuse(session, frame, DX_ECLOSED, error);
+    }
+    if (table->ticks == 0) {
+        table->ticks = dx_tsc_ticks(session->bus->tsc);
+    }
+    code = dxi_lane_put(lane, producer, frame->header, frame->bytes, session->origin, table->ticks);
+    if (DX_UNLIKELY(code == DX_EAGAIN)) {
+        dxi_loop_bell(lane->owner->loop, lane->owner->bell);
+        dxi_session_wait(session, lane, dx_span_slots(frame->bytes));
+        return DX_EAGAIN;
+    }
+    if (DX_UNLIKELY(code == DX_ELIMIT)) {
+        (void)dxi_fail(error, DX_ELIMIT, "the frame has %u bytes, a shard takes at most %u",
+                       frame->bytes, lane->frame_bytes_max);
+        return event_refuse(session, frame, code, error);
+    }
+    if (lane->owner != home) {
+        table->bells_due |= UINT32_C(1) << lane->owner->index;
+    }
+    session->events_in++;
+    dxi_count(&table->events_in, 1);
+    dxi_count(&table->bytes_in, frame->bytes);
+    credit_renew(session, frame->bytes);
+    return DX_OK;
+}
+
+/* -------------------------------------------------------------------------------------------- frames */
+
+static int frame_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
+{
+    switch (frame->header->type) {
+    case DX_FRAME_PUBLISH:
+    case DX_FRAME_REQUEST:
+    case DX_FRAME_REPLY:
+        return event_take(session, frame, error);
+    case DX_FRAME_CREDIT:
+        return dxi_session_credit(session, frame, error);
+    case DX_FRAME_ACK:
+    case DX_FRAME_NACK:
+        return dxi_session_acknowledge(session, frame, error);
+    case DX_FRAME_SUBSCRIBE:
+        return dxi_session_subscribe(session, frame, error);
+    case DX_FRAME_UNSUBSCRIBE:
+        return dxi_session_unsubscribe(session, frame, error);
+    case DX_FRAME_TOPIC_CREATE:
+    case DX_FRAME_TOPIC_CHANGE:
+    case DX_FRAME_TOPIC_DELETE:
+    case DX_FRAME_TOPIC_LIST:
+    case DX_FRAME_TOPIC_STATS:
+    case DX_FRAME_ASK:
+        return dxi_session_command(session, frame, error);
+    case DX_FRAME_ERROR:
+        return DX_OK; /* what we said was not understood; the connection has written it down */
+    default:
+        return dxi_fail(error, DX_ENOTSUP, "a client may not send %s",
+                        dx_frame_type_name(frame->header->type));
+    }
+}
+
+int dxi_session_frame(void *context, dxi_connection_t *connection, const dx_frame_view_t *frame,
+                      dx_error_t *error)
+{
+    dxi_session_t *session = context;
+    (void)connection;
+    if (DX_UNLIKELY(overloaded(session))) {
+        dxi_session_wait(session, NULL, 0);
+        return DX_EAGAIN;
+    }
+    const int code = frame_take(session, frame, error);
+    if (DX_UNLIKELY(code < 0 && code != DX_EAGAIN)) {
+        dxi_count(&session->home->sessions->refused, 1);
+    }
+    return code;
+}
+
+void dxi_session_pause(void *context, dxi_connection_t *connection)
+{
+    dxi_session_t *session = context;
+    dxi_session_table_t *table = session->home->sessions;
+    (void)connection;
+    table->ticks = 0;
+    while (table->bells_due != 0) {
+        const uint32_t loop = (uint32_t)__builtin_ctz(table->bells_due);
+        table->bells_due &= table->bells_due - 1;
+        dxi_loop_bell(session->bus->loops[loop].loop, session->bus->loops[loop].bell);
+    }
+    dxi_session_grant(session);
+}
