@@ -41,7 +41,7 @@ static int call_one(const dx_subscription_options_t *options, const dx_event_t *
 
 static int deliver_in_shard(dxi_part_t *part, const dxi_delivery_t *delivery)
 {
-    dx_subscription_t *subscription = dxi_subscription_of(part);
+    dx_subscription_t *subscription = dxi_local_of(part);
     const dx_subscription_options_t *options = &part->attachment->options;
     if (DX_UNLIKELY(dx_load32_acquire(&subscription->closing) != 0)) {
         return DX_ECLOSED;
@@ -66,7 +66,7 @@ static int deliver_in_shard(dxi_part_t *part, const dxi_delivery_t *delivery)
 static int gap_in_shard(dxi_part_t *part, const dx_gap_t *gap)
 {
     const dx_subscription_options_t *options = &part->attachment->options;
-    if (options->on_gap != NULL && dx_load32_acquire(&dxi_subscription_of(part)->closing) == 0) {
+    if (options->on_gap != NULL && dx_load32_acquire(&dxi_local_of(part)->closing) == 0) {
         options->on_gap(options->context, gap);
     }
     return DX_OK;
@@ -105,7 +105,7 @@ static int try_push(dx_subscription_t *subscription, dxi_part_t *part, const dxi
 static int push(dxi_part_t *part, const dxi_record_t *record, const void *head, uint32_t head_bytes,
                 const void *tail, uint32_t tail_bytes)
 {
-    dx_subscription_t *subscription = dxi_subscription_of(part);
+    dx_subscription_t *subscription = dxi_local_of(part);
     if (DX_UNLIKELY(dx_load32_acquire(&subscription->closing) != 0)) {
         return DX_ECLOSED;
     }
@@ -136,12 +136,12 @@ static int gap_to_queue(dxi_part_t *part, const dx_gap_t *gap)
     return push(part, &record, &head, sizeof head, gap->topic, gap->topic_bytes);
 }
 
-void dxi_subscription_actions(dx_subscription_t *subscription)
+void dxi_local_actions(dx_subscription_t *subscription)
 {
     const bool in_shard = subscription->base.options.dispatch == DX_DISPATCH_SHARD;
     subscription->base.deliver = in_shard ? deliver_in_shard : deliver_to_queue;
     subscription->base.gap = in_shard ? gap_in_shard : gap_to_queue;
-    subscription->base.end = dxi_subscription_end;
+    subscription->base.end = dxi_local_end;
 }
 
 /* ----------------------------------------------------------------------------------- in the thread */
@@ -310,7 +310,7 @@ static void handle_range(dx_subscription_t *subscription, int64_t last)
     step_end(&walk, walk.first);
 }
 
-void dxi_subscription_thread(void *context)
+void dxi_local_thread(void *context)
 {
     dx_subscription_t *subscription = context;
     for (;;) {
@@ -328,7 +328,7 @@ void dxi_subscription_thread(void *context)
             break;
         }
     }
-    dxi_subscription_say_end(subscription);
+    dxi_local_say_end(subscription);
     (void)pthread_mutex_lock(&subscription->mutex);
     subscription->finished = true;
     (void)pthread_cond_broadcast(&subscription->changed);

@@ -90,7 +90,8 @@ static int table_add(dxi_bus_loop_t *loop, dxi_session_t *session)
     table->places[place] = session;
     table->free_hint = place + 1;
     session->place = place;
-    session->origin = dxi_origin_make(DXI_ORIGIN_SESSION, loop->index, place, ++table->counts[place]);
+    session->origin =
+        dxi_origin_make(DXI_ORIGIN_SESSION, loop->index, place, ++table->counts[place]);
     session->next = table->all;
     if (session->next != NULL) {
         session->next->previous = session;

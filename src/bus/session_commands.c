@@ -68,10 +68,13 @@ static int frames_add(topic_command_t *it, uint8_t type, const char *text, size_
                                     .parts = &part,
                                     .part_count = it->correlated,
                                     .payload_bytes = (uint32_t)text_bytes};
-    const int64_t bytes = text_bytes > DX_FRAME_BYTES_MAX ? DX_ELIMIT : dx_frame_bytes(&draft, NULL);
+    const int64_t bytes =
+        text_bytes > DX_FRAME_BYTES_MAX ? DX_ELIMIT : dx_frame_bytes(&draft, NULL);
     if (bytes < 0 || bytes > it->frame_bytes_max) {
-        return dxi_fail(&it->error, DX_ELIMIT, "the answer has %zu bytes, the client takes frames "
-                        "of %u", text_bytes, it->frame_bytes_max);
+        return dxi_fail(&it->error, DX_ELIMIT,
+                        "the answer has %zu bytes, the client takes frames "
+                        "of %u",
+                        text_bytes, it->frame_bytes_max);
     }
     char *room = frames_room(it, (size_t)bytes);
     if (room == NULL) {
@@ -127,8 +130,8 @@ static void list_one(void *context, const dx_topic_stats_t *stats)
     char text[DXI_TEXT_BYTES_MAX];
     const int64_t bytes = dxi_topic_stats_write(stats, text, sizeof text);
     if (it->code == DX_OK) {
-        it->code = bytes < 0 ? (int)bytes
-                             : frames_add(it, DX_FRAME_TOPIC_INFO, text, (size_t)bytes, true);
+        it->code =
+            bytes < 0 ? (int)bytes : frames_add(it, DX_FRAME_TOPIC_INFO, text, (size_t)bytes, true);
     }
 }
 

@@ -17,17 +17,17 @@
 
 typedef struct dxi_remote dxi_remote_t;
 
-#define DXI_SESSION_BUCKETS 256                   /* of subscriptions, by number */
-#define DXI_SESSION_ACKS 64                       /* answers put together before they are sent */
-#define DXI_SESSION_COMMANDS_MAX 256              /* on their way; then frames wait */
-#define DXI_SESSION_FLIGHT_BYTES INT64_C(262144)  /* on their way from other loops */
-#define DXI_OUTBOX_WAIT_BYTES ((size_t)1048576)   /* with more than that waiting, frames wait */
-#define DXI_OUTBOX_BYTES_MAX ((size_t)67108864)   /* with more than that, the session ends */
-#define DXI_RUN_BYTES ((size_t)65536)             /* claimed at once of the sending ring */
-#define DXI_DELIVER_BYTES 96                      /* of a DELIVER frame without ATTEMPT */
-#define DXI_CREDIT_EVENTS UINT64_C(65536)         /* windows of a publishing client */
+#define DXI_SESSION_BUCKETS 256                  /* of subscriptions, by number */
+#define DXI_SESSION_ACKS 64                      /* answers put together before they are sent */
+#define DXI_SESSION_COMMANDS_MAX 256             /* on their way; then frames wait */
+#define DXI_SESSION_FLIGHT_BYTES INT64_C(262144) /* on their way from other loops */
+#define DXI_OUTBOX_WAIT_BYTES ((size_t)1048576)  /* with more than that waiting, frames wait */
+#define DXI_OUTBOX_BYTES_MAX ((size_t)67108864)  /* with more than that, the session ends */
+#define DXI_RUN_BYTES ((size_t)65536)            /* claimed at once of the sending ring */
+#define DXI_DELIVER_BYTES 96                     /* of a DELIVER frame without ATTEMPT */
+#define DXI_CREDIT_EVENTS UINT64_C(65536)        /* windows of a publishing client */
 #define DXI_CREDIT_BYTES UINT64_C(8388608)
-#define DXI_PLACES_MAX 65536                      /* sessions of a loop */
+#define DXI_PLACES_MAX 65536 /* sessions of a loop */
 
 /* Answers for consecutive publications: one ACK. */
 typedef struct dxi_ack_out {
@@ -67,7 +67,7 @@ struct dxi_session {
     const dxi_session_policy_t *policy;
     uint64_t origin;
     uint64_t connection_id;
-    uint32_t frame_bytes_max; /* that the client accepts; set before anything is delivered */
+    uint32_t frame_bytes_max;       /* that the client accepts; set before anything is delivered */
     dxi_session_t *next, *previous; /* of the loop */
     uint32_t place;
     bool open;
@@ -124,7 +124,7 @@ struct dxi_remote {
     uint64_t leave_correlation;
     int code; /* of the command */
     char sentence[DX_ERROR_MESSAGE_BYTES];
-    dx_error_t error; /* the shard ended it while it was ASKED */
+    dx_error_t error;   /* the shard ended it while it was ASKED */
     dx_atomic32_t live; /* deliver() may deliver */
     dx_atomic32_t over; /* deliver() refuses */
 
@@ -201,8 +201,8 @@ void dxi_session_put_aside(dxi_session_t *session, const dxi_remote_t *remote, c
 void dxi_session_say(dxi_session_t *session, const dx_frame_draft_t *draft, const void *payload);
 void dxi_session_say_frame(dxi_session_t *session, const void *frame, size_t bytes);
 /* ACK or NACK with a correlation. */
-void dxi_session_say_result(dxi_session_t *session, bool correlated, uint64_t correlation,
-                            int code, const char *sentence);
+void dxi_session_say_result(dxi_session_t *session, bool correlated, uint64_t correlation, int code,
+                            const char *sentence);
 void dxi_session_say_gap(dxi_session_t *session, const dxi_remote_t *remote, const dx_gap_t *gap);
 void dxi_session_take_answer(dxi_session_t *session, const dxi_answer_t *answer);
 void dxi_session_writable(void *context, dxi_connection_t *connection);

@@ -103,11 +103,9 @@ void dxi_remote_deliver_make(dxi_remote_t *remote)
         dx_frame_part_of(DX_PART_SUBSCRIPTION, &remote->number, sizeof remote->number),
         dx_frame_part_of(DX_PART_COUNT, &zero, sizeof zero),
     };
-    const int64_t bytes =
-        dx_frame_encode(remote->deliver, sizeof remote->deliver,
-                        &(dx_frame_draft_t){
-                            .type = DX_FRAME_DELIVER, .parts = parts, .part_count = 2},
-                        NULL, NULL);
+    const int64_t bytes = dx_frame_encode(
+        remote->deliver, sizeof remote->deliver,
+        &(dx_frame_draft_t){.type = DX_FRAME_DELIVER, .parts = parts, .part_count = 2}, NULL, NULL);
     assert(bytes == DXI_DELIVER_BYTES);
     (void)bytes;
 }
@@ -128,13 +126,13 @@ static size_t deliver_write(char *to, const dxi_remote_t *remote, uint32_t attem
         dx_frame_part_of(DX_PART_COUNT, &zero, sizeof zero),
     };
     void *payload = NULL;
-    const int64_t bytes = dx_frame_begin(
-        to, DELIVER_ATTEMPT_BYTES,
-        &(dx_frame_draft_t){.type = DX_FRAME_DELIVER,
-                            .flags = redelivered ? DX_FRAME_REDELIVERED : 0,
-                            .parts = parts,
-                            .part_count = 3},
-        &payload, NULL);
+    const int64_t bytes =
+        dx_frame_begin(to, DELIVER_ATTEMPT_BYTES,
+                       &(dx_frame_draft_t){.type = DX_FRAME_DELIVER,
+                                           .flags = redelivered ? DX_FRAME_REDELIVERED : 0,
+                                           .parts = parts,
+                                           .part_count = 3},
+                       &payload, NULL);
     assert(bytes == DELIVER_ATTEMPT_BYTES);
     return (size_t)bytes;
 }
@@ -283,8 +281,8 @@ void dxi_session_say(dxi_session_t *session, const dx_frame_draft_t *draft, cons
     }
 }
 
-void dxi_session_say_result(dxi_session_t *session, bool correlated, uint64_t correlation,
-                            int code, const char *sentence)
+void dxi_session_say_result(dxi_session_t *session, bool correlated, uint64_t correlation, int code,
+                            const char *sentence)
 {
     const dx_frame_code_t reason = {.code = code};
     dx_frame_part_t parts[2];
@@ -309,10 +307,8 @@ void dxi_session_say_gap(dxi_session_t *session, const dxi_remote_t *remote, con
     };
     dxi_count(&session->home->sessions->gaps, 1);
     dxi_session_say(session,
-                    &(dx_frame_draft_t){.type = DX_FRAME_GAP,
-                                        .shard = gap->shard,
-                                        .parts = parts,
-                                        .part_count = 3},
+                    &(dx_frame_draft_t){
+                        .type = DX_FRAME_GAP, .shard = gap->shard, .parts = parts, .part_count = 3},
                     NULL);
 }
 
@@ -390,15 +386,14 @@ void dxi_session_take_answer(dxi_session_t *session, const dxi_answer_t *answer)
     if (session->ack_count == DXI_SESSION_ACKS) {
         acks_send(session);
     }
-    session->acks[session->ack_count++] =
-        (dxi_ack_out_t){.producer_id = answer->producer_id,
-                        .first = answer->producer_sequence,
-                        .last = answer->producer_sequence,
-                        .sequence = answer->sequence,
-                        .timestamp_ns = answer->timestamp_ns,
-                        .term = answer->term,
-                        .shard = answer->shard,
-                        .duplicate = answer->duplicate};
+    session->acks[session->ack_count++] = (dxi_ack_out_t){.producer_id = answer->producer_id,
+                                                          .first = answer->producer_sequence,
+                                                          .last = answer->producer_sequence,
+                                                          .sequence = answer->sequence,
+                                                          .timestamp_ns = answer->timestamp_ns,
+                                                          .term = answer->term,
+                                                          .shard = answer->shard,
+                                                          .duplicate = answer->duplicate};
     dxi_session_dirty(session);
 }
 
@@ -416,9 +411,8 @@ void dxi_session_answer(dxi_bus_loop_t *from, uint64_t origin, const dxi_answer_
     if (pair != NULL) {
         const uint32_t sentence =
             answer->sentence == NULL ? 0 : (uint32_t)strlen(answer->sentence) + 1;
-        const dxi_record_t record = {.to = origin,
-                                     .kind = DXI_RECORD_ANSWER,
-                                     .bytes = (uint32_t)sizeof *answer + sentence};
+        const dxi_record_t record = {
+            .to = origin, .kind = DXI_RECORD_ANSWER, .bytes = (uint32_t)sizeof *answer + sentence};
         dxi_pair_push_sure(pair, &record, answer, sizeof *answer, answer->sentence, sentence);
     }
 }

@@ -432,8 +432,7 @@ void dxi_remote_ended(dxi_remote_t *remote, int code, const char *sentence)
     leave(remote);
 }
 
-int dxi_session_unsubscribe(dxi_session_t *session, const dx_frame_view_t *frame,
-                            dx_error_t *error)
+int dxi_session_unsubscribe(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
 {
     (void)error;
     dxi_remote_t *remote =
@@ -522,9 +521,8 @@ static int asked_read(const dx_frame_view_t *frame, asked_t *asked, dx_error_t *
 {
     memset(&asked->options, 0, sizeof asked->options);
     if (frame->payload_bytes != 0) {
-        const int code =
-            dxi_subscription_options_read(frame->payload, frame->payload_bytes, &asked->options,
-                                          asked->texts, error);
+        const int code = dxi_subscription_options_read(frame->payload, frame->payload_bytes,
+                                                       &asked->options, asked->texts, error);
         if (code != DX_OK) {
             return code;
         }
@@ -657,8 +655,7 @@ int dxi_session_credit(dxi_session_t *session, const dx_frame_view_t *frame, dx_
     return DX_OK;
 }
 
-int dxi_session_acknowledge(dxi_session_t *session, const dx_frame_view_t *frame,
-                            dx_error_t *error)
+int dxi_session_acknowledge(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
 {
     uint32_t topic_bytes = 0;
     uint32_t bytes = 0;
@@ -675,8 +672,7 @@ int dxi_session_acknowledge(dxi_session_t *session, const dx_frame_view_t *frame
     if (remote == NULL || remote->state != DXI_REMOTE_LIVE) {
         return DX_OK; /* what was pending has gone to others */
     }
-    dxi_part_t *part =
-        shard < session->bus->options.shards ? remote->base.parts[shard] : NULL;
+    dxi_part_t *part = shard < session->bus->options.shards ? remote->base.parts[shard] : NULL;
     if (part == NULL) {
         return dxi_fail(error, DX_EINVAL, "the subscription has no part in shard %u", shard);
     }
@@ -688,8 +684,7 @@ int dxi_session_acknowledge(dxi_session_t *session, const dx_frame_view_t *frame
             return dxi_fail(error, DX_EINVAL, "CODE is %d, must be negative", code);
         }
     }
-    const int taken =
-        dxi_part_ack(part, topic, topic_bytes, range->first, range->last, code, true);
+    const int taken = dxi_part_ack(part, topic, topic_bytes, range->first, range->last, code, true);
     if (taken == DX_EAGAIN) {
         dxi_session_wait(session, NULL, 0);
     }

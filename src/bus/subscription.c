@@ -162,8 +162,8 @@ static int subscription_start(dx_subscription_t *subscription, dx_error_t *error
     }
     int code = DX_OK;
     if (subscription->queue != NULL) {
-        code = dx_thread_start(&thread, dxi_subscription_thread, subscription,
-                               &subscription->thread, error);
+        code =
+            dx_thread_start(&thread, dxi_local_thread, subscription, &subscription->thread, error);
     }
     if (code != DX_OK) {
         return code;
@@ -205,7 +205,7 @@ int dx_bus_subscribe(dx_bus_t *bus, const dx_subscription_options_t *options,
     (void)pthread_cond_init(&subscription->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     code = dxi_attachment_init(&subscription->base, bus, options, false, error);
-    dxi_subscription_actions(subscription);
+    dxi_local_actions(subscription);
     if (code == DX_OK && options->dispatch == DX_DISPATCH_THREAD) {
         code = queue_create(subscription, error);
     }
@@ -214,7 +214,7 @@ int dx_bus_subscribe(dx_bus_t *bus, const dx_subscription_options_t *options,
     }
     if (code != DX_OK) {
         subscription->quiet = true;
-        (void)dxi_subscription_finish(subscription, code, "", 0);
+        (void)dxi_local_finish(subscription, code, "", 0);
         subscription_free(subscription);
         return code;
     }
@@ -263,8 +263,8 @@ static void wait_finished(dx_subscription_t *subscription, int64_t deadline_ns)
     }
 }
 
-int dxi_subscription_finish(dx_subscription_t *subscription, int code, const char *sentence,
-                            int64_t deadline_ns)
+int dxi_local_finish(dx_subscription_t *subscription, int code, const char *sentence,
+                     int64_t deadline_ns)
 {
     dx_bus_t *bus = subscription->base.bus;
     (void)pthread_mutex_lock(&subscription->mutex);
@@ -290,13 +290,13 @@ int dxi_subscription_finish(dx_subscription_t *subscription, int code, const cha
     (void)pthread_mutex_lock(&bus->command_mutex);
     dxi_attachment_detach(&subscription->base);
     (void)pthread_mutex_unlock(&bus->command_mutex);
-    dxi_subscription_say_end(subscription);
+    dxi_local_say_end(subscription);
     return dx_load_relaxed(&subscription->pushed) > dx_load_relaxed(&subscription->handled)
                ? DX_ETIMEDOUT
                : DX_OK;
 }
 
-void dxi_subscription_say_end(dx_subscription_t *subscription)
+void dxi_local_say_end(dx_subscription_t *subscription)
 {
     const dx_subscription_options_t *options = &subscription->base.options;
     (void)pthread_mutex_lock(&subscription->mutex);
@@ -317,7 +317,7 @@ static void end_command(dxi_command_t *command)
     dxi_attachment_detach(&subscription->base);
     (void)pthread_mutex_unlock(&bus->command_mutex);
     if (subscription->queue == NULL) {
-        dxi_subscription_say_end(subscription);
+        dxi_local_say_end(subscription);
     }
     (void)pthread_mutex_lock(&subscription->mutex);
     if (subscription->queue != NULL) {
@@ -331,9 +331,9 @@ static void end_command(dxi_command_t *command)
     (void)pthread_mutex_unlock(&subscription->mutex);
 }
 
-void dxi_subscription_end(dxi_part_t *part, int code, const char *sentence)
+void dxi_local_end(dxi_part_t *part, int code, const char *sentence)
 {
-    dx_subscription_t *subscription = dxi_subscription_of(part);
+    dx_subscription_t *subscription = dxi_local_of(part);
     (void)pthread_mutex_lock(&subscription->mutex);
     const bool first = dx_load32_relaxed(&subscription->closing) == 0;
     dx_store32_release(&subscription->closing, 1);
@@ -351,7 +351,7 @@ int dx_subscription_close(dx_subscription_t *subscription, int64_t timeout_ns)
     dx_bus_t *bus = subscription->base.bus;
     const int64_t now_ns = dx_clock_ns();
     const int64_t deadline_ns = timeout_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
-    const int code = dxi_subscription_finish(subscription, DX_OK, "it was closed", deadline_ns);
+    const int code = dxi_local_finish(subscription, DX_OK, "it was closed", deadline_ns);
     (void)pthread_mutex_lock(&bus->command_mutex);
     list_remove(subscription);
     (void)pthread_mutex_unlock(&bus->command_mutex);
@@ -385,7 +385,7 @@ void dxi_subscriptions_end(dx_bus_t *bus, int64_t deadline_ns)
         if (it == NULL) {
             return;
         }
-        (void)dxi_subscription_finish(it, DX_ECLOSED, "the bus stops", deadline_ns);
+        (void)dxi_local_finish(it, DX_ECLOSED, "the bus stops", deadline_ns);
     }
 }
 

@@ -53,22 +53,22 @@ struct dx_subscription {
 };
 
 /* The subscription of a part. */
-DX_INLINE dx_subscription_t *dxi_subscription_of(const dxi_part_t *part)
+DX_INLINE dx_subscription_t *dxi_local_of(const dxi_part_t *part)
 {
     return (dx_subscription_t *)(void *)((char *)part->attachment -
                                          offsetof(dx_subscription_t, base));
 }
 
 /* delivery.c */
-void dxi_subscription_actions(dx_subscription_t *subscription);
-void dxi_subscription_thread(void *context);
+void dxi_local_actions(dx_subscription_t *subscription);
+void dxi_local_thread(void *context);
 
 /* subscription.c. Ends it; afterwards only freeing is left. Returns DX_OK, DX_ETIMEDOUT when events
  * were left. Threads: any but a loop or its handler's. */
-int dxi_subscription_finish(dx_subscription_t *subscription, int code, const char *sentence,
-                            int64_t deadline_ns);
-void dxi_subscription_say_end(dx_subscription_t *subscription);
+int dxi_local_finish(dx_subscription_t *subscription, int code, const char *sentence,
+                     int64_t deadline_ns);
+void dxi_local_say_end(dx_subscription_t *subscription);
 /* The shard's end(). Threads: loop. */
-void dxi_subscription_end(dxi_part_t *part, int code, const char *sentence);
+void dxi_local_end(dxi_part_t *part, int code, const char *sentence);
 
 #endif
