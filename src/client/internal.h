@@ -231,7 +231,8 @@ struct dx_client {
     uint64_t oldest, next; /* producer sequences: answered are all before `oldest` */
     uint64_t resend;       /* the next that is to be sent again; `next`: none */
     uint64_t sent_events, sent_bytes, credit_events, credit_bytes; /* of this connection */
-    uint64_t ring_bytes; /* put into the sending ring of this connection */
+    uint64_t ring_bytes;   /* put into the sending ring of this connection since it is open */
+    uint64_t written_base; /* of what the connection has written, when it was opened */
     uint64_t unconfirmed, unconfirmed_written;
     dxi_mark_t marks[DXI_MARKS];
     uint32_t mark_first, mark_count;

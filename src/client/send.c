@@ -55,11 +55,17 @@ DX_INLINE int64_t word_bytes(uint64_t word)
     return (int64_t)(uint32_t)word + DX_FRAME_SPAN_BYTES;
 }
 
-/* Bytes that publications may put into the sending ring now. */
+/* Bytes that publications may put into the sending ring now. One frame that is longer than the whole
+ * ring makes it grow, when it is empty. */
 static int64_t room_for_publications(const dx_client_t *client)
 {
     const size_t room = dxi_connection_room(client->connection);
     return room > DXI_CLIENT_RESERVE_BYTES ? (int64_t)(room - DXI_CLIENT_RESERVE_BYTES) : 0;
+}
+
+static bool ring_is_empty(const dx_client_t *client)
+{
+    return dxi_connection_pending(client->connection) == 0;
 }
 
 static bool credit_allows(const dx_client_t *client, int64_t frames, int64_t bytes)
@@ -210,7 +216,8 @@ void dxi_publish_credit(dx_client_t *client, const dx_frame_view_t *frame)
 static bool numbered_send(dx_client_t *client, const char *frame, uint64_t sequence, bool retry)
 {
     const int64_t bytes = word_bytes(dxi_load64(frame));
-    if (bytes > room_for_publications(client) || !credit_allows(client, 1, bytes)) {
+    if ((bytes > room_for_publications(client) && !ring_is_empty(client)) ||
+        !credit_allows(client, 1, bytes)) {
         return false;
     }
     char *const to = dxi_connection_claim(client->connection, (size_t)bytes);
@@ -314,8 +321,8 @@ static run_t run_measure(const dx_client_t *client, int64_t room)
             return run;
         }
         const int64_t bytes = word_bytes(word);
-        if (run.bytes + bytes > room || bytes > most ||
-            !credit_allows(client, run.frames + 1, run.bytes + bytes) ||
+        if ((run.bytes + bytes > room && (run.frames != 0 || !ring_is_empty(client))) ||
+            bytes > most || !credit_allows(client, run.frames + 1, run.bytes + bytes) ||
             (word_type(word) == DX_FRAME_REQUEST && inbox_is_missing(client))) {
             run.more = true;
             return run;
@@ -392,9 +399,10 @@ bool dxi_send_waits(const dx_client_t *client)
 /* Remembers where publications stand, and forgets what has been written. */
 void dxi_send_mark(dx_client_t *client)
 {
-    /* PINGs of the connection itself are pending as well: then fewer count as written. */
-    const uint64_t pending = dxi_connection_pending(client->connection);
-    const uint64_t written = client->ring_bytes > pending ? client->ring_bytes - pending : 0;
+    /* PINGs of the connection itself are written as well, which may make it more by a few: such a
+     * frame is one that nobody can know of. */
+    const uint64_t all = dxi_connection_written(client->connection);
+    const uint64_t written = all > client->written_base ? all - client->written_base : 0;
     while (client->mark_count != 0 && client->marks[client->mark_first].bytes <= written) {
         client->unconfirmed_written = client->marks[client->mark_first].events;
         client->mark_first = (client->mark_first + 1) % DXI_MARKS;
@@ -419,6 +427,8 @@ void dxi_send_mark(dx_client_t *client)
 
 void dxi_send_opened(dx_client_t *client)
 {
+    client->written_base =
+        dxi_connection_written(client->connection) + dxi_connection_pending(client->connection);
     client->resend = client->oldest;
     client->sent_events = client->sent_bytes = 0;
     client->credit_events = client->credit_bytes = 0;

@@ -573,6 +573,11 @@ uint64_t dxi_connection_id(const dxi_connection_t *connection)
     return connection->id;
 }
 
+uint64_t dxi_connection_written(const dxi_connection_t *connection)
+{
+    return connection->bytes_out;
+}
+
 uint32_t dxi_connection_frame_bytes_max(const dxi_connection_t *connection)
 {
     return connection->peer_frame_bytes_max;

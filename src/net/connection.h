@@ -134,6 +134,10 @@ uint32_t dxi_connection_frame_bytes_max(const dxi_connection_t *connection);
 size_t dxi_connection_room(const dxi_connection_t *connection);
 size_t dxi_connection_pending(const dxi_connection_t *connection);
 
+/* Bytes that the system has taken for this connection, since its start; also in on_close().
+ * Threads: loop. */
+uint64_t dxi_connection_written(const dxi_connection_t *connection);
+
 /* Writes now what is there, instead of at the end of the turn.
  * Threads: loop. */
 void dxi_connection_flush(dxi_connection_t *connection);
