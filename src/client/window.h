@@ -19,7 +19,8 @@
  *
  * INVARIANTS
  *
- *   W1  released <= head <= claimed <= released + bytes
+ *   W1  released <= head <= claimed < released + bytes: one word at least is free, so that whoever
+ *       goes along the records finds a 0 at their end
  *   W2  all memory outside [released, claimed) is zero; so the first word of what is claimed and not
  *       yet written is 0
  *   W3  `head` and `released` are changed by the client's thread only
@@ -118,9 +119,9 @@ DX_INLINE int64_t dxi_window_claim(dxi_window_t *window, int64_t bytes, int32_t 
     do {
         /* ACQUIRE, pairs with the release in dxi_window_release() and in the claim of whoever has
          * seen it: what the client's thread read and cleared there happens before what we write. */
-        if (DX_UNLIKELY(at + bytes - dx_load_acquire(&window->released_seen) > window->bytes)) {
+        if (DX_UNLIKELY(at + bytes - dx_load_acquire(&window->released_seen) >= window->bytes)) {
             const int64_t released = dx_load_acquire(&window->released);
-            if (at + bytes - released > window->bytes) {
+            if (at + bytes - released >= window->bytes) {
                 return DX_EAGAIN;
             }
             /* RELEASE, pairs with the acquire above in another thread. Two threads may store in the
