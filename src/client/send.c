@@ -173,9 +173,11 @@ void dxi_receipts_take(dx_client_t *client, const dx_frame_view_t *frame)
     uint64_t first = last;
     uint32_t bytes = 0;
     const dx_frame_range_t *const range = dx_frame_part(frame, DX_PART_RANGE, &bytes);
-    if (range != NULL && range->last == last && range->first <= last &&
-        last - range->first < client->next - client->oldest + 1) {
-        first = range->first;
+    if (range != NULL && range->last == last && range->first < last) {
+        first = range->first > client->oldest ? range->first : client->oldest;
+    }
+    if (last < client->oldest || last >= client->next) {
+        return; /* answered on an earlier connection, or never sent */
     }
     dx_receipt_t receipt = {.code = DX_OK,
                             .shard = header->shard,
@@ -190,7 +192,7 @@ void dxi_receipts_take(dx_client_t *client, const dx_frame_view_t *frame)
         sentence = frame->payload;
         sentence_bytes = frame->payload_bytes;
     }
-    for (uint64_t i = first; i <= last && last != 0; i++) {
+    for (uint64_t i = first; i <= last; i++) {
         receipt.sequence = header->sequence != 0 ? header->sequence - (last - i) : 0;
         answer(client, i, &receipt, sentence, sentence_bytes);
     }
