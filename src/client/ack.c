@@ -44,19 +44,21 @@ typedef struct ack_record {
 
 int dxi_acks_open(dxi_acks_t *acks, dx_error_t *error)
 {
-    acks->bytes_at = dxi_alloc_zeroed(1, DXI_CLIENT_ACK_BYTES_MAX);
-    acks->spare = dxi_alloc_zeroed(1, DXI_CLIENT_ACK_BYTES_MAX);
-    if (acks->bytes_at == NULL || acks->spare == NULL) {
-        return dxi_fail(error, DX_ENOMEM, "no memory for answers to events");
+    (void)pthread_mutex_lock(&acks->lock);
+    if (acks->bytes_at == NULL) {
+        acks->memory = dxi_alloc_zeroed(2, DXI_CLIENT_ACK_BYTES_MAX);
+        acks->bytes_at = acks->memory;
+        acks->spare = acks->memory != NULL ? acks->memory + DXI_CLIENT_ACK_BYTES_MAX : NULL;
     }
-    return DX_OK;
+    const bool there = acks->bytes_at != NULL;
+    (void)pthread_mutex_unlock(&acks->lock);
+    return there ? DX_OK : dxi_fail(error, DX_ENOMEM, "no memory for answers to events");
 }
 
 void dxi_acks_close(dxi_acks_t *acks)
 {
-    dxi_free(acks->bytes_at);
-    dxi_free(acks->spare);
-    acks->bytes_at = acks->spare = NULL;
+    dxi_free(acks->memory);
+    acks->memory = acks->bytes_at = acks->spare = NULL;
 }
 
 static size_t record_bytes(size_t topic_bytes)

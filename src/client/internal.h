@@ -152,6 +152,7 @@ typedef struct dxi_mark {
 typedef struct dxi_acks {
     pthread_mutex_t lock;
     dx_atomic32_t waiting; /* something is there */
+    char *memory;          /* made for the first subscription that needs it */
     char *bytes_at;        /* records, see ack.c */
     size_t bytes;
     char *spare; /* the client's thread's own, which it swaps with `bytes_at` */
@@ -381,7 +382,7 @@ DX_NODISCARD int dxi_deliver_event(dx_client_t *client, const dx_frame_view_t *f
 void dxi_deliver_gap(dx_client_t *client, const dx_frame_view_t *frame);
 void dxi_deliver_flush(dx_client_t *client);
 
-/* Answers to events: ack.c. */
+/* Answers to events: ack.c. The first may be called again and again, by any thread. */
 int dxi_acks_open(dxi_acks_t *acks, dx_error_t *error);
 void dxi_acks_close(dxi_acks_t *acks);
 int dxi_acks_pump(dx_client_t *client);

@@ -170,6 +170,9 @@ int dxi_subscription_create(dx_client_t *client, const dx_subscription_options_t
     o->pending_events_max =
         o->pending_events_max != 0 ? o->pending_events_max : PENDING_EVENTS_DEFAULT;
     subscription->literal = strpbrk(o->pattern, "*>") == NULL;
+    if (code == DX_OK && o->ack == DX_ACK_EXPLICIT) {
+        code = dxi_acks_open(&client->acks, error);
+    }
     if (code == DX_OK && o->ack == DX_ACK_EXPLICIT && subscription->literal) {
         code = unacknowledged_make(subscription, error);
     }

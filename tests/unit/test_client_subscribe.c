@@ -1,0 +1,681 @@
+/* test_client_subscribe.c - subscriptions of a client at a node made of a script: events, batches,
+ * credit, answers, gaps, the end, going on after a reconnect; requests; topics.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "client_test.h"
+
+#define SEEN_MAX 32768
+
+/* What a handler was given. */
+typedef struct seen {
+    dx_atomic64_t count, calls, ends, gaps, batches_ended;
+    uint64_t sequences[SEEN_MAX];
+    uint32_t attempts[SEEN_MAX];
+    bool last_of_batch[SEEN_MAX];
+    dx_gap_t gap;
+    int end_code;
+    char end_sentence[64];
+    dx_client_t *client;
+    dx_client_subscription_t *subscription; /* EXPLICIT: acknowledged at once when set */
+    uint64_t refuse;                        /* this sequence, at its first attempt */
+    int results[8];                         /* what the handler got from calls that must not wait */
+} seen_t;
+
+static int on_event(void *context, const dx_event_t *event)
+{
+    seen_t *const seen = context;
+    const int64_t at = number(&seen->count);
+    if (at < SEEN_MAX) {
+        seen->sequences[at] = event->sequence;
+        seen->attempts[at] = event->attempt;
+        seen->last_of_batch[at] = event->end_of_batch;
+    }
+    if (event->end_of_batch) {
+        count(&seen->batches_ended);
+    }
+    count(&seen->calls);
+    count(&seen->count);
+    if (seen->refuse == event->sequence && event->attempt <= 1) {
+        return DX_EFATAL;
+    }
+    return DX_OK;
+}
+
+static int on_events(void *context, const dx_event_t *events, int events_count)
+{
+    seen_t *const seen = context;
+    int done = 0;
+    for (; done < events_count; done++) {
+        if (seen->refuse == events[done].sequence && events[done].attempt <= 1) {
+            break;
+        }
+        const int64_t at = number(&seen->count);
+        seen->sequences[at] = events[done].sequence;
+        seen->last_of_batch[at] = events[done].end_of_batch;
+        count(&seen->count);
+    }
+    count(&seen->calls);
+    return done;
+}
+
+static void on_gap(void *context, const dx_gap_t *gap)
+{
+    seen_t *const seen = context;
+    seen->gap = *gap;
+    count(&seen->gaps);
+}
+
+static void on_end(void *context, int code, const char *sentence)
+{
+    seen_t *const seen = context;
+    seen->end_code = code;
+    (void)snprintf(seen->end_sentence, sizeof seen->end_sentence, "%s", sentence);
+    count(&seen->ends);
+}
+
+/* What the node's thread is to do, with what. */
+static struct {
+    node_t *node;
+    uint64_t subscription;
+    const char *topic;
+    uint64_t first, count;
+    uint32_t attempt;
+} order;
+
+static void deliver_ordered(void *context)
+{
+    (void)context;
+    node_deliver(order.node, order.subscription, order.topic, order.first, order.count,
+                 order.attempt);
+}
+
+static void deliver(node_t *node, uint64_t subscription, const char *topic, uint64_t first,
+                    uint64_t events, uint32_t attempt)
+{
+    order.node = node;
+    order.subscription = subscription;
+    order.topic = topic;
+    order.first = first;
+    order.count = events;
+    order.attempt = attempt;
+    node_do(node, deliver_ordered);
+}
+
+static seen_t *seen_make(void)
+{
+    seen_t *const seen = calloc(1, sizeof *seen);
+    assert_non_null(seen);
+    return seen;
+}
+
+static dx_client_subscription_t *subscribe(dx_client_t *client, dx_subscription_options_t options,
+                                           seen_t *seen)
+{
+    dx_error_t error = {0};
+    dx_client_subscription_t *subscription = NULL;
+    options.context = seen;
+    options.on_gap = on_gap;
+    options.on_end = on_end;
+    if (options.on_batch == NULL) {
+        options.on_event = on_event;
+    }
+    if (dx_client_subscribe(client, &options, &subscription, &error) != DX_OK) {
+        fail_msg("%s", error.message);
+    }
+    return subscription;
+}
+
+static void options_of_subscriptions_are_checked(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    dx_error_t error = {0};
+    const struct {
+        dx_subscription_options_t options;
+        const char *text;
+    } table[] = {
+        {{.on_event = on_event}, "pattern is NULL"},
+        {{.pattern = "a..b", .on_event = on_event}, ""},
+        {{.pattern = "a"}, "not none"},
+        {{.pattern = "a", .on_event = on_event, .on_batch = on_events}, "not both"},
+        {{.pattern = "a", .on_event = on_event, .dispatch = DX_DISPATCH_SHARD}, "leave them zero"},
+        {{.pattern = "a", .on_event = on_event, .queue_events = DX_PENDING_EVENTS_MAX + 1},
+         "queue_events is 1048577"},
+        {{.pattern = "a", .on_event = on_event, .queue_bytes = 1023}, "queue_bytes is 1023"},
+        {{.pattern = "a", .on_event = on_event, .pending_events_max = 1048577},
+         "pending_events_max is 1048577"},
+        {{.pattern = "a", .on_event = on_event, .reserved = {0, 0, 1}}, "reserved"},
+    };
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        dx_client_subscription_t *subscription = (dx_client_subscription_t *)&error;
+        assert_fails(dx_client_subscribe(client, &table[i].options, &subscription, &error),
+                     DX_EINVAL, error, table[i].text);
+        assert_null(subscription);
+    }
+    assert_null(node_got(node, DX_FRAME_SUBSCRIBE, 0));
+    assert_ok(dx_client_unsubscribe(NULL, 0));
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    node_end(node);
+}
+
+static void events_come_in_order_and_their_end_is_marked(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    seen_t *seen = seen_make();
+    const dx_subscription_options_t options = {.pattern = "orders.*",
+                                               .group = "g",
+                                               .filter = "key = \"a\"",
+                                               .from = DX_FROM_EARLIEST,
+                                               .ack = DX_ACK_NONE};
+    dx_client_subscription_t *subscription = subscribe(client, options, seen);
+    const got_t *asked = node_got(node, DX_FRAME_SUBSCRIBE, 0);
+    assert_string_equal(asked->topic, "orders.*");
+    assert_int_equal(asked->start.from, DX_FRAME_FROM_EARLIEST);
+    deliver(node, asked->subscription, "orders.new", 1, 1000, 0);
+    wait_until(number(&seen->count) == 1000);
+    for (uint64_t i = 0; i < 1000; i++) {
+        assert_int_equal(seen->sequences[i], i + 1);
+        assert_int_equal(seen->attempts[i], 0);
+    }
+    assert_true(seen->last_of_batch[999]);
+    assert_true(number(&seen->batches_ended) < 1000);
+    dx_client_stats_t stats;
+    dx_client_stats(client, &stats);
+    assert_int_equal(stats.received, 1000);
+    assert_ok(dx_client_unsubscribe(subscription, DX_CLIENT_FOREVER));
+    assert_int_equal(node_got(node, DX_FRAME_UNSUBSCRIBE, 0)->subscription, asked->subscription);
+    assert_int_equal(number(&seen->ends), 0);
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
+static void credit_is_told_at_once_and_again_when_half_is_used(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    seen_t *seen = seen_make();
+    const dx_subscription_options_t options = {
+        .pattern = "t", .queue_events = 100, .queue_bytes = 100000};
+    dx_client_subscription_t *subscription = subscribe(client, options, seen);
+    wait_until(node_got(node, DX_FRAME_CREDIT, 0) != NULL);
+    const got_t *first = node_got(node, DX_FRAME_CREDIT, 0);
+    assert_int_equal(first->credit.events, 100);
+    assert_int_equal(first->credit.bytes, 100000);
+    deliver(node, first->subscription, "t", 1, 49, 0);
+    wait_until(number(&seen->count) == 49);
+    deliver(node, first->subscription, "t", 50, 1, 0);
+    wait_until(node_got(node, DX_FRAME_CREDIT, 1) != NULL);
+    const got_t *second = node_got(node, DX_FRAME_CREDIT, 1);
+    assert_int_equal(second->credit.events, 150);
+    assert_int_equal(second->credit.bytes, 100000 + 50 * (64 + 16 + 8));
+    assert_ok(dx_client_unsubscribe(subscription, DX_CLIENT_FOREVER));
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
+static void handled_events_are_acknowledged_in_ranges_and_refused_ones_by_themselves(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    for (int batches = 0; batches < 2; batches++) {
+        seen_t *seen = seen_make();
+        seen->refuse = 5;
+        dx_subscription_options_t options = {.pattern = "t", .group = "g"};
+        options.on_batch = batches != 0 ? on_events : NULL;
+        dx_client_subscription_t *subscription = subscribe(client, options, seen);
+        const uint64_t at = node_got(node, DX_FRAME_SUBSCRIBE, batches)->subscription;
+        deliver(node, at, "t", 1, 9, 1);
+        wait_until(node_got(node, DX_FRAME_ACK, batches * 3 + 1) != NULL);
+        const got_t *before = node_got(node, DX_FRAME_ACK, batches * 3);
+        const got_t *refused = node_got(node, DX_FRAME_NACK, batches);
+        const got_t *after = node_got(node, DX_FRAME_ACK, batches * 3 + 1);
+        assert_int_equal(before->range.first, 1);
+        assert_int_equal(before->range.last, 4);
+        assert_int_equal(before->shard, 3);
+        assert_string_equal(before->topic, "t");
+        assert_int_equal(refused->range.first, 5);
+        assert_int_equal(refused->range.last, 5);
+        assert_int_equal(refused->code, batches != 0 ? DX_EAGAIN : DX_EFATAL);
+        assert_int_equal(after->range.first, 6);
+        assert_int_equal(after->range.last, 9);
+        deliver(node, at, "t", 5, 1, 2);
+        wait_until(node_got(node, DX_FRAME_ACK, batches * 3 + 2) != NULL);
+        assert_int_equal(node_got(node, DX_FRAME_ACK, batches * 3 + 2)->range.first, 5);
+        assert_ok(dx_client_unsubscribe(subscription, DX_CLIENT_FOREVER));
+        free(seen);
+    }
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    node_end(node);
+}
+
+static void a_program_acknowledges_when_it_likes(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    seen_t *seen = seen_make();
+    const dx_subscription_options_t options = {.pattern = "t", .ack = DX_ACK_EXPLICIT};
+    dx_client_subscription_t *subscription = subscribe(client, options, seen);
+    const uint64_t at = node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription;
+    deliver(node, at, "t", 1, 5, 1);
+    wait_until(number(&seen->count) == 5);
+    assert_null(node_got(node, DX_FRAME_ACK, 0));
+    dx_event_t event = {.topic = "t", .topic_bytes = 1, .shard = 3, .attempt = 1};
+    event.sequence = 2;
+    assert_ok(dx_client_ack(subscription, &event));
+    wait_until(node_got(node, DX_FRAME_ACK, 0) != NULL);
+    assert_int_equal(node_got(node, DX_FRAME_ACK, 0)->range.first, 2);
+    event.sequence = 4;
+    assert_ok(dx_client_nack(subscription, &event, DX_EPERM));
+    wait_until(node_got(node, DX_FRAME_NACK, 0) != NULL);
+    assert_int_equal(node_got(node, DX_FRAME_NACK, 0)->code, DX_EPERM);
+    event.sequence = 0;
+    assert_int_equal(dx_client_ack(subscription, &event), DX_EINVAL);
+
+    /* 1 is the first that is not done with: from there on the next connection begins. */
+    node_do(node, node_cut);
+    wait_until(node_got(node, DX_FRAME_SUBSCRIBE, 1) != NULL);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 1)->start.from, DX_FRAME_FROM_SEQUENCE);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 1)->start.value, 1);
+    event.sequence = 1;
+    assert_ok(dx_client_ack(subscription, &event));
+    wait_until(node_got(node, DX_FRAME_ACK, 1) != NULL);
+    node_do(node, node_cut);
+    wait_until(node_got(node, DX_FRAME_SUBSCRIBE, 2) != NULL);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 2)->start.value, 3);
+    assert_ok(dx_client_unsubscribe(subscription, DX_CLIENT_FOREVER));
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
+static void a_topic_goes_on_where_it_was_after_a_reconnect(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    seen_t *one = seen_make();
+    seen_t *many = seen_make();
+    seen_t *none = seen_make();
+    (void)subscribe(client, (dx_subscription_options_t){.pattern = "t"}, one);
+    (void)subscribe(client, (dx_subscription_options_t){.pattern = ">"}, many);
+    (void)subscribe(client, (dx_subscription_options_t){.pattern = "u", .from = DX_FROM_EARLIEST},
+                    none);
+    deliver(node, node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription, "t", 1, 7, 0);
+    deliver(node, node_got(node, DX_FRAME_SUBSCRIBE, 1)->subscription, "t", 1, 7, 0);
+    wait_until(number(&many->count) == 7);
+    node_do(node, node_cut);
+    wait_until(node_got(node, DX_FRAME_SUBSCRIBE, 5) != NULL);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 3)->start.from, DX_FRAME_FROM_SEQUENCE);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 3)->start.value, 8);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 4)->start.from, DX_FRAME_FROM_LATEST);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 5)->start.from, DX_FRAME_FROM_EARLIEST);
+    dx_client_stats_t stats;
+    dx_client_stats(client, &stats);
+    assert_int_equal(stats.gaps, 1); /* the pattern's */
+    assert_int_equal(stats.gap_events, 0);
+    deliver(node, node_got(node, DX_FRAME_SUBSCRIBE, 3)->subscription, "t", 8, 1, 0);
+    wait_until(number(&one->count) == 8);
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER)); /* frees the subscriptions */
+    free(one);
+    free(many);
+    free(none);
+    node_end(node);
+}
+
+static uint64_t subscription_of_gap;
+
+static void send_gap(void *context)
+{
+    const dx_frame_range_t range = {.first = 5, .last = 9};
+    const dx_frame_part_t parts[] = {
+        dx_frame_part_text(DX_PART_TOPIC, "t"),
+        dx_frame_part_of(DX_PART_SUBSCRIPTION, &subscription_of_gap, 8),
+        dx_frame_part_of(DX_PART_RANGE, &range, sizeof range)};
+    node_send(
+        context,
+        &(dx_frame_draft_t){.type = DX_FRAME_GAP, .shard = 3, .parts = parts, .part_count = 3},
+        NULL);
+}
+
+static void send_end(void *context)
+{
+    const dx_frame_code_t code = {.code = DX_ELIMIT};
+    const dx_frame_part_t parts[] = {
+        dx_frame_part_of(DX_PART_SUBSCRIPTION, &subscription_of_gap, 8),
+        dx_frame_part_of(DX_PART_CODE, &code, sizeof code)};
+    node_send(context,
+              &(dx_frame_draft_t){
+                  .type = DX_FRAME_NACK, .parts = parts, .part_count = 2, .payload_bytes = 8},
+              "too slow");
+}
+
+static void gaps_and_the_end_are_told(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    seen_t *seen = seen_make();
+    dx_client_subscription_t *subscription =
+        subscribe(client, (dx_subscription_options_t){.pattern = "t"}, seen);
+    subscription_of_gap = node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription;
+    node_do(node, send_gap);
+    wait_until(number(&seen->gaps) == 1);
+    assert_int_equal(seen->gap.first, 5);
+    assert_int_equal(seen->gap.last, 9);
+    assert_int_equal(seen->gap.shard, 3);
+    dx_client_stats_t stats;
+    dx_client_stats(client, &stats);
+    assert_int_equal(stats.gaps, 1);
+    assert_int_equal(stats.gap_events, 5);
+    node_do(node, send_end);
+    wait_until(number(&seen->ends) == 1);
+    assert_int_equal(seen->end_code, DX_ELIMIT);
+    assert_string_equal(seen->end_sentence, "too slow");
+    node_do(node, node_cut);
+    wait_until(number(&node->opened) == 2);
+    assert_ok(dx_client_unsubscribe(subscription, DX_CLIENT_FOREVER));
+    assert_null(node_got(node, DX_FRAME_SUBSCRIBE, 1));
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
+static void a_refused_subscription_says_why(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node->refuse_subscriptions = DX_EPERM;
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    dx_error_t error = {0};
+    dx_client_subscription_t *subscription = NULL;
+    seen_t *seen = seen_make();
+    const dx_subscription_options_t options = {
+        .pattern = "t", .on_event = on_event, .on_end = on_end, .context = seen};
+    assert_fails(dx_client_subscribe(client, &options, &subscription, &error), DX_EPERM, error,
+                 "subscribing to t: no more");
+    assert_int_equal(number(&seen->ends), 0);
+    node->refuse_subscriptions = 0;
+    assert_ok(dx_client_subscribe(client, &options, &subscription, &error));
+    /* Refused by the next node: that is the end. */
+    node->refuse_subscriptions = DX_ENOTSUP;
+    node_do(node, node_cut);
+    wait_until(number(&seen->ends) == 1);
+    assert_int_equal(seen->end_code, DX_ENOTSUP);
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
+/* Every call that would wait says that it can't; the others work. */
+static int on_event_calls(void *context, const dx_event_t *event)
+{
+    seen_t *const seen = context;
+    dx_error_t error = {0};
+    dx_receipt_t receipt;
+    dx_client_subscription_t *none = NULL;
+    char data[8];
+    size_t bytes = sizeof data;
+    const dx_message_t m = message("from.handler", "x");
+    const dx_subscription_options_t options = {.pattern = "t", .on_event = on_event};
+    (void)event;
+    seen->results[0] = dx_client_publish_wait(seen->client, &m, &receipt, &error);
+    seen->results[1] = dx_client_subscribe(seen->client, &options, &none, &error);
+    seen->results[2] = dx_client_request(seen->client, &m, 0, data, &bytes, &error);
+    seen->results[3] = dx_client_flush(seen->client, 0, &error);
+    seen->results[4] = dx_client_close(seen->client, 0);
+    seen->results[5] = dx_client_unsubscribe(seen->subscription, 0);
+    seen->results[6] = dx_client_topic_delete(seen->client, "t", &error);
+    seen->results[7] = dx_client_publish(seen->client, &m, &error);
+    count(&seen->count);
+    return DX_OK;
+}
+
+static void a_handler_may_publish_but_not_wait(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    dx_error_t error = {0};
+    seen_t *seen = seen_make();
+    seen->client = client;
+    const dx_subscription_options_t options = {
+        .pattern = "t", .on_event = on_event_calls, .context = seen};
+    assert_ok(dx_client_subscribe(client, &options, &seen->subscription, &error));
+    deliver(node, node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription, "t", 1, 1, 0);
+    wait_until(number(&seen->count) == 1);
+    for (int i = 0; i < 7; i++) {
+        assert_string_equal(dx_error_name(seen->results[i]), "DX_EDEADLOCK");
+    }
+    assert_int_equal(seen->results[7], DX_OK);
+    wait_until(number(&node->publications) == 1);
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
+/* -------------------------------------------------------------------------- requests and topics */
+
+static got_t asked;
+
+/* Sends the answer to `asked` as an event of the inbox. */
+static void answer_request(void *context)
+{
+    node_t *const node = context;
+    const uint64_t one = 1;
+    const uint64_t inbox = node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription;
+    const dx_frame_part_t head[] = {dx_frame_part_of(DX_PART_SUBSCRIPTION, &inbox, 8),
+                                    dx_frame_part_of(DX_PART_COUNT, &one, 8)};
+    const dx_frame_part_t parts[] = {
+        dx_frame_part_text(DX_PART_TOPIC, node_got(node, DX_FRAME_SUBSCRIBE, 0)->topic),
+        dx_frame_part_of(DX_PART_CORRELATION, &asked.correlation, 8)};
+    node_send(node, &(dx_frame_draft_t){.type = DX_FRAME_DELIVER, .parts = head, .part_count = 2},
+              NULL);
+    node_send(node,
+              &(dx_frame_draft_t){.type = DX_FRAME_EVENT,
+                                  .sequence = 1,
+                                  .parts = parts,
+                                  .part_count = 2,
+                                  .payload_bytes = 6},
+              "answer");
+}
+
+static void answer_nobody(void *context)
+{
+    node_answer(context, asked.correlation, DX_FRAME_NACK, DX_ENOTFOUND, "nobody subscribes to q");
+}
+
+/* Waits for the n-th request and has the node do something about it. */
+typedef struct answerer {
+    node_t *node;
+    int n;
+    void (*run)(void *context);
+} answerer_t;
+
+static void answer(void *context)
+{
+    answerer_t *const a = context;
+    while (node_got(a->node, DX_FRAME_REQUEST, a->n) == NULL) {
+        (void)usleep(200);
+    }
+    asked = *node_got(a->node, DX_FRAME_REQUEST, a->n);
+    node_do(a->node, a->run);
+}
+
+static void a_request_is_answered_or_says_that_nobody_is_there(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    dx_error_t error = {0};
+    char data[16] = {0};
+    const struct {
+        void (*run)(void *context);
+        size_t room;
+        int code;
+        const char *text;
+    } table[] = {{answer_request, 16, DX_OK, ""},
+                 {answer_request, 3, DX_ELIMIT, "6 bytes, there is room for 3"},
+                 {answer_nobody, 16, DX_ENOTFOUND, "request to q: nobody subscribes to q"}};
+    for (int i = 0; i < (int)COUNT_OF(table); i++) {
+        answerer_t answerer = {.node = node, .n = i, .run = table[i].run};
+        dx_thread_t *thread = NULL;
+        size_t bytes = table[i].room;
+        const dx_message_t m = message("q", "question");
+        assert_ok(dx_thread_start(NULL, answer, &answerer, &thread, &error));
+        const int code = dx_client_request(client, &m, DX_CLIENT_FOREVER, data, &bytes, &error);
+        assert_ok(dx_thread_join(thread));
+        assert_string_equal(dx_error_name(code), dx_error_name(table[i].code));
+        if (code == DX_OK || code == DX_ELIMIT) {
+            assert_int_equal(bytes, 6);
+            assert_memory_equal(data, "answer", table[i].room < 6 ? table[i].room : 6);
+        }
+        if (code != DX_OK) {
+            assert_contains(error.message, table[i].text);
+        }
+    }
+    assert_null(node_got(node, DX_FRAME_SUBSCRIBE, 1)); /* one inbox for all */
+    assert_contains(node_got(node, DX_FRAME_SUBSCRIBE, 0)->topic, "$inbox.");
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    node_end(node);
+}
+
+typedef struct replies {
+    dx_atomic64_t count, timed_out, closed;
+    char data[16];
+} replies_t;
+
+static void on_reply(void *context, int code, const dx_event_t *reply)
+{
+    replies_t *const replies = context;
+    if (code == DX_OK) {
+        memcpy(replies->data, reply->data, reply->bytes < 15 ? reply->bytes : 15);
+    } else if (code == DX_ETIMEDOUT) {
+        count(&replies->timed_out);
+    } else if (code == DX_ECLOSED) {
+        count(&replies->closed);
+    }
+    count(&replies->count);
+}
+
+static void a_request_may_be_answered_by_a_call(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    dx_error_t error = {0};
+    replies_t replies = {0};
+    const dx_message_t m = message("q", "question");
+    assert_fails(dx_client_request_async(client, &m, 0, NULL, NULL, &error), DX_EINVAL, error, "");
+    const dx_message_t bad = message("q.*", "question");
+    assert_fails(dx_client_request_async(client, &bad, 0, on_reply, &replies, &error), DX_EINVAL,
+                 error, "");
+    assert_ok(dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error));
+    wait_until(node_got(node, DX_FRAME_REQUEST, 0) != NULL);
+    asked = *node_got(node, DX_FRAME_REQUEST, 0);
+    node_do(node, answer_request);
+    wait_until(number(&replies.count) == 1);
+    assert_string_equal(replies.data, "answer");
+    node_do(node, answer_request); /* once more: finds nobody */
+    assert_ok(dx_client_request_async(client, &m, DX_NS_PER_MS, on_reply, &replies, &error));
+    wait_until(number(&replies.timed_out) == 1);
+    assert_ok(dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error));
+    assert_int_equal(dx_client_close(client, DX_CLIENT_FOREVER), DX_OK);
+    assert_int_equal(number(&replies.closed), 1);
+    assert_int_equal(number(&replies.count), 3);
+    node_end(node);
+}
+
+static int on_request(void *context, const dx_event_t *event)
+{
+    seen_t *const seen = context;
+    dx_error_t error = {0};
+    seen->results[0] = dx_client_reply(seen->client, event, "yes", 3, &error);
+    count(&seen->count);
+    return DX_OK;
+}
+
+static uint64_t request_subscription;
+
+static void deliver_request(void *context)
+{
+    const uint64_t one = 1;
+    const uint64_t correlation = 42;
+    const dx_frame_part_t head[] = {
+        dx_frame_part_of(DX_PART_SUBSCRIPTION, &request_subscription, 8),
+        dx_frame_part_of(DX_PART_COUNT, &one, 8)};
+    const dx_frame_part_t parts[] = {dx_frame_part_text(DX_PART_TOPIC, "q"),
+                                     dx_frame_part_of(DX_PART_CORRELATION, &correlation, 8),
+                                     dx_frame_part_text(DX_PART_REPLY_TO, "$inbox.of.somebody")};
+    node_send(context,
+              &(dx_frame_draft_t){.type = DX_FRAME_DELIVER, .parts = head, .part_count = 2}, NULL);
+    node_send(
+        context,
+        &(dx_frame_draft_t){.type = DX_FRAME_EVENT, .sequence = 1, .parts = parts, .part_count = 3},
+        NULL);
+}
+
+static void a_reply_goes_where_the_request_said(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    dx_error_t error = {0};
+    seen_t *seen = seen_make();
+    seen->client = client;
+    const dx_subscription_options_t options = {
+        .pattern = "q", .on_event = on_request, .context = seen};
+    assert_ok(dx_client_subscribe(client, &options, &seen->subscription, &error));
+    request_subscription = node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription;
+    node_do(node, deliver_request);
+    wait_until(node_got(node, DX_FRAME_REPLY, 0) != NULL);
+    const got_t *reply = node_got(node, DX_FRAME_REPLY, 0);
+    assert_string_equal(reply->topic, "$inbox.of.somebody");
+    assert_int_equal(reply->correlation, 42);
+    assert_string_equal(reply->payload, "yes");
+    deliver(node, request_subscription, "q", 2, 1, 0);
+    wait_until(number(&seen->count) == 2);
+    assert_int_equal(seen->results[0], DX_EINVAL); /* no request */
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(options_of_subscriptions_are_checked),
+        cmocka_unit_test(events_come_in_order_and_their_end_is_marked),
+        cmocka_unit_test(credit_is_told_at_once_and_again_when_half_is_used),
+        cmocka_unit_test(handled_events_are_acknowledged_in_ranges_and_refused_ones_by_themselves),
+        cmocka_unit_test(a_program_acknowledges_when_it_likes),
+        cmocka_unit_test(a_topic_goes_on_where_it_was_after_a_reconnect),
+        cmocka_unit_test(gaps_and_the_end_are_told),
+        cmocka_unit_test(a_refused_subscription_says_why),
+        cmocka_unit_test(a_handler_may_publish_but_not_wait),
+        cmocka_unit_test(a_request_is_answered_or_says_that_nobody_is_there),
+        cmocka_unit_test(a_request_may_be_answered_by_a_call),
+        cmocka_unit_test(a_reply_goes_where_the_request_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
