@@ -1,8 +1,8 @@
 /* disruptorx/client.h - a program's connection to a node.
  *
- *     dx_client_connect(&(dx_client_options_t){.address = "tcp://127.0.0.1:7400"}, &client, &error);
- *     dx_client_publish(client, &(dx_message_t){.topic = "orders.created", .data = d, .bytes = n},
- *                       &error);
+ *     dx_client_connect(&(dx_client_options_t){.address = "tcp://127.0.0.1:7400"}, &client,
+ *     &error); dx_client_publish(client, &(dx_message_t){.topic = "orders.created", .data = d,
+ *                       .bytes = n}, &error);
  *     dx_client_subscribe(client, &(dx_subscription_options_t){.pattern = "orders.*",
  *                         .on_event = on_order}, &subscription, &error);
  *     dx_client_close(client, DX_CLIENT_FOREVER);
@@ -12,8 +12,8 @@
  * jittered, resolves the name anew, subscribes again from where it was, and sends every
  * acknowledged publication that was not answered once more; the node takes each once.
  *
- * Publishing copies the message into a ring of bytes (the window) and returns; what the window holds
- * is sent in as few writes as possible. When it is full the call waits up to its deadline, or
+ * Publishing copies the message into a ring of bytes (the window) and returns; what the window
+ * holds is sent in as few writes as possible. When it is full the call waits up to its deadline, or
  * returns DX_EAGAIN. Messages, subscriptions and statistics are those of disruptorx/bus.h, without
  * what is marked "in process".
  *
@@ -60,7 +60,8 @@ typedef struct dx_client_options {
     int64_t reconnect_min_ns;   /* first pause; 0 = 50 ms */
     int64_t reconnect_max_ns;   /* longest pause; 0 = 2 s */
     int32_t attempts_max;       /* in a row before it gives up; 0: without end; the first connect
-                                   * gives up after one round of the addresses unless connect_later */
+                                   * gives up after one round of the addresses unless connect_later
+                                   * */
     bool connect_later;         /* dx_client_connect() does not wait for the connection */
     int64_t keep_alive_ns;      /* 0 = 15 s */
 
@@ -85,8 +86,8 @@ typedef struct dx_client_options {
 DX_API DX_NODISCARD int dx_client_connect(const dx_client_options_t *options,
                                           dx_client_t **client_out, dx_error_t *error);
 
-/* Sends what is in the window, waits for its answers, for at most `timeout_ns`; handlers finish what
- * has arrived; says goodbye; frees the client. NULL is allowed.
+/* Sends what is in the window, waits for its answers, for at most `timeout_ns`; handlers finish
+ * what has arrived; says goodbye; frees the client. NULL is allowed.
  * Returns DX_OK, DX_ETIMEDOUT when publications were left unanswered.
  * Threads: owner, no handler. */
 DX_API int dx_client_close(dx_client_t *client, int64_t timeout_ns);
@@ -126,8 +127,8 @@ DX_API DX_NODISCARD int dx_client_publish_async(dx_client_t *client, const dx_me
  * Threads: any, no handler. */
 DX_API DX_NODISCARD int dx_client_flush(dx_client_t *client, int64_t timeout_ns, dx_error_t *error);
 
-/* Subscribes; handlers are called in the client's thread, one at a time. `dispatch`, `predicate` and
- * `thread` must be zero. Returns when the node has said that it is there.
+/* Subscribes; handlers are called in the client's thread, one at a time. `dispatch`, `predicate`
+ * and `thread` must be zero. Returns when the node has said that it is there.
  * Returns DX_OK; DX_EINVAL, DX_EPERM, DX_ELIMIT, DX_ETIMEDOUT, DX_ECLOSED.
  * Threads: any, no handler. */
 DX_API DX_NODISCARD int dx_client_subscribe(dx_client_t *client,

@@ -43,7 +43,8 @@ static void unlock(dx_client_t *client)
     (void)pthread_mutex_unlock(&client->lock);
 }
 
-/* ------------------------------------------------------------------------------------- the table */
+/* ------------------------------------------------------------------------------------- the table
+ * */
 
 /* One more chunk of slots. Under the lock. */
 static int chunk_add(dx_client_t *client)
@@ -161,7 +162,8 @@ static dxi_call_t *call_find(const dx_client_t *client, uint64_t correlation)
     return call;
 }
 
-/* ------------------------------------------------------------------------------------ the waiter */
+/* ------------------------------------------------------------------------------------ the waiter
+ * */
 
 static void queue_add(dx_client_t *client, dxi_call_t *call)
 {
@@ -236,7 +238,8 @@ int dxi_call_control(dx_client_t *client, dxi_call_t *call, uint8_t type, const 
     return dxi_call_wait(client, call, dxi_client_deadline(client, 0), error);
 }
 
-/* ---------------------------------------------------------------------------- the client's thread */
+/* ---------------------------------------------------------------------------- the client's thread
+ * */
 
 /* Stores the end of the answer and lets the waiter go on. Under the lock. */
 static void finish(dxi_call_t *call, int code, const char *sentence, size_t bytes)
@@ -378,8 +381,8 @@ void dxi_call_receipt_take(dx_client_t *client, uint64_t correlation, const dx_r
 }
 
 /* Takes the first call of the queue that can be dealt with now. A CONTROL is sent under the lock,
- * because who gives up frees its frame; the others stay open until the client's thread has let go of
- * their subscriptions. `*go_on_out`: false when there is nothing more to be done now. */
+ * because who gives up frees its frame; the others stay open until the client's thread has let go
+ * of their subscriptions. `*go_on_out`: false when there is nothing more to be done now. */
 static dxi_call_t *queue_take(dx_client_t *client, bool *go_on_out)
 {
     *go_on_out = false;

@@ -3,10 +3,10 @@
  *
  * DESIGN
  *
- * A DELIVER says for which subscriptions the next EVENT frames are (the set). Events of the same set
- * are put together, where they lie in the receive buffer, until another set comes, the batch is full
- * or the buffer holds no more whole frame. Then each subscription of the set gets them. So `dx_event_t`
- * and its frame are views, and no payload is copied.
+ * A DELIVER says for which subscriptions the next EVENT frames are (the set). Events of the same
+ * set are put together, where they lie in the receive buffer, until another set comes, the batch is
+ * full or the buffer holds no more whole frame. Then each subscription of the set gets them. So
+ * `dx_event_t` and its frame are views, and no payload is copied.
  *
  * A full batch is handed over when the next event is there, never before: so the last event of what
  * has arrived always says end_of_batch.
@@ -28,7 +28,8 @@
 #define ANSWER_BYTES_MAX (64 + 8 + 256 + 16 + 24 + 16 + 8)
 #define ANSWERS_ROOM ((DXI_CLIENT_BATCH + 2) * ANSWER_BYTES_MAX)
 
-/* --------------------------------------------------------------------------------------- handing */
+/* --------------------------------------------------------------------------------------- handing
+ * */
 
 /* Calls the handler of one subscription until all events of the batch are done with. */
 static void batch_handle(dx_client_subscription_t *subscription, const dxi_batch_t *batch)
@@ -115,7 +116,8 @@ void dxi_deliver_flush(dx_client_t *client)
     }
 }
 
-/* ------------------------------------------------------------------------------------- receiving */
+/* ------------------------------------------------------------------------------------- receiving
+ * */
 
 /* The subscriptions that a DELIVER or GAP names. */
 static int set_read(const dx_frame_view_t *frame, uint64_t numbers_out[DXI_CLIENT_SET_MAX])

@@ -126,7 +126,8 @@ struct dx_client_subscription {
     dxi_ack_run_t run;
 };
 
-/* ---------------------------------------------------------------------------------------- client */
+/* ---------------------------------------------------------------------------------------- client
+ * */
 
 /* An acknowledged publication on its way: where its record is. */
 typedef struct dxi_unanswered {
@@ -352,7 +353,8 @@ DX_NODISCARD int dxi_send_frame(dx_client_t *client, const dx_frame_draft_t *dra
 void dxi_receipts_take(dx_client_t *client, const dx_frame_view_t *frame);
 void dxi_publish_credit(dx_client_t *client, const dx_frame_view_t *frame);
 
-/* --------------------------------------------------------------------------------- subscriptions */
+/* --------------------------------------------------------------------------------- subscriptions
+ * */
 
 DX_NODISCARD int dxi_subscription_create(dx_client_t *client,
                                          const dx_subscription_options_t *options, bool inbox,

@@ -2,11 +2,11 @@
  *
  * DESIGN
  *
- * A frame is its header, its parts, and the payload. The parts of a message with a topic and nothing
- * else are always the same, so each thread keeps those of the last topics that it used, ready to be
- * copied (the template), with the topic's hash; what has been checked once is not checked again. Any
- * other message has its parts encoded by dx_frame_begin() into memory of the caller's stack. From
- * there on both go the same way:
+ * A frame is its header, its parts, and the payload. The parts of a message with a topic and
+ * nothing else are always the same, so each thread keeps those of the last topics that it used,
+ * ready to be copied (the template), with the topic's hash; what has been checked once is not
+ * checked again. Any other message has its parts encoded by dx_frame_begin() into memory of the
+ * caller's stack. From there on both go the same way:
  *
  *     claim room in the window  ->  header, parts, payload, both checksums  ->  first word, bell
  *
@@ -179,8 +179,8 @@ DX_INLINE int64_t frame_size(dx_client_t *client, const dx_message_t *message, u
     return (int64_t)bytes;
 }
 
-/* Writes a frame but its first word, which it returns. With `producer_id` it is left to the client's
- * thread to number it and to compute the header's checksum. */
+/* Writes a frame but its first word, which it returns. With `producer_id` it is left to the
+ * client's thread to number it and to compute the header's checksum. */
 DX_INLINE uint64_t frame_write(char *at, uint8_t type, const parts_t *parts, uint64_t producer_id,
                                const dx_message_t *message)
 {
@@ -353,7 +353,8 @@ int dx_client_publish(dx_client_t *client, const dx_message_t *message, dx_error
     return publish(client, DX_FRAME_PUBLISH, message, NULL, NULL, LAZY_DEADLINE, error);
 }
 
-/* --------------------------------------------------------------------------------------- several */
+/* --------------------------------------------------------------------------------------- several
+ * */
 
 /* How many of the messages, from the first on, are plain and go into one claim; their bytes. */
 static int chunk_measure(dx_client_t *client, const dx_message_t *messages, int count,
@@ -440,7 +441,8 @@ int dx_client_publish_batch(dx_client_t *client, const dx_message_t *messages, i
     return done;
 }
 
-/* --------------------------------------------------------------------------------- with a receipt */
+/* --------------------------------------------------------------------------------- with a receipt
+ * */
 
 int dx_client_publish_async(dx_client_t *client, const dx_message_t *message,
                             dx_receipt_fn on_receipt, void *context, dx_error_t *error)

@@ -3,8 +3,8 @@
  * A request is a REQUEST frame in the window, with a call's correlation, that names the client's
  * inbox as the topic for answers. The inbox is a subscription of the client's own, made before the
  * first request and again after each reconnect; a REQUEST stays in the window until the node has it
- * (send.c). An answer is an event of the inbox with the correlation. A request is sent at most once:
- * one that was under way when the connection broke gets no answer, which its deadline tells.
+ * (send.c). An answer is an event of the inbox with the correlation. A request is sent at most
+ * once: one that was under way when the connection broke gets no answer, which its deadline tells.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -55,8 +55,8 @@ DX_INLINE int64_t word_bytes(uint64_t word)
     return (int64_t)(uint32_t)word + DX_FRAME_SPAN_BYTES;
 }
 
-/* Bytes that publications may put into the sending ring now. One frame that is longer than the whole
- * ring makes it grow, when it is empty. */
+/* Bytes that publications may put into the sending ring now. One frame that is longer than the
+ * whole ring makes it grow, when it is empty. */
 static int64_t room_for_publications(const dx_client_t *client)
 {
     const size_t room = dxi_connection_room(client->connection);
@@ -103,7 +103,8 @@ int dxi_send_frame(dx_client_t *client, const dx_frame_draft_t *draft, const voi
     return DX_OK;
 }
 
-/* ------------------------------------------------------------------------------------ unanswered */
+/* ------------------------------------------------------------------------------------ unanswered
+ * */
 
 DX_INLINE dxi_unanswered_t *unanswered_of(dx_client_t *client, uint64_t sequence)
 {
@@ -212,7 +213,8 @@ void dxi_publish_credit(dx_client_t *client, const dx_frame_view_t *frame)
     }
 }
 
-/* --------------------------------------------------------------------------------------- sending */
+/* --------------------------------------------------------------------------------------- sending
+ * */
 
 /* A frame with a receipt, sealed under its number, into the sending ring. */
 static bool numbered_send(dx_client_t *client, const char *frame, uint64_t sequence, bool retry)
@@ -396,7 +398,8 @@ bool dxi_send_waits(const dx_client_t *client)
     return client->resend != client->next || dxi_window_peek(&client->window, client->window.head);
 }
 
-/* ------------------------------------------------------------------------------- what was written */
+/* ------------------------------------------------------------------------------- what was written
+ * */
 
 /* Remembers where publications stand, and forgets what has been written. */
 void dxi_send_mark(dx_client_t *client)

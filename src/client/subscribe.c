@@ -1,12 +1,12 @@
-/* subscribe.c - subscriptions: asking for them, their credit, asking again after a reconnect, ending
- * them.
+/* subscribe.c - subscriptions: asking for them, their credit, asking again after a reconnect,
+ * ending them.
  *
  * DESIGN
  *
  *     NEW -> ASKED -(ACK)-> LIVE -(unsubscribe)-> LEAVING -(ACK)-> removed
  *              |  ^           |
- *       (NACK) |  +-(broken)--+--(NACK, ERROR of the subscription)--> ENDED -(unsubscribe)-> removed
- *              v
+ *       (NACK) |  +-(broken)--+--(NACK, ERROR of the subscription)--> ENDED -(unsubscribe)->
+ *              removed v
  *           removed, or ENDED when it had been LIVE before
  *
  * The number of a subscription is its place in a table, and above it how often places were used, so
@@ -48,7 +48,8 @@
 #define INDEX_MASK (DX_CLIENT_SUBSCRIPTIONS_MAX - 1)
 #define NUMBER_USES_MAX ((UINT64_C(1) << 45) - 1)
 
-/* --------------------------------------------------------------------------------- the program's */
+/* --------------------------------------------------------------------------------- the program's
+ * */
 
 static int options_check(const dx_subscription_options_t *options, dx_error_t *error)
 {
@@ -257,7 +258,8 @@ int dx_client_unsubscribe(dx_client_subscription_t *subscription, int64_t timeou
     return code == DX_OK || code == DX_ECLOSED ? DX_OK : DX_ETIMEDOUT;
 }
 
-/* ------------------------------------------------------------------------------------- the table */
+/* ------------------------------------------------------------------------------------- the table
+ * */
 
 dx_client_subscription_t *dxi_subscription_find(const dx_client_t *client, uint64_t number)
 {
@@ -308,7 +310,8 @@ static int place_take(dx_client_subscription_t *subscription)
     return DX_OK;
 }
 
-/* --------------------------------------------------------------------------------------- sending */
+/* --------------------------------------------------------------------------------------- sending
+ * */
 
 /* How far the node may send, told anew. */
 static int credit_send(dx_client_subscription_t *subscription)
@@ -409,7 +412,8 @@ int dxi_subscriptions_pump(dx_client_t *client)
     return done;
 }
 
-/* -------------------------------------------------------------------------------- its way through */
+/* -------------------------------------------------------------------------------- its way through
+ * */
 
 int dxi_subscription_add(dx_client_subscription_t *subscription, dxi_call_t *call)
 {
@@ -537,7 +541,8 @@ void dxi_subscription_answer(dx_client_t *client, uint64_t correlation, int code
     dxi_subscription_end(subscription, code, sentence);
 }
 
-/* ---------------------------------------------------------------------------- the connection's way */
+/* ---------------------------------------------------------------------------- the connection's way
+ * */
 
 void dxi_subscriptions_opened(dx_client_t *client)
 {

@@ -21,8 +21,8 @@
  *
  *   W1  released <= head <= claimed < released + bytes: one word at least is free, so that whoever
  *       goes along the records finds a 0 at their end
- *   W2  all memory outside [released, claimed) is zero; so the first word of what is claimed and not
- *       yet written is 0
+ *   W2  all memory outside [released, claimed) is zero; so the first word of what is claimed and
+ *       not yet written is 0
  *   W3  `head` and `released` are changed by the client's thread only
  *   W4  a record is not changed after its first word was stored
  *

@@ -91,7 +91,8 @@ static inline void count(dx_atomic64_t *a)
     dx_store_release(a, dx_load_relaxed(a) + 1);
 }
 
-/* ---------------------------------------------------------------------------------------- sending */
+/* ---------------------------------------------------------------------------------------- sending
+ * */
 
 static inline void node_send(node_t *node, const dx_frame_draft_t *draft, const void *payload)
 {
@@ -157,7 +158,8 @@ static inline void node_deliver(node_t *node, uint64_t subscription, const char 
     }
 }
 
-/* ---------------------------------------------------------------------------------------- receiving */
+/* ----------------------------------------------------------------------------------------
+ * receiving */
 
 static inline void node_note(node_t *node, const dx_frame_view_t *frame)
 {
@@ -375,7 +377,8 @@ static inline int node_on_auth(void *context, dxi_connection_t *connection, cons
                : DX_EPERM;
 }
 
-/* ------------------------------------------------------------------------------------------ life */
+/* ------------------------------------------------------------------------------------------ life
+ * */
 
 static inline void node_listen(node_t *node)
 {

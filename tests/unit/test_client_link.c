@@ -1,5 +1,5 @@
-/* test_client_link.c - a client's connection: options, whom it reaches and what it says when it does
- * not, losing and making it again, answers that never come, a node that talks nonsense.
+/* test_client_link.c - a client's connection: options, whom it reaches and what it says when it
+ * does not, losing and making it again, answers that never come, a node that talks nonsense.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -429,7 +429,8 @@ static void what_nobody_confirms_and_was_not_written_is_counted_as_lost(void **s
     dx_client_stats(client, &stats);
     assert_int_equal(stats.reconnects, 1);
     assert_int_equal(stats.published, COUNT);
-    /* What the socket of the cut connection had taken arrives nowhere either, and can't be known. */
+    /* What the socket of the cut connection had taken arrives nowhere either, and can't be known.
+     * */
     wait_until(number(&node->publications) > 3);
     assert_true((uint64_t)number(&node->publications) + stats.lost <= COUNT);
     assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
