@@ -108,8 +108,7 @@ int dx_client_nack(dx_client_subscription_t *subscription, const dx_event_t *eve
     return ack_put(subscription, event, code < 0 ? code : DX_EAGAIN);
 }
 
-/* --------------------------------------------------------------------------------- what was given
- * */
+/* ------------------------------------------------------------------------------- what was given */
 
 static bool tracks(const dx_client_subscription_t *subscription)
 {
@@ -169,8 +168,7 @@ uint64_t dxi_ack_next_sequence(const dx_client_subscription_t *subscription)
     return subscription->last_sequence + 1;
 }
 
-/* ---------------------------------------------------------------------------------------- frames
- * */
+/* --------------------------------------------------------------------------------------- frames */
 
 /* Sends an ACK, or a NACK with its code, for a range. */
 static int answer_send(dx_client_subscription_t *subscription, const dxi_ack_run_t *run, int code)

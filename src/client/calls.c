@@ -43,8 +43,7 @@ static void unlock(dx_client_t *client)
     (void)pthread_mutex_unlock(&client->lock);
 }
 
-/* ------------------------------------------------------------------------------------- the table
- * */
+/* ------------------------------------------------------------------------------------ the table */
 
 /* One more chunk of slots. Under the lock. */
 static int chunk_add(dx_client_t *client)
@@ -84,11 +83,16 @@ int dxi_call_open(dx_client_t *client, dxi_call_kind_t kind, dxi_call_t **call_o
     }
     unlock(client);
     *call_out = call;
-    if (code == DX_ELIMIT) {
-        return dxi_fail(error, code, "%d calls of the client wait for their answers, the most",
-                        DX_REQUESTS_MAX);
+    if (call != NULL) {
+        return DX_OK;
     }
-    return code == DX_OK ? DX_OK : dxi_fail(error, code, "no memory for a call of the client");
+    if (code == DX_ELIMIT) {
+        (void)dxi_fail(error, code, "%d calls of the client wait for their answers, the most",
+                       DX_REQUESTS_MAX);
+        return DX_ELIMIT;
+    }
+    (void)dxi_fail(error, DX_ENOMEM, "no memory for a call of the client");
+    return DX_ENOMEM;
 }
 
 /* Takes a call out of the queue. Under the lock. */
@@ -162,8 +166,7 @@ static dxi_call_t *call_find(const dx_client_t *client, uint64_t correlation)
     return call;
 }
 
-/* ------------------------------------------------------------------------------------ the waiter
- * */
+/* ----------------------------------------------------------------------------------- the waiter */
 
 static void queue_add(dx_client_t *client, dxi_call_t *call)
 {
@@ -238,8 +241,7 @@ int dxi_call_control(dx_client_t *client, dxi_call_t *call, uint8_t type, const 
     return dxi_call_wait(client, call, dxi_client_deadline(client, 0), error);
 }
 
-/* ---------------------------------------------------------------------------- the client's thread
- * */
+/* -------------------------------------------------------------------------- the client's thread */
 
 /* Stores the end of the answer and lets the waiter go on. Under the lock. */
 static void finish(dxi_call_t *call, int code, const char *sentence, size_t bytes)
@@ -538,15 +540,15 @@ void dxi_call_expect(dx_client_t *client, dxi_call_t *call, dx_reply_fn on_reply
     unlock(client);
 }
 
-bool dxi_call_withdraw(dx_client_t *client, dxi_call_t *call, uint64_t correlation)
+bool dxi_call_withdraw(dx_client_t *client, uint64_t correlation)
 {
     lock(client);
-    const bool there = call_find(client, correlation) == call;
-    if (there) {
-        call_free(client, call);
+    dxi_call_t *const there = call_find(client, correlation);
+    if (there != NULL) {
+        call_free(client, there);
     }
     unlock(client);
-    return there;
+    return there != NULL;
 }
 
 int64_t dxi_calls_expire(dx_client_t *client, int64_t now_ns)

@@ -36,8 +36,7 @@
 
 #define GOODBYE_NS DX_NS_PER_S /* how long the end of the connection may take beyond the deadline */
 
-/* ------------------------------------------------------------------------------------- one's turn
- * */
+/* ----------------------------------------------------------------------------------- one's turn */
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -71,8 +70,7 @@ static int duty_run(void *context, int64_t now_ns)
     return done;
 }
 
-/* ---------------------------------------------------------------------------------------- making
- * */
+/* --------------------------------------------------------------------------------------- making */
 
 static uint64_t random_bits(void)
 {
@@ -223,8 +221,7 @@ int dx_client_connect(const dx_client_options_t *options, dx_client_t **client_o
     return DX_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- ending
- * */
+/* --------------------------------------------------------------------------------------- ending */
 
 /* Everybody who still waits is told (K1). */
 static void last_words(void *context)
@@ -265,8 +262,7 @@ int dx_client_close(dx_client_t *client, int64_t timeout_ns)
     return code == DX_ETIMEDOUT ? DX_ETIMEDOUT : DX_OK;
 }
 
-/* --------------------------------------------------------------------------------- other threads
- * */
+/* -------------------------------------------------------------------------------- other threads */
 
 int dxi_client_closed_fail(dx_client_t *client, dx_error_t *error)
 {

@@ -26,10 +26,9 @@
 
 /* What the answers of a whole batch take at most, and credit. */
 #define ANSWER_BYTES_MAX (64 + 8 + 256 + 16 + 24 + 16 + 8)
-#define ANSWERS_ROOM ((DXI_CLIENT_BATCH + 2) * ANSWER_BYTES_MAX)
+#define ANSWERS_ROOM ((size_t)(DXI_CLIENT_BATCH + 2) * ANSWER_BYTES_MAX)
 
-/* --------------------------------------------------------------------------------------- handing
- * */
+/* -------------------------------------------------------------------------------------- handing */
 
 /* Calls the handler of one subscription until all events of the batch are done with. */
 static void batch_handle(dx_client_subscription_t *subscription, const dxi_batch_t *batch)
@@ -116,8 +115,7 @@ void dxi_deliver_flush(dx_client_t *client)
     }
 }
 
-/* ------------------------------------------------------------------------------------- receiving
- * */
+/* ------------------------------------------------------------------------------------ receiving */
 
 /* The subscriptions that a DELIVER or GAP names. */
 static int set_read(const dx_frame_view_t *frame, uint64_t numbers_out[DXI_CLIENT_SET_MAX])

@@ -126,8 +126,7 @@ struct dx_client_subscription {
     dxi_ack_run_t run;
 };
 
-/* ---------------------------------------------------------------------------------------- client
- * */
+/* --------------------------------------------------------------------------------------- client */
 
 /* An acknowledged publication on its way: where its record is. */
 typedef struct dxi_unanswered {
@@ -306,7 +305,7 @@ DX_NODISCARD int dxi_call_control(dx_client_t *client, dxi_call_t *call, uint8_t
 void dxi_call_expect(dx_client_t *client, dxi_call_t *call, dx_reply_fn on_reply, void *context,
                      int64_t deadline_ns);
 /* Gives such a call back before anybody was told; false when it was. Threads: who opened it. */
-bool dxi_call_withdraw(dx_client_t *client, dxi_call_t *call, uint64_t correlation);
+bool dxi_call_withdraw(dx_client_t *client, uint64_t correlation);
 
 /* Threads of all below: client. */
 int dxi_calls_pump(dx_client_t *client);
@@ -353,8 +352,7 @@ DX_NODISCARD int dxi_send_frame(dx_client_t *client, const dx_frame_draft_t *dra
 void dxi_receipts_take(dx_client_t *client, const dx_frame_view_t *frame);
 void dxi_publish_credit(dx_client_t *client, const dx_frame_view_t *frame);
 
-/* --------------------------------------------------------------------------------- subscriptions
- * */
+/* -------------------------------------------------------------------------------- subscriptions */
 
 DX_NODISCARD int dxi_subscription_create(dx_client_t *client,
                                          const dx_subscription_options_t *options, bool inbox,

@@ -66,8 +66,7 @@ static void give_up(dx_client_t *client, const dx_error_t *why)
     dxi_subscriptions_fail(client, DX_ECLOSED, why->message);
 }
 
-/* --------------------------------------------------------------------------------------- attempts
- * */
+/* ------------------------------------------------------------------------------------- attempts */
 
 /* A number from 0 to below `range` (xorshift64*). */
 static int64_t random_below(dx_client_t *client, int64_t range)
@@ -197,8 +196,7 @@ int64_t dxi_link_tick(dx_client_t *client, int64_t now_ns)
     return client->next_attempt_ns;
 }
 
-/* ---------------------------------------------------------------------------------- it comes, goes
- * */
+/* ------------------------------------------------------------------------------- it comes, goes */
 
 static void on_open(void *context, dxi_connection_t *connection)
 {
@@ -258,8 +256,7 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
     dxi_link_state(client, DX_CLIENT_CONNECTING, why->code, why->message);
 }
 
-/* ---------------------------------------------------------------------------------------- frames
- * */
+/* --------------------------------------------------------------------------------------- frames */
 
 static void answer_take(dx_client_t *client, int code, const dx_frame_view_t *frame)
 {

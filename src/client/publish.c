@@ -313,7 +313,7 @@ DX_NOINLINE static int publish_any(dx_client_t *client, uint8_t type, const dx_m
                                    dx_error_t *error)
 {
     _Alignas(8) char frame[DX_FRAME_HEADER_BYTES + PARTS_BYTES_MAX];
-    parts_t parts;
+    parts_t parts = {.at = NULL};
     const int code = parts_make(message, type, frame, sizeof frame, &parts, error);
     if (code != DX_OK) {
         return code;
@@ -353,8 +353,7 @@ int dx_client_publish(dx_client_t *client, const dx_message_t *message, dx_error
     return publish(client, DX_FRAME_PUBLISH, message, NULL, NULL, LAZY_DEADLINE, error);
 }
 
-/* --------------------------------------------------------------------------------------- several
- * */
+/* -------------------------------------------------------------------------------------- several */
 
 /* How many of the messages, from the first on, are plain and go into one claim; their bytes. */
 static int chunk_measure(dx_client_t *client, const dx_message_t *messages, int count,
@@ -441,8 +440,7 @@ int dx_client_publish_batch(dx_client_t *client, const dx_message_t *messages, i
     return done;
 }
 
-/* --------------------------------------------------------------------------------- with a receipt
- * */
+/* ------------------------------------------------------------------------------- with a receipt */
 
 int dx_client_publish_async(dx_client_t *client, const dx_message_t *message,
                             dx_receipt_fn on_receipt, void *context, dx_error_t *error)

@@ -73,7 +73,7 @@ int dx_client_request_async(dx_client_t *client, const dx_message_t *message, in
     dxi_call_expect(client, call, on_reply, context, dxi_client_deadline(client, timeout_ns));
     const uint64_t correlation = dxi_call_correlation(call);
     code = request_publish(client, message, call, dxi_publish_deadline(client), error);
-    if (code != DX_OK && !dxi_call_withdraw(client, call, correlation)) {
+    if (code != DX_OK && !dxi_call_withdraw(client, correlation)) {
         return DX_OK; /* its time was over meanwhile, and on_reply() was told */
     }
     return code;

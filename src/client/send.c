@@ -103,8 +103,7 @@ int dxi_send_frame(dx_client_t *client, const dx_frame_draft_t *draft, const voi
     return DX_OK;
 }
 
-/* ------------------------------------------------------------------------------------ unanswered
- * */
+/* ----------------------------------------------------------------------------------- unanswered */
 
 DX_INLINE dxi_unanswered_t *unanswered_of(dx_client_t *client, uint64_t sequence)
 {
@@ -213,8 +212,7 @@ void dxi_publish_credit(dx_client_t *client, const dx_frame_view_t *frame)
     }
 }
 
-/* --------------------------------------------------------------------------------------- sending
- * */
+/* -------------------------------------------------------------------------------------- sending */
 
 /* A frame with a receipt, sealed under its number, into the sending ring. */
 static bool numbered_send(dx_client_t *client, const char *frame, uint64_t sequence, bool retry)
@@ -398,8 +396,7 @@ bool dxi_send_waits(const dx_client_t *client)
     return client->resend != client->next || dxi_window_peek(&client->window, client->window.head);
 }
 
-/* ------------------------------------------------------------------------------- what was written
- * */
+/* ----------------------------------------------------------------------------- what was written */
 
 /* Remembers where publications stand, and forgets what has been written. */
 void dxi_send_mark(dx_client_t *client)

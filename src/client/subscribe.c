@@ -48,8 +48,7 @@
 #define INDEX_MASK (DX_CLIENT_SUBSCRIPTIONS_MAX - 1)
 #define NUMBER_USES_MAX ((UINT64_C(1) << 45) - 1)
 
-/* --------------------------------------------------------------------------------- the program's
- * */
+/* -------------------------------------------------------------------------------- the program's */
 
 static int options_check(const dx_subscription_options_t *options, dx_error_t *error)
 {
@@ -258,8 +257,7 @@ int dx_client_unsubscribe(dx_client_subscription_t *subscription, int64_t timeou
     return code == DX_OK || code == DX_ECLOSED ? DX_OK : DX_ETIMEDOUT;
 }
 
-/* ------------------------------------------------------------------------------------- the table
- * */
+/* ------------------------------------------------------------------------------------ the table */
 
 dx_client_subscription_t *dxi_subscription_find(const dx_client_t *client, uint64_t number)
 {
@@ -278,7 +276,7 @@ static int table_grow(dx_client_t *client)
         return DX_ENOMEM;
     }
     if (client->subscription_room != 0) {
-        memcpy(larger, client->subscriptions, client->subscription_room * sizeof *larger);
+        memcpy(larger, client->subscriptions, client->subscription_room * sizeof(void *));
     }
     dxi_free(client->subscriptions);
     client->subscriptions = larger;
@@ -310,8 +308,7 @@ static int place_take(dx_client_subscription_t *subscription)
     return DX_OK;
 }
 
-/* --------------------------------------------------------------------------------------- sending
- * */
+/* -------------------------------------------------------------------------------------- sending */
 
 /* How far the node may send, told anew. */
 static int credit_send(dx_client_subscription_t *subscription)
@@ -412,8 +409,7 @@ int dxi_subscriptions_pump(dx_client_t *client)
     return done;
 }
 
-/* -------------------------------------------------------------------------------- its way through
- * */
+/* ------------------------------------------------------------------------------ its way through */
 
 int dxi_subscription_add(dx_client_subscription_t *subscription, dxi_call_t *call)
 {
@@ -541,8 +537,7 @@ void dxi_subscription_answer(dx_client_t *client, uint64_t correlation, int code
     dxi_subscription_end(subscription, code, sentence);
 }
 
-/* ---------------------------------------------------------------------------- the connection's way
- * */
+/* ------------------------------------------------------------------------- the connection's way */
 
 void dxi_subscriptions_opened(dx_client_t *client)
 {
@@ -594,7 +589,7 @@ void dxi_inbox_make(dx_client_t *client)
         .pattern = client->inbox, .context = client, .on_event = dxi_reply_take};
     dx_client_subscription_t *inbox = NULL;
     int code = dxi_subscription_create(client, &options, true, &inbox, NULL);
-    if (code == DX_OK) {
+    if (inbox != NULL) {
         code = dxi_subscription_add(inbox, NULL);
         if (code != DX_OK) {
             dxi_subscription_destroy(inbox);

@@ -148,8 +148,7 @@ int dx_client_topic_list(dx_client_t *client, const char *pattern, dx_topic_visi
     return code;
 }
 
-/* ------------------------------------------------------------------------------------- questions
- * */
+/* ------------------------------------------------------------------------------------ questions */
 
 #define QUESTION_BYTES_MAX 4096 /* question and argument */
 
