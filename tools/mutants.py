@@ -24,7 +24,7 @@ ORDER_FILES = [
 # while nobody else runs, and the lock or the thread's start orders them.
 NOT_CONCURRENT = {
     "dx_ring_reset", "dx_ring_reopen", "dxi_producers_open", "options_validate", "resume_locked",
-    "open_locked", "entry_open", "dxi_worker_hand_over", "take_over", "worker_admission",
+    "open_locked", "entry_open", "take_over", "worker_admission",
     "join_pool", "dxi_pool_admits", "dxi_recover_self", "release_dead", "handle_stalled",
     "lose_consumer", "recover_consumers", "find_dead", "holds_claims", "is_over",
     "recover_producers", "dxi_recover_closed", "dxi_recover_closed_try", "dxi_recover_table",
@@ -71,7 +71,8 @@ EQUAL = [
     (r"worker_claim\(\): dx_load_acquire\(pool_word\)",
      "the wait acquires what is read, and the swap checks the number"),
     (r"worker_claim\(\): dx_store_release", "the swap behind it releases"),
-    (r"dxi_pool_check\(\): dx_load32_acquire", "a full fence stands before it"),
+    (r"dxi_worker_hand_over\(\): dx_store_release\(&to->",
+     "the other worker's word, read with this one, brings what is done"),
     (r"dx_ring_close\(\): dx_fetch_or_acq_rel", BOTH),
 ]
 
@@ -152,12 +153,25 @@ step(PARK, "failure wakes through the stages",
      "if ((dxi_upstream_closure(block, UINT64_C(1) << between) & self) != 0) {",
      "if (between == index) {", "relacy.sleep-fail-behind")
 # ---- joining, leaving, working
-step(SEQUENCES, "gating minimum: the second look at who joined", "if (now == joins) {",
-     "if (now == joins || now != joins) {", "relacy.join-multi", "unit.producer_full")
+step(SEQUENCES, "gating minimum: the second look at who joined",
+     "if (dx_load_relaxed(&block->joins) == joins) {",
+     "if (dx_load_relaxed(&block->joins) == joins || joins != -1) {",
+     "relacy.join-multi", "unit.producer_full")
 step(SEQUENCES, "gating minimum: joins counted, not seen in the mask",
-     "const int64_t now = dx_load_acquire(&block->joins);",
-     "const int64_t now = joins + ((dx_load_acquire(&block->gating) & ~(int64_t)gating) != 0);",
+     "if (dx_load_relaxed(&block->joins) == joins) {",
+     "if (joins != -1 && (dx_load_acquire(&block->gating) & ~(int64_t)gating) == 0) {",
      "relacy.swap", "unit.order")
+step(SEQUENCES, "gating minimum: the fence stands behind what was read",
+     "        dxi_point(\"gating:mask-read\");\n"
+     "        const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : "
+     "dxi_published(block);\n"
+     "        if ((dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE) != 0) {\n",
+     "        dx_fence_seq_cst();\n"
+     "        dxi_point(\"gating:mask-read\");\n"
+     "        const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : "
+     "dxi_published(block);\n"
+     "        if (gating == UINT64_MAX) {\n",
+     "relacy.join-late-fenced")
 step(WORKER, "W2: announce before the claim",
      "        dx_store_release(&consumer->entry->sequence, claimed);\n", "",
      "relacy.workers", "relacy.workers-behind")

@@ -60,14 +60,13 @@ void dxi_set_current_consumer(dx_consumer_t *consumer)
 static int64_t minimum_of_several(const dx_consumer_t *consumer)
 {
     const dx_atomic64_t *joins = &consumer->block->joins;
-    int64_t before = dx_load_acquire(joins);
     for (;;) {
+        /* ACQUIRE, pairs with dxi_worker_hand_over(): who sees it counted sees both announced. */
+        const int64_t before = dx_load_acquire(joins);
         const int64_t last = dxi_minimum(consumer->block, consumer->upstream);
-        const int64_t now = dx_load_acquire(joins);
-        if (now == before) {
+        if (dx_load_relaxed(joins) == before) { /* behind the acquires of dxi_minimum() */
             return last;
         }
-        before = now;
     }
 }
 

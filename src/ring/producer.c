@@ -428,7 +428,8 @@ void dxi_producer_close(dxi_producer_core_t *core)
     if (!dxi_table_lock_always(core->ring)) {
         return;
     }
-    dx_store32_release(&entry->in_use, DXI_PRODUCER_CLOSED);
+    /* RELAXED: who decides by it holds the lock. */
+    dx_store32_relaxed(&entry->in_use, DXI_PRODUCER_CLOSED);
     dxi_point("close:closed");
     (void)dxi_recover_closed(block);
     dxi_table_unlock(core->ring);

@@ -70,7 +70,8 @@ static bool is_covered(const dx_ring_block_t *block, uint64_t dead, int64_t sequ
 {
     const dx_producer_entry_t *entries = dxi_block_producers(block);
     for (uint32_t i = 0; i < block->producers_max; i++) {
-        if (dx_load32_acquire(&entries[i].in_use) != DXI_PRODUCER_OPEN ||
+        /* RELAXED: on the rings that come here it changes under the table lock, which we hold. */
+        if (dx_load32_relaxed(&entries[i].in_use) != DXI_PRODUCER_OPEN ||
             in_mask(dead, entries[i].process)) {
             continue;
         }
@@ -86,9 +87,9 @@ static bool is_covered(const dx_ring_block_t *block, uint64_t dead, int64_t sequ
 
 int64_t dxi_recover_claims(dx_ring_block_t *block, uint64_t dead, int64_t first, int64_t last)
 {
+    const int64_t published = dxi_published(block);
     /* ACQUIRE: who claimed up to here has recorded it before. */
     const int64_t claimed = dx_load_acquire(&block->claimed);
-    const int64_t published = dxi_published(block);
     int64_t covered = 0;
     int64_t sequence = first > published ? first : published + 1;
     last = last < claimed ? last : claimed;

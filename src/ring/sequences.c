@@ -69,23 +69,26 @@ int64_t dxi_minimum(const dx_ring_block_t *block, uint64_t mask)
 
 int64_t dxi_gating_minimum(dx_ring_block_t *block)
 {
-    if ((dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE) != 0) {
-        dx_fence_seq_cst(); /* no membarrier(): a joiner's fence does not reach us (consumer.c) */
-    }
-    int64_t joins = dx_load_acquire(&block->joins);
     for (;;) {
+        /* ACQUIRE, pairs with join(): who sees that somebody joined sees the bit. */
+        const int64_t joins = dx_load_acquire(&block->joins);
         const uint64_t gating = (uint64_t)dx_load_acquire(&block->gating);
         dxi_point("gating:mask-read");
         const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : dxi_published(block);
-        /* A consumer may have joined since the first look, before what we have read since then.
-         * ACQUIRE keeps the looks in order: if this one does not see it, then all we read was read
-         * before the joiner's fence, and it starts there or later. They are counted because the
-         * mask alone can't tell one consumer from another that left and joined in its entry. */
-        const int64_t now = dx_load_acquire(&block->joins);
-        if (now == joins) {
+        if ((dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE) != 0) {
+            /* No membarrier(): a joiner's fence does not reach us (consumer.c). Here, because what
+             * we have just read may have been stored after that fence by who knows of the joiner no
+             * more than we do. */
+            dx_fence_seq_cst();
+        }
+        /* A consumer may have joined since the first look, before what we have read since then. If
+         * this look does not see it, then all we read was read before the joiner's fence, and it
+         * starts there or later. RELAXED: those were acquires, which this can't pass. Joins are
+         * counted because the mask alone can't tell one consumer from another that left and joined
+         * in its entry. */
+        if (dx_load_relaxed(&block->joins) == joins) {
             return minimum;
         }
-        joins = now;
     }
 }
 

@@ -254,13 +254,13 @@ dxi_end_t dxi_worker_loop(dxi_processor_t *worker)
 void dxi_pool_check(dxi_processor_t *pool)
 {
     dx_disruptor_t *disruptor = pool->disruptor;
-    /* Each worker stores its own state, fences, and looks at the others: the last one sees all. */
-    dx_fence_seq_cst();
     bool ended = true;
+    /* Each worker has stored its own state before it takes the lock and looks at the others: the
+     * last one sees all. */
     pthread_mutex_lock(&disruptor->members_lock);
     for (uint64_t rest = disruptor->members; rest != 0; rest &= rest - 1) {
         const dxi_processor_t *worker = disruptor->processors[__builtin_ctzll(rest)];
-        const int32_t state = dx_load32_acquire(&worker->consumer.entry->state);
+        const int32_t state = dx_load32_relaxed(&worker->consumer.entry->state);
         ended &=
             worker->pool != pool || state == DX_CONSUMER_STOPPED || state == DX_CONSUMER_FAILED;
     }

@@ -30,6 +30,7 @@ const int MUTEXES_MAX = 8;
 const unsigned STEPS_MAX = 20000;
 const int LINGER_STEPS = 200; /* longer than any one operation of another thread */
 const int LINGER_EVERY = 24;
+const int AWAIT_STEPS = 1000;
 
 typedef rl::timestamp_t order_t[MACHINE_THREADS_MAX];
 
@@ -72,6 +73,7 @@ size_t arena_used;
 const scenario_t *chosen;
 rl::thread_info_base *thread_infos[MACHINE_THREADS_MAX];
 void (*atomic_begin)(rl::atomic_data *data);
+rl::timestamp_t *(*atomic_order)(rl::atomic_data *data, unsigned index);
 waiter waiters[MACHINE_THREADS_MAX];
 int waiter_count;
 mutex mutexes[MUTEXES_MAX];
@@ -115,8 +117,11 @@ bool in_arena(const void *address)
 
 /* Between two steps of a protocol, now and then, a thread is left standing for as long as another
  * takes to do all of its own: a switch at each step with even odds would hardly ever do that. */
-void linger(const char *, void *)
+void linger(const char *name, void *)
 {
+    if (chosen->point != NULL && rl::ctx().threadx_ != NULL) {
+        chosen->point(rl::ctx().threadx_->index_, name);
+    }
     if (rl::ctx().is_random_sched() && machine_choose(LINGER_EVERY) == 0) {
         machine_delay(LINGER_STEPS);
     }
@@ -181,8 +186,7 @@ struct race_event {
     void output(std::ostream &s) const
     {
         s << "RACE: a plain " << (is_store ? "store" : "load") << " at +"
-          << (const char *)address - arena << ", the last access there was in pc(" << other
-          << ")";
+          << (const char *)address - arena << ", the last access there was in pc(" << other << ")";
     }
 };
 
@@ -296,13 +300,13 @@ void atomic_store(const void *address, unsigned bytes, int64_t value, int order,
     rl::context &c = rl::ctx();
     step();
     cell &word = atomic_at(address, bytes);
-    const unsigned index = order == __ATOMIC_RELAXED
-                               ? c.threadx_->atomic_store_relaxed(word.atomic)
+    const unsigned index = order == __ATOMIC_RELAXED ? c.threadx_->atomic_store_relaxed(word.atomic)
                            : order == __ATOMIC_SEQ_CST
                                ? c.threadx_->atomic_store_seq_cst(word.atomic)
                                : c.threadx_->atomic_store_release(word.atomic);
     const rl::debug_info info = here(pc);
     RL_HIST(atomic_event){"store", address, order, word.value, value, false} RL_HIST_END();
+    order_join(atomic_order(word.atomic, index), heavy_order);
     word.history[index] = word.value = value;
     raw_store(address, bytes, value);
 }
@@ -331,8 +335,8 @@ int64_t atomic_exchange(const void *address, unsigned bytes, int order, int fail
         } else {
             c.threadx_->atomic_load_acquire_rmw(word.atomic);
         }
-        RL_HIST(atomic_event){"failed exchange", address, failure_order, before, before, false}
-        RL_HIST_END();
+        RL_HIST(atomic_event){
+            "failed exchange", address, failure_order, before, before, false} RL_HIST_END();
         return before;
     }
     bool aba = false;
@@ -358,6 +362,7 @@ int64_t atomic_exchange(const void *address, unsigned bytes, int order, int fail
         after = (int32_t)after;
     }
     RL_HIST(atomic_event){what, address, order, before, after, false} RL_HIST_END();
+    order_join(atomic_order(word.atomic, index), heavy_order);
     word.history[index] = word.value = after;
     raw_store(address, bytes, after);
     return before;
@@ -373,6 +378,8 @@ void fence_light()
            (size_t)chosen->threads * sizeof(rl::timestamp_t));
 }
 
+/* What is stored after a heavy fence is stored behind it on every processor: the stores of others
+ * carry it, too, with or without a light fence (see order_join() in atomic_store()). */
 void fence_heavy()
 {
     rl::context &c = rl::ctx();
@@ -418,8 +425,7 @@ void sleep_at(const void *address, int64_t timeout_ns, bool spurious, rl::debug_
     rl::context &c = rl::ctx();
     const int self = c.threadx_->index_;
     waiters[waiter_count++] = {address, self};
-    const rl::unpark_reason reason =
-        c.park_current_thread(timeout_ns >= 0, spurious, false, info);
+    const rl::unpark_reason reason = c.park_current_thread(timeout_ns >= 0, spurious, false, info);
     if (reason == rl::unpark_reason_timeout) {
         clock_ns += timeout_ns;
     }
@@ -575,8 +581,7 @@ void __tsan_write_range(void *address, size_t bytes)
         const type wanted = *expected;                                                             \
         bool done = false;                                                                         \
         *expected = (type)atomic_exchange((const void *)address, bits / 8, order, failure, PC,     \
-                                          "exchange",                                              \
-                                          [=, &done](int64_t before, int64_t *after) {             \
+                                          "exchange", [=, &done](int64_t before, int64_t *after) { \
                                               *after = value;                                      \
                                               return done = (type)before == wanted;                \
                                           });                                                      \
@@ -585,7 +590,7 @@ void __tsan_write_range(void *address, size_t bytes)
     ATOMIC_FETCH(bits, type, exchange, ((void)before, value))                                      \
     ATOMIC_FETCH(bits, type, fetch_add, (uint64_t)before + (uint64_t)value)                        \
     ATOMIC_FETCH(bits, type, fetch_sub, (uint64_t)before - (uint64_t)value)                        \
-    ATOMIC_FETCH(bits, type, fetch_and, before & value)                                            \
+    ATOMIC_FETCH(bits, type, fetch_and, before &value)                                             \
     ATOMIC_FETCH(bits, type, fetch_or, before | value)
 ATOMIC(8, int8_t)
 ATOMIC(32, int32_t)
@@ -632,6 +637,14 @@ void machine_delay(int steps_max)
 {
     rl::context &c = rl::ctx();
     for (int rest = c.is_random_sched() ? machine_choose(steps_max + 1) : 0; rest > 0; rest--) {
+        c.sched();
+    }
+}
+
+void machine_await(const int *stage, int reached)
+{
+    rl::context &c = rl::ctx();
+    for (int rest = c.is_random_sched() ? AWAIT_STEPS : 0; rest > 0 && *stage < reached; rest--) {
         c.sched();
     }
 }
@@ -817,8 +830,7 @@ int machine_thread(void)
 namespace
 {
 
-template <int count>
-struct suite : rl::test_suite<suite<count>, count> {
+template <int count> struct suite : rl::test_suite<suite<count>, count> {
     static void begin_atomic(rl::atomic_data *data)
     {
         rl::atomic_data_impl<count> *whole = static_cast<rl::atomic_data_impl<count> *>(data);
@@ -828,12 +840,17 @@ struct suite : rl::test_suite<suite<count>, count> {
         first.acq_rel_timestamp_ = 0;
         for (int i = 0; i < count; i++) {
             first.acq_rel_order_[i] = 0;
-            first.first_seen_order_[i] = 0;
+            first.first_seen_order_[i] = (rl::timestamp_t)-1;
         }
+    }
+    static rl::timestamp_t *order_of(rl::atomic_data *data, unsigned index)
+    {
+        return static_cast<rl::atomic_data_impl<count> *>(data)->history_[index].acq_rel_order_;
     }
     void before()
     {
         atomic_begin = begin_atomic;
+        atomic_order = order_of;
         machine_begin();
         chosen->before();
     }
@@ -926,12 +943,10 @@ bool simulate(rl::scheduler_type_e kind, int64_t runs, int bound)
     return false;
 }
 
-template <int count>
-bool simulate_both(int64_t runs, int bound)
+template <int count> bool simulate_both(int64_t runs, int bound)
 {
-    return (runs == 0 ||
-            simulate<count, rl::random_scheduler<count> >(rl::sched_random, runs, 0)) &&
-           (bound == 0 || simulate<count, rl::context_bound_scheduler<count> >(
+    return (runs == 0 || simulate<count, rl::random_scheduler<count>>(rl::sched_random, runs, 0)) &&
+           (bound == 0 || simulate<count, rl::context_bound_scheduler<count>>(
                               rl::sched_bound, chosen->bound_runs, bound));
 }
 

@@ -47,6 +47,7 @@ typedef struct scenario {
     void (*before)(void);
     void (*thread)(int index);
     void (*after)(void);
+    void (*point)(int thread, const char *name); /* at each named point of the ring; or NULL */
 } scenario_t;
 
 /* Zeroed memory that the machine watches; it is gone when the run ends. */
@@ -77,6 +78,12 @@ void machine_wait_dead(void);
 /* Up to so many steps in which nothing is done, so that a long operation of another thread comes
  * to its end before a short one here begins. In the search of all interleavings it is nothing. */
 void machine_delay(int steps_max);
+
+/* Lets others run until `*stage`, a number of the scenario's own, has come to `reached`, but for no
+ * more than a thousand steps: for an order of steps that chance would hardly ever find. It says
+ * when things happen, and nothing about what anybody sees of them. In the search of all
+ * interleavings it is nothing. */
+void machine_await(const int *stage, int reached);
 
 /* Lets others run, as in a loop that polls. */
 void machine_yield(void);

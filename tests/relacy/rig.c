@@ -85,6 +85,19 @@ void rig_poll(int consumer, int64_t count)
     }
 }
 
+void rig_poll_through(int consumer, int64_t last)
+{
+    dx_consumer_t *handle = &rig->consumers[consumer];
+    while (handle->next <= last) {
+        const int64_t readable = dx_consumer_poll(handle);
+        if (readable >= handle->next) {
+            rig_take(consumer, readable);
+        } else {
+            machine_yield();
+        }
+    }
+}
+
 void rig_wait(int consumer, int64_t count)
 {
     while (rig->seen[consumer] < count) {

@@ -49,6 +49,9 @@ int64_t rig_claim(int producer);
 void rig_poll(int consumer, int64_t count);
 void rig_wait(int consumer, int64_t count);
 
+/* Reads by polling until `last` is released. */
+void rig_poll_through(int consumer, int64_t last);
+
 /* Reads what is readable up to `last` and releases it. */
 void rig_take(int consumer, int64_t last);
 

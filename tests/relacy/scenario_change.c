@@ -1,5 +1,5 @@
-/* scenario_change.c - who takes part changes while events flow: consumers join and leave, producers
- * hand over, workers share.
+/* scenario_change.c - who takes part changes while events flow: consumers leave, producers hand
+ * over, workers share. Who joins: scenario_join.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,177 +12,6 @@ static void end(void)
 {
     rig_end();
 }
-
-/* Reads until `last` is released, by polling. */
-static void poll_through(int consumer, int64_t last)
-{
-    while (rig->consumers[consumer].next <= last) {
-        const int64_t readable = dx_consumer_poll(&rig->consumers[consumer]);
-        if (readable >= rig->consumers[consumer].next) {
-            rig_take(consumer, readable);
-        } else {
-            machine_yield();
-        }
-    }
-}
-
-/* ------------------------------------------------------------------------------------ joining */
-
-/* The producer runs freely until somebody joins, and must then not pass him: a slot that is
- * overwritten while he reads it is a race, and one of another lap has another value. */
-static void join_before(void)
-{
-    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
-}
-static void join_multi_before(void)
-{
-    rig_make(&(rig_options_t){
-        .mode = DX_RING_MULTI, .slot_count = 2, .producers = 2, .full = DX_FULL_FAIL});
-}
-static void join_thread(int index)
-{
-    if (index == 0) {
-        machine_delay(150);
-        rig_publish(0, 5);
-    } else {
-        rig_consumer(0, 0, WAIT);
-        poll_through(0, 4);
-    }
-}
-static void join_multi_thread(int index)
-{
-    if (index < 2) {
-        machine_delay(300);
-        rig_publish(index, 2);
-    } else {
-        rig_consumer(0, 0, WAIT);
-        poll_through(0, 3);
-    }
-}
-static const scenario_t join_running = {
-    .name = "join",
-    .what = "a consumer joins while a producer runs",
-    .threads = 2,
-    .runs = 10000,
-    .bound = 2,
-    .bound_runs = 20000,
-    .before = join_before,
-    .thread = join_thread,
-    .after = end,
-};
-static const scenario_t join_fenced = {
-    .name = "join-fenced",
-    .what = "the same without membarrier()",
-    .threads = 2,
-    .without_membarrier = true,
-    .runs = 10000,
-    .bound = 2,
-    .bound_runs = 20000,
-    .before = join_before,
-    .thread = join_thread,
-    .after = end,
-};
-static const scenario_t join_multi = {
-    .name = "join-multi",
-    .what = "a consumer joins while two producers run",
-    .threads = 3,
-    .runs = 10000,
-    .before = join_multi_before,
-    .thread = join_multi_thread,
-    .after = end,
-};
-
-/* A second consumer joins beside, or behind, one that runs. */
-static void join_beside_before(void)
-{
-    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
-    rig_consumer(0, 0, WAIT);
-}
-static void join_beside_thread(int index)
-{
-    switch (index) {
-    case 0:
-        machine_delay(200);
-        rig_publish(0, 4);
-        break;
-    case 1:
-        poll_through(0, 3);
-        break;
-    default:
-        rig_consumer(1, 0, WAIT);
-        poll_through(1, 3);
-        break;
-    }
-}
-static void join_behind_thread(int index)
-{
-    switch (index) {
-    case 0:
-        machine_delay(200);
-        rig_publish(0, 4);
-        break;
-    case 1:
-        poll_through(0, 3);
-        break;
-    default:
-        rig_consumer(1, 1, WAIT);
-        poll_through(1, 3);
-        break;
-    }
-}
-static const scenario_t join_beside = {
-    .name = "join-beside",
-    .what = "a consumer joins beside one that runs",
-    .threads = 3,
-    .runs = 15000,
-    .before = join_beside_before,
-    .thread = join_beside_thread,
-    .after = end,
-};
-static const scenario_t join_behind = {
-    .name = "join-behind",
-    .what = "a consumer joins behind one that runs",
-    .threads = 3,
-    .runs = 15000,
-    .before = join_beside_before,
-    .thread = join_behind_thread,
-    .after = end,
-};
-
-/* The producer sleeps because of somebody who joins far back and then takes his place. */
-static void join_full_before(void)
-{
-    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .wait = WAIT, .full = DX_FULL_WAIT});
-    rig_consumer(0, 0, WAIT);
-}
-static void join_full_thread(int index)
-{
-    switch (index) {
-    case 0:
-        rig_publish(0, 3);
-        break;
-    case 1:
-        rig_wait(0, 3);
-        break;
-    default:
-        rig_consumer(1, 0, WAIT);
-        while (rig->consumers[1].next <= 2) {
-            const int64_t last = dx_consumer_wait(&rig->consumers[1]);
-            CHECK(last >= rig->consumers[1].next);
-            rig_take(1, last);
-        }
-        break;
-    }
-}
-static const scenario_t join_full = {
-    .name = "join-full",
-    .what = "a consumer joins while the producer sleeps on a full ring",
-    .threads = 3,
-    .runs = 15000,
-    .before = join_full_before,
-    .thread = join_full_thread,
-    .after = end,
-};
 
 /* ------------------------------------------------------------------------------------ leaving */
 
@@ -262,11 +91,11 @@ static void middle_poll_thread(int index)
         rig_publish(0, 4);
         break;
     case 1:
-        poll_through(1, 3);
+        rig_poll_through(1, 3);
         CHECK(rig->seen[1] == 4);
         break;
     default:
-        poll_through(0, 0);
+        rig_poll_through(0, 0);
         dx_consumer_close(&rig->consumers[0]);
         break;
     }
@@ -278,36 +107,6 @@ static const scenario_t middle_poll = {
     .runs = 20000,
     .before = middle_poll_before,
     .thread = middle_poll_thread,
-    .after = end,
-};
-
-/* One leaves, and another joins in its entry of the table. */
-static void swap_before(void)
-{
-    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
-    rig_consumer(0, 0, WAIT);
-}
-static void swap_thread(int index)
-{
-    if (index == 0) {
-        machine_delay(200);
-        rig_publish(0, 5);
-    } else {
-        dx_consumer_close(&rig->consumers[0]);
-        rig_consumer(1, 0, WAIT);
-        CHECK(rig->consumers[1].index == 0);
-        poll_through(1, 4);
-    }
-}
-static const scenario_t swap = {
-    .name = "swap",
-    .what = "a consumer leaves and another joins in its entry",
-    .threads = 2,
-    .runs = 10000,
-    .bound = 2,
-    .bound_runs = 20000,
-    .before = swap_before,
-    .thread = swap_thread,
     .after = end,
 };
 
@@ -553,6 +352,47 @@ static const scenario_t workers_behind_fenced = {
     .after = workers_after,
 };
 
+/* One worker takes over from another what that has claimed and not handled. Who reads the words of
+ * both at that moment must not see the one before it announced, and the other after it let go. */
+static void workers_take_over_before(void)
+{
+    pool_make(DX_RING_SINGLE, 4, WAIT, work);
+    rig_consumer(0, 1, WAIT);
+    rig_publish(0, EVENTS);
+    dx_consumer_entry_t *entries = dxi_block_consumers(dx_ring_block(rig->ring));
+    dxi_processor_t *from = disruptor->processors[2];
+    dx_store_relaxed(&entries[0].sequence, EVENTS - 1); /* it has claimed all and handled one */
+    dx_store_relaxed(&entries[2].sequence, 0);
+    from->pending_first = 1;
+    from->pending_last = EVENTS - 1;
+}
+static void workers_take_over_thread(int index)
+{
+    if (index == 0) {
+        dxi_worker_hand_over(disruptor->processors[2], disruptor->processors[1]);
+    } else {
+        for (int i = 0; i < 4; i++) {
+            CHECK(dx_consumer_poll(&rig->consumers[0]) == 0);
+        }
+    }
+}
+static void workers_take_over_after(void)
+{
+    CHECK(disruptor->processors[1]->pending_first == 1);
+    CHECK(dx_consumer_poll(&rig->consumers[0]) == 0);
+}
+static const scenario_t workers_take_over = {
+    .name = "workers-take-over",
+    .what = "who reads while a worker takes over from another sees the rest held",
+    .threads = 2,
+    .runs = 10000,
+    .bound = 2,
+    .bound_runs = 12000,
+    .before = workers_take_over_before,
+    .thread = workers_take_over_thread,
+    .after = workers_take_over_after,
+};
+
 /* With the last worker the pool has ended, and who follows it is told. */
 static void workers_end_before(void)
 {
@@ -589,22 +429,18 @@ static const scenario_t workers_end = {
     .after = workers_end_after,
 };
 
-const scenario_t *const scenarios[] = {&join_running,
-                                       &join_fenced,
-                                       &join_multi,
-                                       &join_beside,
-                                       &join_behind,
-                                       &join_full,
-                                       &leave,
-                                       &middle,
-                                       &middle_poll,
-                                       &swap,
-                                       &hand_over,
-                                       &leave_claim,
-                                       &workers,
-                                       &workers_multi,
-                                       &workers_lap,
-                                       &workers_behind,
-                                       &workers_behind_fenced,
-                                       &workers_end,
-                                       NULL};
+const scenario_t *const scenarios[] = {
+    &leave,
+    &middle,
+    &middle_poll,
+    &hand_over,
+    &leave_claim,
+    &workers,
+    &workers_multi,
+    &workers_lap,
+    &workers_behind,
+    &workers_behind_fenced,
+    &workers_take_over,
+    &workers_end,
+    NULL,
+};

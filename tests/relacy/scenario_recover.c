@@ -183,6 +183,33 @@ static const scenario_t race = {
     .after = end,
 };
 
+/* The same, where each claim looks at the consumers first. */
+static void race_slow_thread(int index)
+{
+    if (index == 1) {
+        race_thread(1);
+        return;
+    }
+    dx_producer_t *handle = &rig->producers[1];
+    for (int i = 0; i < 2; i++) {
+        const int64_t sequence = dx_producer_try_claim_n(handle, 1);
+        CHECK(sequence == i);
+        *DX_PRODUCER_EVENT(handle, sequence, int64_t) = VALUE(sequence, 1);
+        CHECK(dx_producer_publish(handle, sequence) == DX_OK);
+    }
+}
+static const scenario_t race_slow = {
+    .name = "recover-race-slow",
+    .what = "the same by claims that look at the consumers first",
+    .threads = 2,
+    .runs = 20000,
+    .bound = 2,
+    .bound_runs = 20000,
+    .before = race_before,
+    .thread = race_slow_thread,
+    .after = end,
+};
+
 /* The same with two claims around each other: the record is taken back when both are published. */
 static void race_hull_thread(int index)
 {
@@ -451,5 +478,7 @@ static const scenario_t consumer = {
     .after = consumer_after,
 };
 
-const scenario_t *const scenarios[] = {&claims, &race, &race_hull, &race_refused, &asleep,
-                                       &waker,  &full, &hull,      &consumer,     NULL};
+const scenario_t *const scenarios[] = {
+    &claims, &race, &race_slow, &race_hull, &race_refused, &asleep,
+    &waker,  &full, &hull,      &consumer,  NULL,
+};
