@@ -60,8 +60,6 @@ EQUAL = [
     (r"producer\.c: (waits_for_itself|needs_ended_consumer)\(\)", NUMBER),
     (r"producer\.c: claim_hopeless\(\)|wait_interrupted\(\)|worker_handle\(\): dx_load32", FLAG),
     (r"dxi_producer_cancel\(\): dx_store32_release", FLAG),
-    (r"dxi_producer_cancel\(\): dxi_heavy_fence",
-     "the epoch changes behind the flag, and the futex compares it: a sleeper is woken, and looks"),
     (r"dxi_producer_open\(\): dx_load_acquire\(&block->cursor\)",
      "the entry, taken before, brings what its last owner published"),
     (r"start_place\(\)", "the sequence that is stored behind it releases"),

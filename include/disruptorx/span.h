@@ -83,6 +83,9 @@ DX_API void dxi_span_void(dxi_producer_core_t *core, int64_t first, int64_t last
 DX_API void dxi_span_refresh(dx_ring_block_t *block, int64_t first, int64_t last);
 DX_API int64_t dxi_span_hidden(const dx_consumer_t *consumer, int64_t sequence);
 
+/* How far a reader fetches ahead. */
+#define DXI_SPAN_AHEAD_SLOTS 8
+
 /* Laps between two refreshes of the stamps behind first slots, less one: see src/ring/span.c. */
 #define DXI_SPAN_REFRESH_MASK ((1u << 24) - 1)
 
@@ -433,6 +436,16 @@ DX_INLINE dx_spans_t dx_batch_spans(const dx_batch_t *batch)
     return spans;
 }
 
+/* Where the next span begins stands in the header of this one, so a processor can't load both at
+ * once as it does with slots of a fixed size. Fetched some way ahead, a header is at hand when it
+ * is its turn; but not what lies behind the range: that is being written. */
+DX_INLINE void dxi_spans_prefetch(const dx_spans_t *spans, int64_t sequence)
+{
+    const int64_t ahead = sequence + DXI_SPAN_AHEAD_SLOTS;
+    __builtin_prefetch(
+        dxi_span_at(spans->slots, spans->mask, ahead < spans->last ? ahead : spans->last), 0, 3);
+}
+
 /* The next span, or NULL at the end of the range: `code` says whether that was its true end.
  * Threads: as that of the range. */
 DX_INLINE dx_span_t *dx_spans_next(dx_spans_t *spans)
@@ -444,6 +457,7 @@ DX_INLINE dx_span_t *dx_spans_next(dx_spans_t *spans)
             hidden = dxi_span_hidden(spans->consumer, sequence);
         }
         dx_span_t *span = dxi_span_at(spans->slots, spans->mask, sequence);
+        dxi_spans_prefetch(spans, sequence);
         const int64_t next =
             sequence + (DX_UNLIKELY(hidden != 0) ? hidden : dx_span_slots(span->bytes));
         if (DX_UNLIKELY(next > spans->last + 1)) {

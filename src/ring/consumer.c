@@ -519,7 +519,7 @@ void dx_consumer_fail(dx_consumer_t *consumer, int code)
     }
     dx_store32_relaxed(&entry->failure, code < 0 ? code : DX_EFATAL);
     dx_store32_release(&entry->state, DX_CONSUMER_FAILED);
-    dxi_heavy_fence(consumer->block);
+    dx_fence_seq_cst(); /* as in dxi_consumer_control(): then look who sleeps */
     dxi_wake_followers(consumer->block, consumer->index);
 }
 
@@ -527,7 +527,9 @@ void dxi_consumer_control(const dx_ring_t *ring, int32_t index, int32_t flag)
 {
     dx_consumer_entry_t *entry = &dxi_block_consumers(ring->block)[index];
     (void)dx_fetch_or32_acq_rel(&entry->control, flag);
-    dxi_heavy_fence(ring->block);
+    /* Dekker pair with dxi_park_consumer(), whose fence is the heavy one: a full one of our own is
+     * all that this side takes, and no other thread is stopped for it. */
+    dx_fence_seq_cst();
     dxi_wake_consumer(entry, dxi_block_shared(ring->block));
 }
 

@@ -741,7 +741,7 @@ void dxi_processor_main(void *context)
         dx_consumer_fail(consumer, processor->failure);
     } else if (end == DXI_END_STOP) {
         dx_store32_release(&entry->state, DX_CONSUMER_STOPPED);
-        dxi_heavy_fence(consumer->block);
+        dx_fence_seq_cst(); /* as in dx_consumer_fail() */
         dxi_wake_followers(consumer->block, consumer->index);
     }
     if (processor->pool != NULL && end != DXI_END_HALT) {

@@ -177,7 +177,7 @@ bool dxi_recover_closed(dx_ring_block_t *block)
         dx_store32_release(&block->closed, 1);
     }
     if (!done || dx_load_relaxed(&block->voided) != voided) {
-        dxi_heavy_fence(block);
+        dx_fence_seq_cst();  /* as in dxi_consumer_control() */
         dxi_wake_all(block); /* to go on, or to sleep more lightly: see dxi_park_consumer() */
     }
     return done;
@@ -195,7 +195,7 @@ bool dxi_recover_closed_try(dx_ring_t *ring)
     }
     const bool voided = dx_load_relaxed(&block->voided) != before;
     if (voided) { /* others may sleep on it without a limit: the flag is gone */
-        dxi_heavy_fence(block);
+        dx_fence_seq_cst();
         dxi_wake_all(block);
     }
     dxi_table_unlock(ring);
@@ -263,7 +263,7 @@ static void release_dead(dx_ring_block_t *block, uint64_t dead)
         dx_store32_release(&dxi_block_processes(block)[__builtin_ctzll(rest)].state,
                            done ? DX_PROCESS_FREE : DX_PROCESS_DEAD); /* V2 */
     }
-    dxi_heavy_fence(block);
+    dx_fence_seq_cst();
     dxi_wake_all(block);
 }
 
@@ -287,7 +287,7 @@ static void handle_stalled(dx_ring_block_t *block, int32_t index)
         return; /* its lock goes with it, and the next look finds it dead */
     }
     recover_consumers(block, self, false);
-    dxi_heavy_fence(block);
+    dx_fence_seq_cst();
     dxi_wake_all(block);
 }
 

@@ -351,7 +351,7 @@ void dxi_rebind_wake(dx_ring_block_t *block, uint64_t told)
         return;
     }
     /* As in dxi_consumer_control(): who is about to sleep sees the control word, or we wake it. */
-    dxi_heavy_fence(block);
+    dx_fence_seq_cst();
     for (; told != 0; told &= told - 1) {
         dxi_wake_consumer(&dxi_block_consumers(block)[__builtin_ctzll(told)],
                           dxi_block_shared(block));
@@ -423,7 +423,7 @@ void dxi_consumers_close(dx_ring_t *ring, uint64_t leaving)
     }
     dxi_table_unlock(ring);
     dxi_point("leave:before-wake");
-    dxi_heavy_fence(block);
+    dx_fence_seq_cst(); /* as in dxi_consumer_control(): producers notice nothing */
     dxi_rebind_wake(block, told);
     for (uint64_t rest = leaving; rest != 0; rest &= rest - 1) {
         dxi_wake_followers(block, __builtin_ctzll(rest));

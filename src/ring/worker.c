@@ -271,6 +271,6 @@ void dxi_pool_check(dxi_processor_t *pool)
     if (!ended) {
         return;
     }
-    dxi_heavy_fence(pool->consumer.block);
+    dx_fence_seq_cst(); /* as in dx_consumer_fail() */
     dxi_wake_followers(pool->consumer.block, pool->consumer.index);
 }

@@ -278,6 +278,53 @@ static const scenario_t join_full = {
     .after = end,
 };
 
+/* The joiner stands far back for a moment, and is the only one that holds the producer; what it does
+ * last is to wake it.
+ *
+ *     0 the producer    1 a consumer (0)    2 who joins (1)
+ */
+static int full_stage;
+static void join_full_late_before(void)
+{
+    full_stage = 0;
+    join_full_before();
+    rig_publish(0, 2);
+}
+static void join_full_late_point(int thread, const char *name)
+{
+    if (thread == 2 && strcmp(name, "open:before-start") == 0) {
+        full_stage = 1;
+        machine_await(&full_stage, 3);
+    } else if (thread == 0 && strcmp(name, "park-producer:before-epoch") == 0) {
+        full_stage = full_stage < 3 ? 3 : full_stage;
+        machine_await(&full_stage, 4);
+    }
+}
+static void join_full_late_thread(int index)
+{
+    static const int begins[] = {2, 1, 0};
+    machine_await(&full_stage, begins[index]);
+    if (index == 0) {
+        CHECK(dx_producer_claim(&rig->producers[0]) == 2);
+    } else if (index == 1) {
+        rig_take(0, 1);
+        full_stage = 2;
+    } else {
+        rig_consumer(1, 0, WAIT);
+        full_stage = 4;
+    }
+}
+static const scenario_t join_full_late = {
+    .name = "join-full-late",
+    .what = "a producer goes to sleep because of a consumer that has just found its place",
+    .threads = 3,
+    .runs = 10000,
+    .before = join_full_late_before,
+    .thread = join_full_late_thread,
+    .after = end,
+    .point = join_full_late_point,
+};
+
 /* -------------------------------------------------------------------- in the entry of another one */
 
 /* One leaves, and another joins in its entry of the table. */
@@ -374,7 +421,11 @@ static const scenario_t swap_stale = {
 };
 
 const scenario_t *const scenarios[] = {
-    &join_running, &join_fenced, &join_multi,  &join_multi_fenced, &join_late, &join_late_fenced,
-    &join_idle,    &join_beside, &join_behind, &join_full,         &swap,      &swap_stale,
-    NULL,
+    &join_running,   &join_fenced,
+    &join_multi,     &join_multi_fenced,
+    &join_late,      &join_late_fenced,
+    &join_idle,      &join_beside,
+    &join_behind,    &join_full,
+    &join_full_late, &swap,
+    &swap_stale,     NULL,
 };
