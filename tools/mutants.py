@@ -14,6 +14,7 @@ ORDER_FILES = [
     "src/ring/mark.c",
     "src/ring/producer.c",
     "src/ring/consumer.c",
+    "src/ring/relink.c",
     "src/ring/wait.c",
     "src/ring/worker.c",
     "src/ring/recover.c",
@@ -27,7 +28,7 @@ NOT_CONCURRENT = {
     "open_locked", "entry_open", "take_over", "worker_admission",
     "join_pool", "dxi_pool_admits", "dxi_recover_self", "release_dead", "handle_stalled",
     "lose_consumer", "recover_consumers", "find_dead", "holds_claims", "is_over",
-    "recover_producers", "dxi_recover_closed", "dxi_recover_closed_try", "dxi_recover_table",
+    "active_of", "recover_producers", "dxi_recover_closed", "dxi_recover_closed_try", "dxi_recover_table",
     "dxi_recover", "unlink_consumer", "dxi_whole_pools", "dxi_upstream_closure",
 }
 
@@ -162,14 +163,11 @@ step(SEQUENCES, "gating minimum: joins counted, not seen in the mask",
 step(SEQUENCES, "gating minimum: the fence stands behind what was read",
      "        dxi_point(\"gating:mask-read\");\n"
      "        const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : "
-     "dxi_published(block);\n"
-     "        if ((dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE) != 0) {\n",
-     "        dx_fence_seq_cst();\n"
-     "        dxi_point(\"gating:mask-read\");\n"
+     "dxi_published(block);\n        /* Dekker pair",
+     "        dx_fence_seq_cst();\n        dxi_point(\"gating:mask-read\");\n"
      "        const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : "
-     "dxi_published(block);\n"
-     "        if (gating == UINT64_MAX) {\n",
-     "relacy.join-late-fenced")
+     "dxi_published(block);\n        if (gating == UINT64_MAX) /* Dekker pair",
+     "relacy.join-late")
 step(WORKER, "W2: announce before the claim",
      "        dx_store_release(&consumer->entry->sequence, claimed);\n", "",
      "relacy.workers", "relacy.workers-behind")

@@ -198,6 +198,45 @@ DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, in
     return claim.last;
 }
 
+/* All claims of events: `timeout_ns` says what a full ring means. */
+DX_INLINE int64_t dxi_claim_events(dx_producer_t *producer, int64_t count, int64_t timeout_ns)
+{
+    dx_ring_block_t *block = producer->block;
+
+    if (producer->stamps == NULL) {
+        /* RELAXED: the closed bit carries no data. dx_ring_close() orders its own look at the
+         * sequences behind the bit with a fence, and dx_producer_publish() looks again. */
+        if (DX_UNLIKELY(count > producer->limit - producer->claimed || count < 1 ||
+                        dx_load_relaxed(&block->signal) < 0)) {
+            return dxi_claim_otherwise(producer, count, timeout_ns);
+        }
+        producer->claimed += count;
+        return producer->claimed;
+    }
+
+    if (DX_UNLIKELY(count < 1 || dx_load_relaxed(&block->signal) < 0)) {
+        return dxi_claim_otherwise(producer, count, timeout_ns);
+    }
+    /* Fetched for writing before it is read: the load and the exchange cost one transfer of the
+     * line, and few instructions lie between them, so the exchange rarely fails. */
+    __builtin_prefetch(&block->claimed, 1, 3);
+    int64_t claimed = dx_load_relaxed(&block->claimed);
+    /* ACQ_REL is more than the slots need, which are ordered by the acquire behind `limit`; on x86
+     * it costs the same as relaxed. */
+    if (DX_UNLIKELY(count > producer->limit - claimed)) {
+        return dxi_claim_otherwise(producer, count, timeout_ns);
+    }
+    const int64_t first = DX_LIKELY(producer->held == 0) ? claimed + 1 : producer->held_first;
+    dxi_producer_hold(producer->entry, first, claimed + count);
+    if (DX_UNLIKELY(!dx_compare_exchange_acq_rel(&block->claimed, &claimed, claimed + count))) {
+        return dxi_claim_otherwise(producer, count, timeout_ns);
+    }
+    producer->claimed = claimed + count;
+    producer->held_first = first;
+    producer->held += count;
+    return producer->claimed;
+}
+
 /* Claims the next `count` sequences and returns the last of them: the first is that - count + 1.
  * When the ring is full, the producer's policy decides.
  * Returns the last sequence, or DX_EINVAL when count is not 1 to slot_count, DX_ECLOSED,
@@ -210,40 +249,7 @@ DX_INLINE int64_t dxi_claim_otherwise(dx_producer_t *producer, int64_t count, in
  * Threads: producer. */
 DX_INLINE int64_t dx_producer_claim_n(dx_producer_t *producer, int64_t count)
 {
-    dx_ring_block_t *block = producer->block;
-
-    if (producer->stamps == NULL) {
-        /* RELAXED: the closed bit carries no data. dx_ring_close() orders its own look at the
-         * sequences behind the bit with a fence, and dx_producer_publish() looks again. */
-        if (DX_UNLIKELY(count > producer->limit - producer->claimed || count < 1 ||
-                        dx_load_relaxed(&block->signal) < 0)) {
-            return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
-        }
-        producer->claimed += count;
-        return producer->claimed;
-    }
-
-    if (DX_UNLIKELY(count < 1 || dx_load_relaxed(&block->signal) < 0)) {
-        return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
-    }
-    /* Fetched for writing before it is read: the load and the exchange cost one transfer of the
-     * line, and few instructions lie between them, so the exchange rarely fails. */
-    __builtin_prefetch(&block->claimed, 1, 3);
-    int64_t claimed = dx_load_relaxed(&block->claimed);
-    /* ACQ_REL is more than the slots need, which are ordered by the acquire behind `limit`; on x86
-     * it costs the same as relaxed. */
-    if (DX_UNLIKELY(count > producer->limit - claimed)) {
-        return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
-    }
-    const int64_t first = DX_LIKELY(producer->held == 0) ? claimed + 1 : producer->held_first;
-    dxi_producer_hold(producer->entry, first, claimed + count);
-    if (DX_UNLIKELY(!dx_compare_exchange_acq_rel(&block->claimed, &claimed, claimed + count))) {
-        return dxi_claim_otherwise(producer, count, DXI_CLAIM_BY_POLICY);
-    }
-    producer->claimed = claimed + count;
-    producer->held_first = first;
-    producer->held += count;
-    return producer->claimed;
+    return dxi_claim_events(producer, count, DXI_CLAIM_BY_POLICY);
 }
 
 /* Claims the next sequence. See dx_producer_claim_n().
@@ -258,7 +264,7 @@ DX_INLINE int64_t dx_producer_claim(dx_producer_t *producer)
  * Threads: producer. */
 DX_INLINE DX_NODISCARD int64_t dx_producer_try_claim_n(dx_producer_t *producer, int64_t count)
 {
-    return dxi_claim_otherwise(producer, count, DXI_CLAIM_TRY);
+    return dxi_claim_events(producer, count, DXI_CLAIM_TRY);
 }
 
 /* Claims, waiting with the producer's strategy for at most `timeout_ns` (0 = not at all), whatever
@@ -268,7 +274,7 @@ DX_INLINE DX_NODISCARD int64_t dx_producer_try_claim_n(dx_producer_t *producer, 
 DX_INLINE DX_NODISCARD int64_t dx_producer_claim_timed(dx_producer_t *producer, int64_t count,
                                                        int64_t timeout_ns)
 {
-    return dxi_claim_otherwise(producer, count, timeout_ns > 0 ? timeout_ns : DXI_CLAIM_TRY);
+    return dxi_claim_events(producer, count, timeout_ns > 0 ? timeout_ns : DXI_CLAIM_TRY);
 }
 
 /* The slot of a claimed sequence.

@@ -118,32 +118,33 @@ DX_INLINE int64_t dxi_claim_slots_otherwise(dx_producer_t *producer, int64_t slo
 }
 
 /* Claims `slots` slots for `spans` spans: the last of them, or an error. The steps, and their
- * orders, are those of dx_producer_claim_n(). */
-DX_INLINE int64_t dxi_claim_slots(dx_producer_t *producer, int64_t slots, int64_t spans)
+ * orders, are those of dxi_claim_events(). */
+DX_INLINE int64_t dxi_claim_slots(dx_producer_t *producer, int64_t slots, int64_t spans,
+                                  int64_t timeout_ns)
 {
     dx_ring_block_t *block = producer->block;
 
     if (producer->stamps == NULL) {
         if (DX_UNLIKELY(slots > producer->span_limit - producer->claimed || slots < 1 ||
                         dx_load_relaxed(&block->signal) < 0)) {
-            return dxi_claim_slots_otherwise(producer, slots, spans, DXI_CLAIM_BY_POLICY);
+            return dxi_claim_slots_otherwise(producer, slots, spans, timeout_ns);
         }
         producer->claimed += slots;
         return producer->claimed;
     }
 
     if (DX_UNLIKELY(slots < 1 || dx_load_relaxed(&block->signal) < 0)) {
-        return dxi_claim_slots_otherwise(producer, slots, spans, DXI_CLAIM_BY_POLICY);
+        return dxi_claim_slots_otherwise(producer, slots, spans, timeout_ns);
     }
     __builtin_prefetch(&block->claimed, 1, 3);
     int64_t claimed = dx_load_relaxed(&block->claimed);
     if (DX_UNLIKELY(slots > producer->span_limit - claimed)) {
-        return dxi_claim_slots_otherwise(producer, slots, spans, DXI_CLAIM_BY_POLICY);
+        return dxi_claim_slots_otherwise(producer, slots, spans, timeout_ns);
     }
     dxi_producer_hold(producer->entry, producer->held != 0 ? producer->held_first : claimed + 1,
                       claimed + slots);
     if (DX_UNLIKELY(!dx_compare_exchange_acq_rel(&block->claimed, &claimed, claimed + slots))) {
-        return dxi_claim_slots_otherwise(producer, slots, spans, DXI_CLAIM_BY_POLICY);
+        return dxi_claim_slots_otherwise(producer, slots, spans, timeout_ns);
     }
     producer->claimed = claimed + slots;
     dxi_producer_held(producer, slots);
@@ -184,7 +185,8 @@ DX_INLINE int64_t dxi_span_claimed(const dx_producer_t *producer, int64_t last, 
 DX_INLINE int64_t dx_producer_claim_span(dx_producer_t *producer, size_t bytes)
 {
     const int64_t slots = dxi_slots_for(producer, bytes);
-    return dxi_span_claimed(producer, dxi_claim_slots(producer, slots, 1), slots, bytes);
+    return dxi_span_claimed(producer, dxi_claim_slots(producer, slots, 1, DXI_CLAIM_BY_POLICY),
+                            slots, bytes);
 }
 
 /* Claims `count` spans in a row, for payloads of bytes[0] to bytes[count - 1], and writes their
@@ -203,7 +205,7 @@ DX_INLINE int64_t dx_producer_claim_spans(dx_producer_t *producer, const uint32_
         }
         slots += dx_span_slots(bytes[i]);
     }
-    const int64_t last = dxi_claim_slots(producer, slots, count);
+    const int64_t last = dxi_claim_slots(producer, slots, count, DXI_CLAIM_BY_POLICY);
     if (DX_UNLIKELY(last < 0)) {
         return last;
     }
@@ -221,7 +223,7 @@ DX_INLINE int64_t dx_producer_claim_spans(dx_producer_t *producer, const uint32_
 DX_INLINE DX_NODISCARD int64_t dx_producer_try_claim_span(dx_producer_t *producer, size_t bytes)
 {
     const int64_t slots = dxi_slots_for(producer, bytes);
-    const int64_t last = dxi_claim_slots_otherwise(producer, slots, 1, DXI_CLAIM_TRY);
+    const int64_t last = dxi_claim_slots(producer, slots, 1, DXI_CLAIM_TRY);
     return dxi_span_claimed(producer, last, slots, bytes);
 }
 
@@ -234,7 +236,7 @@ DX_INLINE DX_NODISCARD int64_t dx_producer_claim_span_timed(dx_producer_t *produ
 {
     const int64_t slots = dxi_slots_for(producer, bytes);
     const int64_t last =
-        dxi_claim_slots_otherwise(producer, slots, 1, timeout_ns > 0 ? timeout_ns : DXI_CLAIM_TRY);
+        dxi_claim_slots(producer, slots, 1, timeout_ns > 0 ? timeout_ns : DXI_CLAIM_TRY);
     return dxi_span_claimed(producer, last, slots, bytes);
 }
 

@@ -6,15 +6,18 @@
  * publication), whom to wake, its counters. The masks `active` and `gating` of the block name the
  * entries in use and those that hold producers back: the ends of the graph.
  *
- * ADDING while producers run is a pair of Dekker again, without a cost to the producers. The adder
- * enters the gating mask, passes the heavy fence, and only then reads where to start. A producer
- * computes its limit from the mask, and looks when it is done whether somebody has joined. If it
- * did not see that even then, its whole computation lies before the fence, so it was based on
- * sequences no later than the start that the adder reads: its limit can't reach beyond
- * start + slot_count. So a start must not lie before the slowest that gates at that moment, even
- * where older events still stand in their slots: a limit that was computed before reaches over
- * them. Joins are counted: the mask looks the same when one consumer leaves and
- * another joins in its entry.
+ * ADDING while producers run is a pair of Dekker again. The adder enters the gating mask, passes a
+ * full fence, and only then reads where to start. A producer computes its limit from the mask,
+ * passes a full fence, and looks whether somebody has joined. If it did not see that, its whole
+ * computation lies before the adder's fence, so it was based on sequences no later than the start
+ * that the adder reads: its limit can't reach beyond start + slot_count. So a start must not lie
+ * before the slowest that gates at that moment, even where older events still stand in their slots:
+ * a limit that was computed before reaches over them. Joins are counted: the mask looks the same
+ * when one consumer leaves and another joins in its entry.
+ *
+ *     The producer pays its fence, some 20 cycles, once a lap, or while it waits for room. With the
+ *     heavy fence of park.c it would pay nothing, and be interrupted by each membarrier() of who
+ *     joins: for 10 us in a virtual machine.
  *
  * INVARIANTS
  *
@@ -339,7 +342,7 @@ static int join(dx_ring_block_t *block, int32_t index, const dx_consumer_options
     /* RELEASE, pairs with dxi_gating_minimum(): who sees that somebody joined sees the bit. */
     dx_store_release(&block->joins, dx_load_relaxed(&block->joins) + 1);
     dxi_point("open:before-fence");
-    dxi_heavy_fence(block);
+    dx_fence_seq_cst(); /* Dekker pair with dxi_gating_minimum() */
     dxi_point("open:before-start");
     int64_t start = 0;
     int64_t oldest = 0;

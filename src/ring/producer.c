@@ -12,7 +12,7 @@
  * happens. A fetch-add after a look at the room does not help: a thread that is preempted between
  * the two adds to whatever stands there later. The reason for fetch-add was that the swap failed
  * too often; it fails when the line is lost between load and swap, so the line is fetched for
- * writing before the load (dx_producer_claim_n()), and only some 10 cycles lie between the two.
+ * writing before the load (dxi_claim_events()), and only some 10 cycles lie between the two.
  *
  * The claim record (I4) lets others find out what a dead producer held (src/ring/recover.c). It
  * costs two stores to a line of the producer's own. A handle that holds several claims at once

@@ -46,7 +46,7 @@
  *
  * So the minimum is at most c.sequence, for each c, at any moment: limits only err on the low side
  * (R5), whatever changes meanwhile. A consumer that opens is the one case in which nothing it wrote
- * may have been read: that is what the heavy fence in consumer.c is for. It starts no further back
+ * may have been read: that is what the fences in consumer.c are for. It starts no further back
  * than a consumer that was there (or the publication), so it is not behind a limit of before.
  *
  * SKIPS. `skip_watch` of an entry has the bits of everybody upstream that may hide an event. When

@@ -75,12 +75,10 @@ int64_t dxi_gating_minimum(dx_ring_block_t *block)
         const uint64_t gating = (uint64_t)dx_load_acquire(&block->gating);
         dxi_point("gating:mask-read");
         const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : dxi_published(block);
-        if ((dx_load_relaxed(&block->signal) & DXI_SIGNAL_FENCE) != 0) {
-            /* No membarrier(): a joiner's fence does not reach us (consumer.c). Here, because what
-             * we have just read may have been stored after that fence by who knows of the joiner no
-             * more than we do. */
-            dx_fence_seq_cst();
-        }
+        /* Dekker pair with join(). Here, because what we have just read may have been stored after
+         * the joiner's fence by who knows of it no more than we do. A claim comes here once a lap,
+         * or when it has to wait anyway. */
+        dx_fence_seq_cst();
         /* A consumer may have joined since the first look, before what we have read since then. If
          * this look does not see it, then all we read was read before the joiner's fence, and it
          * starts there or later. RELAXED: those were acquires, which this can't pass. Joins are

@@ -84,7 +84,8 @@ static void publish_one(sweep_t *sweep)
 
 static void publish_one_slowly(sweep_t *sweep)
 {
-    const int64_t sequence = dx_producer_try_claim_n(&sweep->producer, 1);
+    sweep->producer.limit = -1; /* the room that it knows of is used up */
+    const int64_t sequence = dx_producer_claim(&sweep->producer);
     begin_event(sweep, sequence, 0);
     publish_events(sweep, sequence, sequence, 0);
 }

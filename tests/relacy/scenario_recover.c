@@ -192,7 +192,8 @@ static void race_slow_thread(int index)
     }
     dx_producer_t *handle = &rig->producers[1];
     for (int i = 0; i < 2; i++) {
-        const int64_t sequence = dx_producer_try_claim_n(handle, 1);
+        handle->limit = -1;
+        const int64_t sequence = dx_producer_claim(handle);
         CHECK(sequence == i);
         *DX_PRODUCER_EVENT(handle, sequence, int64_t) = VALUE(sequence, 1);
         CHECK(dx_producer_publish(handle, sequence) == DX_OK);
