@@ -25,11 +25,11 @@ ORDER_FILES = [
 # while nobody else runs, and the lock or the thread's start orders them.
 NOT_CONCURRENT = {
     "dx_ring_reset", "dx_ring_reopen", "dxi_producers_open", "options_validate", "resume_locked",
-    "open_locked", "entry_open", "take_over", "worker_admission",
-    "join_pool", "dxi_pool_admits", "dxi_recover_self", "release_dead", "handle_stalled",
-    "lose_consumer", "recover_consumers", "find_dead", "holds_claims", "is_over",
-    "active_of", "recover_producers", "dxi_recover_closed", "dxi_recover_closed_try", "dxi_recover_table",
-    "dxi_recover", "unlink_consumer", "dxi_whole_pools", "dxi_upstream_closure",
+    "open_locked", "entry_open", "take_over", "worker_admission", "join_pool", "dxi_pool_admits",
+    "dxi_recover_self", "release_dead", "handle_stalled", "lose_consumer", "recover_consumers",
+    "find_dead", "holds_claims", "is_over", "active_of", "recover_producers", "dxi_recover_closed",
+    "dxi_recover_closed_try", "dxi_recover_table", "dxi_recover", "unlink_consumer",
+    "dxi_whole_pools", "dxi_upstream_closure",
 }
 
 # (what the mutant's name matches, why no program can tell the difference). Tried with --equal.

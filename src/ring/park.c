@@ -22,8 +22,9 @@
  * makes every running thread of the process execute a full fence; for a shared ring, every running
  * thread of every process that has attached to one. It costs a few microseconds, and only when a
  * thread is about to sleep anyway. Whoever wakes others for a rarer reason (a halt, a failure, a
- * change of the graph) passes a full fence of its own, which disturbs nobody. Where the kernel has no membarrier(), the flag DXI_SIGNAL_FENCE
- * stands in every such word and sends the waker to the slow path, which fences.
+ * change of the graph) passes a full fence of its own, which disturbs nobody. Where the kernel has
+ * no membarrier(), the flag DXI_SIGNAL_FENCE stands in every such word and sends the waker to the
+ * slow path, which fences.
  *
  * Waking is precise: `want` says for which sequence. A publisher of something else leaves the
  * sleeper alone, so sleeping on a hole between publications costs the publishers around it no

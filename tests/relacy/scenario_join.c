@@ -117,8 +117,8 @@ static const scenario_t join_idle = {
     .after = end,
 };
 
-/* A producer computes its limit; meanwhile somebody joins, and another producer, which knows nothing
- * of that either, publishes: the limit must not be built on what the joiner has not seen.
+/* A producer computes its limit; meanwhile somebody joins, and another producer, which knows
+ * nothing of that either, publishes: the limit must not be built on what the joiner has not seen.
  *
  *     0 computes the limit    1 publishes    2 joins
  */
@@ -278,8 +278,8 @@ static const scenario_t join_full = {
     .after = end,
 };
 
-/* The joiner stands far back for a moment, and is the only one that holds the producer; what it does
- * last is to wake it.
+/* The joiner stands far back for a moment, and is the only one that holds the producer; what it
+ * does last is to wake it.
  *
  *     0 the producer    1 a consumer (0)    2 who joins (1)
  */
@@ -325,7 +325,7 @@ static const scenario_t join_full_late = {
     .point = join_full_late_point,
 };
 
-/* -------------------------------------------------------------------- in the entry of another one */
+/* ------------------------------------------------------------------- in the entry of another one */
 
 /* One leaves, and another joins in its entry of the table. */
 static void swap_before(void)
