@@ -101,8 +101,8 @@ DX_NODISCARD int dxi_connection_connect(dxi_loop_t *loop, const dxi_address_t *a
                                         dxi_connection_t **connection_out, dx_error_t *error);
 
 /* Room for a frame of `bytes` (a multiple of 8, at most dxi_connection_frame_bytes_max()) at the
- * end of the sending ring, aligned to 8; NULL when it is full or the connection is not OPEN. Nothing
- * is sent before the commit.
+ * end of the sending ring, aligned to 8; NULL when it is full or the connection is not OPEN.
+ * Nothing is sent before the commit.
  * Threads: loop. */
 void *dxi_connection_claim(dxi_connection_t *connection, size_t bytes);
 

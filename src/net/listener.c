@@ -236,7 +236,7 @@ static void accepted(dxi_listener_t *listener, int fd, const struct sockaddr_sto
     } else {
         code = dxi_connection_new(loop_choose(listener), settings, &connection, &error);
     }
-    if (code != DX_OK) {
+    if (code != DX_OK || connection == NULL) {
         (void)close(fd);
         (void)dx_fetch_add_relaxed(&settings->refused, 1);
         DX_LOG_WARN(settings->options.log, "net", "closed a new connection at once: %s",

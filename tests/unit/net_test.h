@@ -29,6 +29,7 @@ typedef struct side {
     uint64_t payload;  /* bytes */
     dx_error_t why;    /* of the last close */
     uint8_t last_type; /* of the last frame */
+    uint64_t count;    /* in the last DELIVER */
     dx_error_t error;  /* what the last ERROR frame said */
     bool ordered;      /* sequences came 1, 2, 3 ... */
     bool echo;         /* send each frame back */
@@ -108,6 +109,9 @@ static inline int side_on_frame(void *context, dxi_connection_t *connection,
         side->sum = frame->header->sequence;
         side->payload += frame->payload_bytes;
         side->last_type = frame->header->type;
+        if (frame->header->type == DX_FRAME_DELIVER) {
+            side->count = dx_frame_part_u64(frame, DX_PART_COUNT, 0);
+        }
         if (frame->header->type == DX_FRAME_ERROR) {
             uint32_t bytes = 0;
             const dx_frame_code_t *const code = dx_frame_part(frame, DX_PART_CODE, &bytes);
@@ -292,7 +296,7 @@ typedef struct send_call {
 static inline void send_run(void *context)
 {
     send_call_t *const call = context;
-    static char payload[65536];
+    static char payload[1048576];
     const dx_frame_part_t topic = dx_frame_part_text(DX_PART_TOPIC, "orders.created");
     for (call->sent = 0; call->sent < call->count; call->sent++) {
         const dx_frame_draft_t draft = {.type = DX_FRAME_PUBLISH,
@@ -343,6 +347,11 @@ typedef struct pair {
     int64_t live_before;
 } pair_t;
 
+/* What pair_begin() gives to its sides. */
+static int pair_auth_answer;
+static int (*pair_client_auth)(void *context, dxi_connection_t *connection, const char *mechanism,
+                               const void *proof, size_t proof_bytes, dx_error_t *error);
+
 static inline void pair_begin(pair_t *pair, const char *address,
                               const dxi_listener_options_t *wishes,
                               const dxi_connection_options_t *client_options)
@@ -358,9 +367,14 @@ static inline void pair_begin(pair_t *pair, const char *address,
     options.events = side_events(&pair->node);
     options.events.on_auth = wishes != NULL ? wishes->events.on_auth : NULL;
     options.on_accept = side_on_accept;
+    pair->node.auth_answer = pair_auth_answer;
     pair->listener = listen_on(pair->node_loop, address, &options);
-    connect_to(pair->client_loop, dxi_listener_address(pair->listener), client_options,
-               &pair->client);
+    dxi_connection_events_t events = side_events(&pair->client);
+    events.on_auth = pair_client_auth;
+    dx_error_t error = {0};
+    const dxi_connection_options_t none = {0};
+    assert_ok(connect_try(pair->client_loop, dxi_listener_address(pair->listener),
+                          client_options != NULL ? client_options : &none, &events, &error));
 }
 
 static inline void pair_open(pair_t *pair, const char *address,

@@ -49,7 +49,7 @@ static dxi_address_t address_of(const char *text)
     return address;
 }
 
-/* --------------------------------------------------------------------------------------- binding */
+/* -------------------------------------------------------------------------------------- binding */
 
 static void an_address_in_use_is_refused(void **state)
 {
@@ -224,7 +224,7 @@ static void a_connection_that_nobody_takes_says_why(void **state)
     dxi_loop_destroy(loop);
 }
 
-/* ---------------------------------------------------------------------------------------- limits */
+/* --------------------------------------------------------------------------------------- limits */
 
 static void more_connections_than_allowed_are_told_so(void **state)
 {

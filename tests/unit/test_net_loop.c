@@ -5,7 +5,7 @@
 #include "net_test.h"
 #include "ring/fence.h"
 
-/* ----------------------------------------------------------------------------------------- tasks */
+/* ---------------------------------------------------------------------------------------- tasks */
 
 #define POSTERS 4
 #define TASKS_EACH 5000
@@ -163,7 +163,7 @@ static void a_call_runs_at_once_in_the_loop_and_before_it_starts(void **state)
     dxi_loop_destroy(NULL);
 }
 
-/* ---------------------------------------------------------------------------------- duties, bell */
+/* --------------------------------------------------------------------------------- duties, bell */
 
 /* A word that others raise and a duty answers. */
 typedef struct answerer {
@@ -361,7 +361,7 @@ static void a_duty_may_remove_itself_and_the_next(void **state)
     dxi_loop_destroy(loop);
 }
 
-/* ------------------------------------------------------------------------------------------ life */
+/* ----------------------------------------------------------------------------------------- life */
 
 static int life(void)
 {
