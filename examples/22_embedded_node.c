@@ -15,7 +15,7 @@
 #include <disruptorx/clock.h>
 #include <disruptorx/node.h>
 
-#define ORDERS 1000
+#define ORDERS UINT64_C(1000)
 #define DEADLINE_NS (10 * DX_NS_PER_S)
 
 static dx_error_t error; /* of the main thread */
@@ -111,7 +111,7 @@ int main(void)
                              &client_subscription, &error));
 
     /* Half of the orders come from the client, the other half from here. */
-    for (int i = 0; i < ORDERS / 2; i++) {
+    for (uint64_t i = 0; i < ORDERS / 2; i++) {
         must(dx_client_publish(
             client, &(dx_message_t){.topic = "orders.created", .data = "order", .bytes = 5},
             &error));

@@ -364,7 +364,7 @@ void dxi_call_receipt(void *context, const dx_receipt_t *receipt)
 {
     (void)context;
     (void)receipt;
-    assert(!"a sign in a record, which send.c knows; never called");
+    assert(0 && "a sign in a record, which send.c knows; never called");
 }
 
 void dxi_call_receipt_take(dx_client_t *client, uint64_t correlation, const dx_receipt_t *receipt,
