@@ -82,8 +82,11 @@ static void batch_give(dx_client_subscription_t *subscription, const dxi_batch_t
     }
     subscription->taken_events += (uint64_t)batch->count;
     subscription->taken_bytes += batch->bytes;
-    if (subscription->granted_events - subscription->taken_events <= o->queue_events / 2 ||
-        subscription->granted_bytes - subscription->taken_bytes <= o->queue_bytes / 2) {
+    /* Signed: the last event may reach beyond the credit in bytes. */
+    const int64_t events_left =
+        (int64_t)(subscription->granted_events - subscription->taken_events);
+    const int64_t bytes_left = (int64_t)(subscription->granted_bytes - subscription->taken_bytes);
+    if (events_left <= o->queue_events / 2 || bytes_left <= o->queue_bytes / 2) {
         subscription->credit_due = true;
         client->subscriptions_due = true;
     }
