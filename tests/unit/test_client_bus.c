@@ -313,13 +313,11 @@ static void a_group_shares_events_and_refused_ones_come_again(void **state)
                 .topic = "jobs", .data = &i, .bytes = 8, .key = key, .key_bytes = (size_t)bytes};
             check_said(dx_client_publish(clients[0], &m, &said), "publish");
         }
-        wait_until(loaded(&members[0]->count) + loaded(&members[1]->count) +
-                       loaded(&members[2]->count) ==
-                   COUNT);
+        /* Once, or more often where an event before it, of the same key, was refused. */
         for (uint64_t i = 0; i < COUNT; i++) {
-            assert_int_equal(loaded(&members[0]->seen[i]) + loaded(&members[1]->seen[i]) +
-                                 loaded(&members[2]->seen[i]),
-                             1);
+            wait_until(loaded(&members[0]->seen[i]) + loaded(&members[1]->seen[i]) +
+                           loaded(&members[2]->seen[i]) >=
+                       1);
         }
         assert_true(loaded(&members[1]->count) > 0);
         int64_t redelivered = 0;
@@ -328,7 +326,7 @@ static void a_group_shares_events_and_refused_ones_come_again(void **state)
             check_said(dx_client_close(clients[i], DX_CLIENT_FOREVER), "close");
             free(members[i]);
         }
-        assert_int_equal(redelivered, 5);
+        assert_true(redelivered >= 5);
         serve_end(served);
     }
 }
@@ -664,7 +662,8 @@ static void large_messages_go_both_ways(void **state)
     (void)state;
     served_t *served = serve(1);
     dx_client_t *client = client_of(served);
-    arrivals_t *arrivals = arrivals_make(client);
+    dx_client_t *other = client_of(served);
+    arrivals_t *arrivals = arrivals_make(other);
     subscribe(arrivals, (dx_subscription_options_t){.pattern = "t",
                                                     .queue_bytes = 1024,
                                                     .slow = DX_SLOW_BLOCK,
@@ -678,6 +677,7 @@ static void large_messages_go_both_ways(void **state)
     }
     wait_until(loaded(&arrivals->count) == 200);
     check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+    check_said(dx_client_close(other, DX_CLIENT_FOREVER), "close");
     free(data);
     free(arrivals);
     serve_end(served);
