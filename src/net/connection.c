@@ -69,7 +69,9 @@ int dxi_connection_new(dxi_loop_t *loop, dxi_settings_t *settings,
         code = dxi_send_ring_create(&connection->out, settings->options.send_bytes, error);
     }
     if (code == DX_OK) {
-        code = dx_frame_stream_init(&connection->stream, settings->options.frame_bytes_max);
+        const uint32_t most = settings->options.frame_bytes_max;
+        code = dx_frame_stream_init(&connection->stream,
+                                    most < DXI_GREETING_BYTES_MAX ? most : DXI_GREETING_BYTES_MAX);
     }
     if (code != DX_OK) {
         dxi_send_ring_destroy(&connection->out);
@@ -476,7 +478,11 @@ static void closing_begin(dxi_connection_t *connection)
 {
     connection->state = DXI_CLOSING;
     connection->may_claim = false;
-    connection->held = false;
+    connection->claimed = 0; /* a commit that comes now is for nothing */
+    if (connection->held) {
+        connection->held = false;
+        connection->out.tail = connection->held_at; /* frames that nobody will complete */
+    }
     connection->paused = 0;
     connection->in_begin = 0;
     connection->in_end = 0;
@@ -493,7 +499,7 @@ void dxi_connection_close(dxi_connection_t *connection, int code, const char *se
         dxi_connection_end_with(connection, code, "%s", sentence != NULL ? sentence : "closed");
         return;
     }
-    connection->why = (dx_error_t){.code = code}; /* C2 */
+    connection->why = (dx_error_t){.code = code < 0 ? code : DX_ECLOSED}; /* C2 */
     (void)snprintf(connection->why.message, sizeof connection->why.message, "%s",
                    sentence != NULL ? sentence : dx_error_text(code));
     connection->last_words = true;

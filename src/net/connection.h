@@ -111,7 +111,8 @@ void *dxi_connection_claim(dxi_connection_t *connection, size_t bytes);
 void dxi_connection_commit(dxi_connection_t *connection, size_t bytes);
 
 /* While held, what is committed from now on is not written, so it may still be changed: a frame
- * that is filled in when more is known. Its bytes stay where they are. Let go in the same turn.
+ * that is filled in when more is known. Its bytes stay where they are. Let go in the same turn; a
+ * connection that is closed meanwhile forgets what it held.
  * Threads: loop. */
 void dxi_connection_hold(dxi_connection_t *connection, bool hold);
 

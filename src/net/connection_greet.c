@@ -160,6 +160,7 @@ static int hear_capabilities(dxi_connection_t *connection, const dx_frame_view_t
 static void open_now(dxi_connection_t *connection)
 {
     connection->state = DXI_OPEN;
+    connection->stream.frame_bytes_max = connection->settings->options.frame_bytes_max;
     connection->may_claim = true;
     connection->was_open = true;
     connection->opened_ns = dxi_loop_now_ns(connection->loop);

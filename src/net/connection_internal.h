@@ -35,6 +35,10 @@ typedef enum dxi_state {
 
 #define DXI_PING_BYTES_MAX 1024 /* of a PING's payload */
 
+/* The largest frame before OPEN: who has not been let in costs one buffer, whatever it says. A
+ * proof of 64 KiB fits. */
+#define DXI_GREETING_BYTES_MAX 69632
+
 typedef struct dxi_resolution dxi_resolution_t;
 
 struct dxi_connection {

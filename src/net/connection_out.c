@@ -33,7 +33,7 @@
 #include "base/fail.h"
 #include "net/connection_internal.h"
 
-/* Written at once when 1/WRITE_PART of the ring waits, or WRITE_BYTES. */
+/* Written at once when 1/WRITE_PART of the ring waits. */
 #define WRITE_PART 4
 
 /* --------------------------------------------------------------------------------------- claims */
@@ -92,6 +92,9 @@ void *dxi_connection_claim(dxi_connection_t *connection, size_t bytes)
 
 void dxi_connection_commit(dxi_connection_t *connection, size_t bytes)
 {
+    if (DX_UNLIKELY(connection->claimed == 0)) {
+        return; /* the connection was closed since the claim */
+    }
     assert(bytes <= connection->claimed && bytes % DX_FRAME_ALIGN == 0);
     connection->claimed = 0;
     connection->frames_out++;

@@ -245,6 +245,33 @@ static void a_held_frame_is_sent_as_it_is_in_the_end(void **state)
     pair_end(&pair);
 }
 
+static void held_close_run(void *context)
+{
+    side_t *const side = context;
+    dxi_connection_t *const connection = side->connection;
+    dxi_connection_hold(connection, true);
+    char *const unfinished = dxi_connection_claim(connection, 64);
+    memset(unfinished, 'u', 64);
+    dxi_connection_commit(connection, 64);
+    char *const late = dxi_connection_claim(connection, 64);
+    assert_non_null(late);
+    dxi_connection_close(connection, DX_EPERM, "in the middle");
+    dxi_connection_commit(connection, 64);
+    dxi_connection_hold(connection, false);
+}
+
+static void what_is_held_when_a_connection_is_closed_is_forgotten(void **state)
+{
+    (void)state;
+    pair_t pair;
+    pair_open(&pair, unix_address, NULL, NULL);
+    dxi_loop_call(pair.client_loop, held_close_run, &pair.client);
+    side_wait(&pair.node, pair.node.closes == 1);
+    assert_string_equal(dx_error_name(pair.node.why.code), "DX_EPERM");
+    assert_contains(pair.node.why.message, "in the middle");
+    pair_end(&pair);
+}
+
 static void send_after_close_run(void *context)
 {
     pair_t *const pair = context;
@@ -373,6 +400,7 @@ int main(void)
         cmocka_unit_test(authentication_has_a_bounded_number_of_rounds),
         cmocka_unit_test(large_frames_make_both_buffers_grow),
         cmocka_unit_test(a_held_frame_is_sent_as_it_is_in_the_end),
+        cmocka_unit_test(what_is_held_when_a_connection_is_closed_is_forgotten),
         cmocka_unit_test(after_close_nothing_is_taken_and_what_was_there_is_sent),
         cmocka_unit_test(an_error_code_given_to_close_reaches_the_peer),
         cmocka_unit_test(any_callback_may_close),

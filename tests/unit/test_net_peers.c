@@ -72,6 +72,7 @@ typedef enum damage {
     HEADER_CHECKSUM,
     BODY_CHECKSUM,
     TOO_LARGE,
+    TOO_LARGE_TO_BEGIN_WITH,
     GARBAGE,
     NO_HELLO,
     UNKNOWN_TYPE_BEFORE_HELLO,
@@ -95,6 +96,14 @@ static void script_damage(script_t *script, damage_t damage)
         }
         return;
     }
+    if (damage == TOO_LARGE_TO_BEGIN_WITH) { /* nobody has let it in yet */
+        script_plain(script, DX_FRAME_PING, "x");
+        header = (dx_frame_header_t *)script->bytes;
+        header->length = 69632;
+        const dxi_header_words_t words = dxi_header_load((const void *)header);
+        header->header_checksum = dxi_header_checksum(&words);
+        return;
+    }
     if (damage == TINY_FRAMES) { /* it says that it takes no frame at all */
         header = (dx_frame_header_t *)script->bytes;
         memset(script->bytes + 64 + 8 + 8, 0, 4);
@@ -111,7 +120,7 @@ static void script_damage(script_t *script, damage_t damage)
     } else if (damage == BODY_CHECKSUM) {
         script->bytes[script->count - 9] ^= 1;
     } else if (damage == TOO_LARGE) {
-        header->length = 5000;
+        header->length = 139992;
         const dxi_header_words_t words = dxi_header_load((const void *)header);
         header->header_checksum = dxi_header_checksum(&words);
     }
@@ -129,13 +138,14 @@ static void what_can_not_be_read_is_answered_and_ends_the_connection(void **stat
         {VERSION_OF_THE_FRAME, DX_EVERSION, "version"},
         {HEADER_CHECKSUM, DX_ECORRUPT, "checksum"},
         {BODY_CHECKSUM, DX_ECORRUPT, "checksum"},
-        {TOO_LARGE, DX_ELIMIT, "5008"},
+        {TOO_LARGE, DX_ELIMIT, "140000"},
+        {TOO_LARGE_TO_BEGIN_WITH, DX_ELIMIT, "69640"},
         {GARBAGE, DX_ECORRUPT, "checksum"},
         {NO_HELLO, DX_ESTATE, "PUBLISH came where HELLO belongs"},
         {UNKNOWN_TYPE_BEFORE_HELLO, DX_ENOTSUP, "250"},
         {TINY_FRAMES, DX_EINVAL, "frame_bytes_max is 0"},
     };
-    const dxi_connection_options_t options = {.frame_bytes_max = 4096};
+    const dxi_connection_options_t options = {.frame_bytes_max = 131072};
     rig_t rig;
     rig_begin(&rig, &options);
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
