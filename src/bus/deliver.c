@@ -57,6 +57,25 @@ bool dxi_flow_wants(dxi_flow_t *flow, dxi_incoming_t *incoming)
            (flow->options.predicate == NULL || predicate_wants(flow, incoming));
 }
 
+void dxi_flow_shut(dxi_flow_t *flow)
+{
+    for (dxi_list_t *at = flow->links.next; at != &flow->links; at = at->next) {
+        DXI_LIST_OBJECT(at, dxi_link_t, in_flow)->flags |= DXI_LINK_SHUT;
+    }
+    flow->link_flags |= DXI_LINK_SHUT;
+}
+
+void dxi_subscriber_refused(dxi_subscriber_t *member, int code)
+{
+    member->room = false;
+    if (code == DX_ECLOSED && !member->closed) {
+        member->closed = true;
+        if (member->flow->team == NULL) {
+            dxi_flow_shut(member->flow);
+        }
+    }
+}
+
 int dxi_flow_gap(dxi_shard_t *shard, dxi_flow_t *flow, const dx_gap_t *gap)
 {
     for (uint32_t i = 0; i < flow->member_count; i++) {
@@ -74,6 +93,7 @@ int dxi_flow_gap(dxi_shard_t *shard, dxi_flow_t *flow, const dx_gap_t *gap)
 void dxi_flow_end(dxi_shard_t *shard, dxi_flow_t *flow, int code, const char *sentence)
 {
     flow->ended = true;
+    dxi_flow_shut(flow);
     dxi_flow_unblock(flow);
     for (uint32_t i = 0; i < flow->member_count; i++) {
         dxi_subscriber_t *const member = flow->members[i];
@@ -124,7 +144,7 @@ static uint64_t first_available(const dxi_shard_t *shard, const dxi_topic_t *top
 static bool link_must_end(const dxi_shard_t *shard, const dxi_link_t *link)
 {
     return link->flow->options.slow == DX_SLOW_DISCONNECT && !link->flow->ended &&
-           (link->flags & DXI_LINK_STARTING) == 0 &&
+           link->flow->member_count != 0 && (link->flags & DXI_LINK_STARTING) == 0 &&
            first_available(shard, link->topic) > link->next;
 }
 

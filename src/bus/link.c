@@ -111,11 +111,31 @@ int dxi_link_make(dxi_shard_t *shard, dxi_flow_t *flow, dxi_topic_t *topic, bool
     return DX_OK;
 }
 
+/* Its topic waits for it from now on, if that is the flow's policy. */
+static void link_block(dxi_link_t *link)
+{
+    const dxi_flow_t *const flow = link->flow;
+    if (flow->options.slow == DX_SLOW_BLOCK && !flow->block_over && !flow->ended &&
+        flow->member_count != 0 && (link->flags & DXI_LINK_BLOCKING) == 0) {
+        link->flags |= DXI_LINK_BLOCKING;
+        link->topic->blocking++;
+    }
+}
+
 static void link_unblock(dxi_link_t *link)
 {
     if ((link->flags & DXI_LINK_BLOCKING) != 0) {
         link->flags &= ~(uint32_t)DXI_LINK_BLOCKING;
         link->topic->blocking--;
+    }
+}
+
+void dxi_flow_rejoined(dxi_flow_t *flow)
+{
+    for (dxi_list_t *at = flow->lagging.next; at != &flow->lagging; at = at->next) {
+        dxi_link_t *const link = DXI_LIST_OBJECT(at, dxi_link_t, in_lagging);
+        link->flags |= DXI_LINK_STARTING;
+        link_block(link);
     }
 }
 
@@ -133,11 +153,7 @@ void dxi_link_to_lagging(dxi_link_t *link, uint64_t next)
     link->flags |= DXI_LINK_LAGGING;
     link->next = next;
     dxi_list_append(&flow->lagging, &link->in_lagging);
-    if (flow->options.slow == DX_SLOW_BLOCK && !flow->block_over && !flow->ended &&
-        flow->member_count != 0) {
-        link->flags |= DXI_LINK_BLOCKING;
-        link->topic->blocking++;
-    }
+    link_block(link);
 }
 
 void dxi_link_to_live(dxi_link_t *link)

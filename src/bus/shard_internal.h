@@ -131,6 +131,7 @@ enum {
     DXI_LINK_FILTERED = 4, /* the flow has a filter or predicate */
     DXI_LINK_GROUP = 8,
     DXI_LINK_BLOCKING = 16, /* LAGGING, and its topic waits for it */
+    DXI_LINK_SHUT = 64,     /* its flow has ended, or its only member is gone */
     DXI_LINK_STARTING = 32, /* has been offered nothing yet: a first gap is not its fault */
 };
 
@@ -183,6 +184,10 @@ void dxi_link_forget(dxi_shard_t *shard, dxi_link_t *link);
 void dxi_link_to_lagging(dxi_link_t *link, uint64_t next);
 void dxi_link_to_live(dxi_link_t *link);
 void dxi_links_close(dxi_shard_t *shard);
+
+/* A group has a member again: what it lost while it had none is nobody's fault, and it is waited for
+ * again. */
+void dxi_flow_rejoined(dxi_flow_t *flow);
 
 /* Nothing waits for the flow any more. */
 void dxi_flow_unblock(dxi_flow_t *flow);
@@ -254,14 +259,19 @@ void dxi_flows_close(dxi_shard_t *shard);
 /* Ends a flow: its members are told once, and get nothing any more. */
 void dxi_flow_end(dxi_shard_t *shard, dxi_flow_t *flow, int code, const char *sentence);
 
+/* Nothing goes the short way to the flow's links any more. */
+void dxi_flow_shut(dxi_flow_t *flow);
+
+/* A member took nothing: it has no room, or is gone. */
+void dxi_subscriber_refused(dxi_subscriber_t *member, int code);
+
 /* What deliver() and gap() said of a member: true when it took what it was given. */
 DX_INLINE bool dxi_subscriber_took(dxi_subscriber_t *member, int code)
 {
     if (DX_LIKELY(code != DX_EAGAIN && code != DX_ECLOSED)) {
         return true;
     }
-    member->room = false;
-    member->closed = member->closed || code == DX_ECLOSED;
+    dxi_subscriber_refused(member, code);
     return false;
 }
 

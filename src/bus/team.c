@@ -377,6 +377,9 @@ static void team_go_on(dxi_shard_t *shard, dxi_team_t *team, int64_t clock_ns)
 
 void dxi_team_joined(dxi_shard_t *shard, dxi_team_t *team, int64_t clock_ns)
 {
+    if (team->linger_ns != INT64_MAX) {
+        dxi_flow_rejoined(team->flow);
+    }
     team->linger_ns = INT64_MAX;
     targets_update(team);
     dxi_team_due(shard, team, clock_ns); /* what waits is given in the next tick */

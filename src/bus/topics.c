@@ -170,7 +170,9 @@ static void options_apply(dxi_shard_t *shard, dxi_topic_t *topic, const dx_topic
                                           .bytes_max = none ? 0 : filled->retain_bytes,
                                           .memory = shard->memory,
                                           .memory_max = shard->bus.retain_bytes_max};
-    dxi_retain_trim(&topic->retain, &topic->limits);
+    if (topic->blocking == 0) { /* else with the next event, when nobody is waited for */
+        dxi_retain_trim(&topic->retain, &topic->limits);
+    }
 }
 
 /* --------------------------------------------------------------------------------- make, remove */
@@ -328,6 +330,9 @@ void dxi_topics_rate(dxi_shard_t *shard, int64_t clock_ns)
 
 void dxi_topic_expire(dxi_topic_t *topic, int64_t unix_ns)
 {
+    if (topic->blocking != 0) {
+        return; /* somebody is waited for who has not had all of it */
+    }
     const int64_t oldest = unix_ns - topic->options.retain_age_ns;
     (void)dxi_retain_expire(&topic->retain, oldest > 0 ? (uint64_t)oldest : 0);
 }
