@@ -100,8 +100,9 @@ static const dx_config_option_t ROWS[] = {
      .secret = true,
      .default_text = "",
      .high = DX_CONFIG_TEXT_BYTES_MAX,
-     .help = "What clients must show. Empty: nothing. A change is for connections made from then "
-             "on."},
+     .help =
+         "What clients must show. Empty: nothing. On tcp:// it can be read on its way. A change is "
+         "for connections made from then on."},
     {.name = "auth.token_file",
      .type = DX_CONFIG_TEXT,
      .live = true,

@@ -388,6 +388,52 @@ static void a_node_that_stops_delivers_and_answers_what_it_has(void **state)
     dx_config_destroy(config);
 }
 
+static void a_remote_subscriber_gets_everything_before_goodbye(void **state)
+{
+    (void)state;
+    enum { MESSAGES = 2000 };
+    dx_config_t *const config = config_small();
+    dx_node_t *const node = node_started(config);
+    dx_client_t *const client = connected(node, NULL);
+    dx_client_subscription_t *subscription = NULL;
+    dx_atomic64_t events = {0};
+    dx_error_t error = {0};
+    assert_ok(dx_client_subscribe(
+        client,
+        &(dx_subscription_options_t){.pattern = ">", .on_event = on_event, .context = &events},
+        &subscription, &error));
+    for (int i = 0; i < MESSAGES; i++) {
+        assert_ok(dx_bus_publish(dx_node_bus(node), "orders.created", "x", 1, &error));
+    }
+    assert_ok(dx_node_stop(node, WAIT_NS, &error));
+    wait_until(dx_load_relaxed(&events) == MESSAGES); /* they are in its socket */
+    (void)dx_client_close(client, 0);
+    dx_node_destroy(node);
+    dx_config_destroy(config);
+}
+
+static void what_is_left_at_the_end_of_the_drain_is_told(void **state)
+{
+    (void)state;
+    dx_config_t *const config = config_small();
+    dx_node_t *const node = node_started(config);
+    dx_subscription_t *subscription = NULL;
+    dx_atomic64_t events = {0};
+    dx_error_t error = {0};
+    assert_ok(dx_bus_subscribe(
+        dx_node_bus(node),
+        &(dx_subscription_options_t){
+            .pattern = "a", .ack = DX_ACK_EXPLICIT, .on_event = on_event, .context = &events},
+        &subscription, &error));
+    assert_ok(dx_bus_publish(dx_node_bus(node), "a", "x", 1, &error));
+    wait_until(dx_load_relaxed(&events) > 0); /* and nobody acknowledges it */
+    assert_fails(dx_node_stop(node, 1000000, &error), DX_ETIMEDOUT, error, "not acknowledged");
+    assert_contains(text_of_file(node_log_file), "not acknowledged");
+    assert_ok(dx_node_stop(node, 0, &error));
+    dx_node_destroy(node);
+    dx_config_destroy(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +447,8 @@ int main(void)
         cmocka_unit_test(topics_may_have_to_be_declared),
         cmocka_unit_test(a_client_may_ask_and_change),
         cmocka_unit_test(a_node_that_stops_delivers_and_answers_what_it_has),
+        cmocka_unit_test(a_remote_subscriber_gets_everything_before_goodbye),
+        cmocka_unit_test(what_is_left_at_the_end_of_the_drain_is_told),
     };
     return cmocka_run_group_tests(tests, node_folder_make, node_folder_remove);
 }
