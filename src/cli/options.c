@@ -24,6 +24,7 @@
 #include "base/nearest.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/target.h"
 
 static const char *const FORMATS[] = {"table", "json", NULL};
 
@@ -44,6 +45,29 @@ static const dxi_option_t GLOBALS[] = {
 
 #define GLOBAL_COUNT (sizeof GLOBALS / sizeof GLOBALS[0])
 
+/* Of the commands that talk with a node. */
+static const dxi_option_t NODE_OPTIONS[] = {
+    {.name = "address",
+     .letter = 'a',
+     .kind = DXI_OPTION_TEXT,
+     .value_name = "ADDRESS",
+     .offset = offsetof(dxi_target_words_t, address),
+     .help = "of the node: tcp://host:port, tls://host:port, unix:///path; several with commas are "
+             "tried in turn; else that of the context, else DX_ADDRESS, else tcp://127.0.0.1:7400"},
+    {.name = "context",
+     .kind = DXI_OPTION_TEXT,
+     .value_name = "NAME",
+     .offset = offsetof(dxi_target_words_t, context),
+     .help = "a saved address, with its token and TLS files: see dx context"},
+    {.name = "token",
+     .kind = DXI_OPTION_TEXT,
+     .value_name = "TOKEN",
+     .offset = offsetof(dxi_target_words_t, token),
+     .help = "to be let in with; @FILE reads it from a file; else DX_TOKEN"},
+};
+
+#define NODE_OPTION_COUNT (sizeof NODE_OPTIONS / sizeof NODE_OPTIONS[0])
+
 /* One option as it stands on the command line. */
 typedef struct found {
     const dxi_option_t *row;
@@ -57,6 +81,11 @@ static bool is_global(const dxi_option_t *row)
     return row >= GLOBALS && row < GLOBALS + GLOBAL_COUNT;
 }
 
+static bool is_of_node(const dxi_option_t *row)
+{
+    return row >= NODE_OPTIONS && row < NODE_OPTIONS + NODE_OPTION_COUNT;
+}
+
 /* True for the row that `argument` (the text behind the minus signs) means. */
 static bool row_matches(const dxi_option_t *row, const char *argument, bool is_long)
 {
@@ -67,16 +96,32 @@ static bool row_matches(const dxi_option_t *row, const char *argument, bool is_l
     return strlen(row->name) == bytes && memcmp(row->name, argument, bytes) == 0;
 }
 
+/* The tables that a command's options may stand in: its own before the others. */
+static size_t tables_of(const dxi_usage_t *usage, const dxi_option_t *tables_out[3],
+                        size_t counts_out[3])
+{
+    size_t count = 0;
+    tables_out[count] = usage->options;
+    counts_out[count++] = usage->option_count;
+    if (usage->uses_node) {
+        tables_out[count] = NODE_OPTIONS;
+        counts_out[count++] = NODE_OPTION_COUNT;
+    }
+    tables_out[count] = GLOBALS;
+    counts_out[count++] = GLOBAL_COUNT;
+    return count;
+}
+
 static const dxi_option_t *row_find(const dxi_usage_t *usage, const char *argument, bool is_long)
 {
-    for (size_t i = 0; i < usage->option_count; i++) {
-        if (row_matches(&usage->options[i], argument, is_long)) {
-            return &usage->options[i];
-        }
-    }
-    for (size_t i = 0; i < GLOBAL_COUNT; i++) {
-        if (row_matches(&GLOBALS[i], argument, is_long)) {
-            return &GLOBALS[i];
+    const dxi_option_t *tables[3];
+    size_t counts[3];
+    const size_t table_count = tables_of(usage, tables, counts);
+    for (size_t t = 0; t < table_count; t++) {
+        for (size_t i = 0; i < counts[t]; i++) {
+            if (row_matches(&tables[t][i], argument, is_long)) {
+                return &tables[t][i];
+            }
         }
     }
     return NULL;
@@ -88,11 +133,13 @@ static void unknown_option(const dxi_usage_t *usage, const char *argument, dx_er
     const char *const name = argument + strspn(argument, "-");
     snprintf(word, sizeof word, "%.*s", (int)strcspn(name, "="), name);
     dxi_nearest_t nearest = {.word = word};
-    for (size_t i = 0; i < usage->option_count; i++) {
-        dxi_nearest_offer(&nearest, usage->options[i].name);
-    }
-    for (size_t i = 0; i < GLOBAL_COUNT; i++) {
-        dxi_nearest_offer(&nearest, GLOBALS[i].name);
+    const dxi_option_t *tables[3];
+    size_t counts[3];
+    const size_t table_count = tables_of(usage, tables, counts);
+    for (size_t t = 0; t < table_count; t++) {
+        for (size_t i = 0; i < counts[t]; i++) {
+            dxi_nearest_offer(&nearest, tables[t][i].name);
+        }
     }
     if (nearest.best == NULL || word[0] == '\0') {
         dxi_fail(error, DX_EINVAL, "%.60s is no option", argument);
@@ -112,7 +159,9 @@ static int option_find(const dxi_usage_t *usage, const char *argument, void *tar
         unknown_option(usage, argument, error);
         return DX_EINVAL;
     }
-    char *const base = is_global(row) ? (char *)dxi_output() : (char *)target;
+    char *const base = is_global(row)    ? (char *)dxi_output()
+                       : is_of_node(row) ? (char *)dxi_target_words()
+                                         : (char *)target;
     *found_out = (found_t){.row = row, .member = base == NULL ? NULL : base + row->offset};
     if (is_long) {
         const char *const equals = strchr(text, '=');
@@ -211,6 +260,19 @@ static int option_take(const dxi_usage_t *usage, int argc, char **argv, int *ind
         text = argv[++*index];
     }
     return value_store(&found, text, error);
+}
+
+int dxi_texts_parse(const char *text, void *member_out, dx_error_t *error)
+{
+    dxi_texts_t *const texts = member_out;
+    if (text[0] == '\0') {
+        return dxi_fail(error, DX_EINVAL, "the value is empty");
+    }
+    if (texts->count == DXI_TEXTS_MAX) {
+        return dxi_fail(error, DX_ELIMIT, "given more than %d times", DXI_TEXTS_MAX);
+    }
+    texts->texts[texts->count++] = text;
+    return DX_OK;
 }
 
 static bool is_option(const char *argument)
@@ -316,6 +378,12 @@ void dxi_usage_print(const dxi_usage_t *usage, FILE *stream)
         heading_print("Options", stream);
         for (size_t i = 0; i < usage->option_count; i++) {
             option_print(&usage->options[i], stream);
+        }
+    }
+    if (usage->uses_node) {
+        heading_print("The node", stream);
+        for (size_t i = 0; i < NODE_OPTION_COUNT; i++) {
+            option_print(&NODE_OPTIONS[i], stream);
         }
     }
     heading_print("Options of every command", stream);

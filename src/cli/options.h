@@ -61,7 +61,20 @@ typedef struct dxi_usage {
     const char *examples;  /* lines, each indented by two, ends in a newline; NULL: none */
     int operands_max;      /* more is an error */
     int stops_at_operands; /* 1: what follows the first operand is for somebody else */
+    int uses_node;         /* 1: --context, --address and --token are options, too */
 } dxi_usage_t;
+
+/* The values of an option that may be given several times: the member of a row of the kind CUSTOM
+ * with dxi_texts_parse(). They point into argv. */
+#define DXI_TEXTS_MAX 64
+typedef struct dxi_texts {
+    int count;
+    const char *texts[DXI_TEXTS_MAX];
+} dxi_texts_t;
+
+/* Appends. Returns DX_OK, DX_EINVAL for an empty one, DX_ELIMIT for one too many.
+ * Threads: main. */
+DX_NODISCARD int dxi_texts_parse(const char *text, void *member_out, dx_error_t *error);
 
 /* The arguments that are no options; they point into argv. */
 typedef struct dxi_operands {
