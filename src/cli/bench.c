@@ -16,6 +16,10 @@ static const dxi_command_t BENCHES[] = {
      dxi_bench_ring_command},
     {"counter", "what a shared counter costs: plain, atomic, compare-and-swap, lock",
      dxi_bench_counter_command},
+    {"bus", "from publish to handler through the bus, in one process", dxi_bench_bus_command},
+    {"e2e", "through a node: publishers and subscribers", dxi_bench_e2e_command},
+    {"pub", "through a node: publishers only", dxi_bench_pub_command},
+    {"sub", "through a node: subscribers only", dxi_bench_sub_command},
     {NULL, NULL, NULL},
 };
 
@@ -50,7 +54,7 @@ int dxi_cli_bench(int argc, char **argv)
         return dxi_usage_error(&USAGE, &error);
     }
     if (operands.count == 0) {
-        dxi_complain("dx bench", "which benchmark? There is: dx bench ring, dx bench counter");
+        dxi_complain("dx bench", "which benchmark? There are: ring, counter, bus, e2e, pub, sub");
         fputs("Help: dx bench --help\n", stderr);
         return DXI_EXIT_USAGE;
     }

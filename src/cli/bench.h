@@ -11,4 +11,11 @@ int dxi_bench_ring_command(int argc, char **argv);
 /* `dx bench counter`; argv[0] is "counter". Returns an exit code. Threads: main. */
 int dxi_bench_counter_command(int argc, char **argv);
 
+/* `dx bench bus`, and `dx bench pub`, `sub` and `e2e` on a node. Return exit codes. Threads:
+ * main. */
+int dxi_bench_bus_command(int argc, char **argv);
+int dxi_bench_pub_command(int argc, char **argv);
+int dxi_bench_sub_command(int argc, char **argv);
+int dxi_bench_e2e_command(int argc, char **argv);
+
 #endif

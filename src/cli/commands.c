@@ -18,12 +18,22 @@
 static int help_run(int argc, char **argv);
 
 static const dxi_command_t COMMANDS[] = {
-    {"demo", "run a demonstration: an order pipeline, a ring between processes", dxi_cli_demo},
-    {"bench", "measure the ring on this machine", dxi_cli_bench},
+    {"server", "run a node: dx server --dev needs no configuration", dxi_cli_server},
+    {"pub", "publish a text, lines, or many events at a rate", dxi_cli_pub},
+    {"sub", "print the events of a topic or pattern", dxi_cli_sub},
+    {"request", "ask, and print the answer", dxi_cli_request},
+    {"reply", "answer requests: with a text, a command, or an echo", dxi_cli_reply},
+    {"topic", "create, change, list, look at, tail and remove topics", dxi_cli_topic},
+    {"config", "files and values of a node's configuration", dxi_cli_config},
+    {"context", "save nodes under names, so that nobody types addresses", dxi_cli_context},
+    {"demo", "run a demonstration: orders through a bus, a shared ring", dxi_cli_demo},
+    {"bench", "measure a ring, the bus, a node on this machine", dxi_cli_bench},
+    {"latency", "measure a round trip, or what this machine alone costs", dxi_cli_latency},
     {"stat", "show shared rings at work: rates, lag, who is dead or stalled", dxi_cli_stat},
     {"ring", "list, remove and dump shared rings", dxi_cli_ring},
+    {"cheat", "short recipes to copy: dx cheat pub", dxi_cli_cheat},
     {"errors", "list the error codes, or explain one", dxi_cli_errors},
-    {"help", "explain a command: dx help demo orders", help_run},
+    {"help", "explain a command: dx help topic create", help_run},
     {"version", "print the version and what the program was built with", dxi_cli_version},
     {NULL, NULL, NULL},
 };
@@ -33,9 +43,11 @@ static const struct {
     const char *before;
     const char *heading;
 } GROUPS[] = {
+    {"server", "Run a node and use it"},
+    {"topic", "Look after a node"},
     {"demo", "Try and measure"},
     {"stat", "Look at shared rings"},
-    {"errors", "Find out"},
+    {"cheat", "Find out"},
 };
 
 static const char DESCRIPTION[] =
@@ -47,9 +59,11 @@ static const char DESCRIPTION[] =
     "answered.\n";
 
 static const char EXAMPLES[] =
-    "  dx demo orders                  run the order pipeline on the sample orders\n"
-    "  dx demo orders -o json | jq .   the same for programs\n"
-    "  dx stat orders                  a shared ring at work, until Ctrl-C\n"
+    "  dx server --dev                 a node; then, in other windows:\n"
+    "  dx sub 'orders.*'               see what is published\n"
+    "  dx pub orders.new '{\"id\": 7}'   publish\n"
+    "  dx latency --dev                how long a round trip takes here\n"
+    "  dx demo orders                  an order pipeline through a node, with its report\n"
     "  dx errors EAGAIN                what an error code means, and what to do\n";
 
 typedef struct settings {
@@ -71,6 +85,7 @@ static const dxi_usage_t USAGE = {
     .option_count = 1,
     .examples = EXAMPLES,
     .stops_at_operands = 1,
+    .uses_node = 1,
 };
 
 const dxi_command_t *dxi_command_find(const dxi_command_t *table, const char *speaker,
@@ -103,6 +118,43 @@ void dxi_command_list(const dxi_command_t *table)
     for (; table->name != NULL; table++) {
         command_print(table);
     }
+}
+
+/* "add, ls, rm" of a table. */
+static void names_write(const dxi_command_t *table, char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (; table->name != NULL && used < bytes; table++) {
+        used +=
+            (size_t)snprintf(text + used, bytes - used, "%s%s", used > 0 ? ", " : "", table->name);
+    }
+}
+
+int dxi_command_group(const dxi_usage_t *usage, const dxi_command_t *table, int argc, char **argv)
+{
+    dxi_operands_t operands;
+    dx_error_t error = {0};
+    const int parsed = dxi_arguments_parse(usage, argc, argv, NULL, &operands, &error);
+    if (parsed == DXI_PARSED_HELP) {
+        dxi_usage_print(usage, stdout);
+        printf("\n%sActions%s\n", dxi_style(stdout, DXI_STYLE_HEADING),
+               dxi_style(stdout, DXI_STYLE_PLAIN));
+        dxi_command_list(table);
+        return DXI_EXIT_OK;
+    }
+    if (parsed != DX_OK) {
+        return dxi_usage_error(usage, &error);
+    }
+    if (operands.count == 0) {
+        char names[160];
+        names_write(table, names, sizeof names);
+        dxi_complain(usage->command, "what to do? There are: %s", names);
+        fprintf(stderr, "Help: %s --help\n", usage->command);
+        return DXI_EXIT_USAGE;
+    }
+    const dxi_command_t *const command = dxi_command_find(table, usage->command, operands.texts[0]);
+    return command == NULL ? DXI_EXIT_USAGE : command->run(operands.count, operands.texts);
 }
 
 static void overview_print(void)

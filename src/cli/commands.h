@@ -37,11 +37,29 @@ const dxi_command_t *dxi_command_find(const dxi_command_t *table, const char *sp
  * Threads: main. */
 void dxi_command_list(const dxi_command_t *table);
 
+struct dxi_usage;
+
+/* A command that only chooses among others, as `dx topic ls` does: --help lists them too, and an
+ * unknown one is told the nearest. Returns an exit code.
+ * Threads: main. */
+int dxi_command_group(const struct dxi_usage *usage, const dxi_command_t *table, int argc,
+                      char **argv);
+
 int dxi_cli_bench(int argc, char **argv);
+int dxi_cli_cheat(int argc, char **argv);
+int dxi_cli_config(int argc, char **argv);
+int dxi_cli_context(int argc, char **argv);
 int dxi_cli_demo(int argc, char **argv);
 int dxi_cli_errors(int argc, char **argv);
+int dxi_cli_latency(int argc, char **argv);
+int dxi_cli_pub(int argc, char **argv);
+int dxi_cli_reply(int argc, char **argv);
+int dxi_cli_request(int argc, char **argv);
 int dxi_cli_ring(int argc, char **argv);
+int dxi_cli_server(int argc, char **argv);
 int dxi_cli_stat(int argc, char **argv);
+int dxi_cli_sub(int argc, char **argv);
+int dxi_cli_topic(int argc, char **argv);
 int dxi_cli_version(int argc, char **argv);
 
 /* `dx demo orders`; argv[0] is "orders". */

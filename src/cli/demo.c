@@ -10,7 +10,7 @@
 #include "cli/output.h"
 
 static const dxi_command_t DEMOS[] = {
-    {"orders", "validate -> (check inventory || verify payment) -> fulfil, on one ring",
+    {"orders", "orders through a node: validate -> inventory, payment -> fulfil",
      dxi_demo_orders},
     {"shared", "a producer and two consumers, each a process: look at them, kill one",
      dxi_demo_shared},

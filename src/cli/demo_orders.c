@@ -1,4 +1,5 @@
-/* demo_orders.c - `dx demo orders`: reads the orders, runs the pipeline, reports.
+/* demo_orders.c - `dx demo orders`: reads the orders, runs them through a node (or, with --ring,
+ * through one ring), reports.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,6 +13,7 @@
 #include "base/format.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/orders_bus_report.h"
 #include "cli/orders_pipeline.h"
 #include "cli/orders_report.h"
 #include "cli/output.h"
@@ -20,16 +22,21 @@
 #define COMMAND "dx demo orders"
 
 #define CAPACITY_DEFAULT 1024
-#define SAMPLE_REPEAT_DEFAULT 200 /* makes the sample last about a second */
+#define WINDOW_DEFAULT 4096
+#define RING_REPEAT_DEFAULT 200 /* makes the sample last about a second */
+#define BUS_REPEAT_DEFAULT 40   /* the same, through the bus */
 
 typedef struct settings {
     const char *orders; /* NULL: the sample */
     int64_t repeat;     /* 0: not given */
-    int64_t capacity;
+    int64_t capacity;   /* 0: not given, as batch, window; -1: wait, transport */
     int64_t batch;
     int64_t rate;
-    dx_wait_kind_t wait;
+    int64_t window;
+    int32_t wait; /* a dx_wait_kind_t */
+    int32_t transport;
     dx_cpu_set_t cpus;
+    bool ring;
     bool strict;
     bool check;
     bool progress;
@@ -37,8 +44,13 @@ typedef struct settings {
 
 static int wait_parse(const char *text, void *member_out, dx_error_t *error)
 {
-    return dx_wait_kind_parse(text, member_out, error);
+    dx_wait_kind_t kind = DX_WAIT_ADAPTIVE;
+    const int result = dx_wait_kind_parse(text, &kind, error);
+    *(int32_t *)member_out = (int32_t)kind;
+    return result;
 }
+
+static const char *const TRANSPORTS[] = {"unix", "tcp", NULL};
 
 static int cpus_parse(const char *text, void *member_out, dx_error_t *error)
 {
@@ -57,27 +69,45 @@ static const dxi_option_t OPTIONS[] = {
      .offset = offsetof(settings_t, orders),
      .help = "orders to send, - for standard input; without it the sample that comes with the "
              "program"},
+    {.name = "ring",
+     .kind = DXI_OPTION_FLAG,
+     .offset = offsetof(settings_t, ring),
+     .help = "the same steps as handlers on one ring, without a node: the library alone"},
     {.name = "repeat",
      .kind = DXI_OPTION_INTEGER,
      .value_name = "N",
      .offset = offsetof(settings_t, repeat),
      .low = 1,
      .high = DXI_PIPELINE_REPEAT_MAX,
-     .help = "send them N times, with other order ids each time; default 1, for the sample 200"},
+     .help = "send them N times, with other order ids each time; default 1, for the sample 40, "
+             "with --ring 200"},
+    {.name = "transport",
+     .kind = DXI_OPTION_CHOICE,
+     .value_name = "KIND",
+     .choices = TRANSPORTS,
+     .offset = offsetof(settings_t, transport),
+     .help = "between the clients and the node: unix (default) or tcp"},
+    {.name = "window",
+     .kind = DXI_OPTION_INTEGER,
+     .value_name = "N",
+     .offset = offsetof(settings_t, window),
+     .low = 1,
+     .high = DXI_ORDERS_BUS_WINDOW_MAX,
+     .help = "orders on their way at most; default 4096"},
     {.name = "capacity",
      .kind = DXI_OPTION_POWER,
      .value_name = "N",
      .offset = offsetof(settings_t, capacity),
      .low = DX_RING_SLOT_COUNT_MIN,
      .high = DXI_PIPELINE_CAPACITY_MAX,
-     .help = "slots of the ring, a power of two; default 1024"},
+     .help = "with --ring: its slots, a power of two; default 1024"},
     {.name = "batch",
      .kind = DXI_OPTION_INTEGER,
      .value_name = "N",
      .offset = offsetof(settings_t, batch),
      .low = 1,
      .high = DXI_PIPELINE_CAPACITY_MAX,
-     .help = "orders claimed and published at a time; default 1"},
+     .help = "with --ring: orders claimed and published at a time; default 1"},
     {.name = "rate",
      .kind = DXI_OPTION_INTEGER,
      .value_name = "N",
@@ -91,14 +121,16 @@ static const dxi_option_t OPTIONS[] = {
      .value_name = "STRATEGY",
      .offset = offsetof(settings_t, wait),
      .parse = wait_parse,
-     .help = "how every thread waits: adaptive (default), busy-spin, yielding, sleeping, blocking, "
+     .help = "with --ring: how every thread waits: adaptive (default), busy-spin, yielding, "
+             "sleeping, blocking, "
              "lite-blocking, timeout-blocking, lite-timeout-blocking, phased-backoff, monitor"},
     {.name = "cpus",
      .kind = DXI_OPTION_CUSTOM,
      .value_name = "LIST",
      .offset = offsetof(settings_t, cpus),
      .parse = cpus_parse,
-     .help = "CPUs for publisher, validate, inventory, payment, fulfil, in rising order and "
+     .help = "with --ring: CPUs for publisher, validate, inventory, payment, fulfil, in rising "
+             "order and "
              "round-robin: 2-6"},
     {.name = "strict",
      .kind = DXI_OPTION_FLAG,
@@ -117,28 +149,33 @@ static const dxi_option_t OPTIONS[] = {
 static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .description =
-        "Sends orders through a graph of four handlers on one ring:\n"
+        "Sends orders through a node, whose clients are the four steps of a pipeline:\n"
         "\n"
-        "                     +-> check inventory --+\n"
-        "  ring -> validate --|                     |--> fulfil\n"
-        "                     +-> verify payment ---+\n"
+        "                               +-> inventory --+\n"
+        "  source ->  validate  ->      |               |  ->  fulfil\n"
+        "                               +-> payment ----+\n"
+        "         created    validated    reserved, paid       (topics: orders.created ...)\n"
+        "\n"
+        "The node runs in this process; each step has a connection to it, as programs on\n"
+        "other machines would. With --ring the steps are handlers on one ring instead.\n"
         "\n"
         "validate refuses what is no submission, breaks a limit or repeats one of the last\n"
         "65,536 order ids. inventory has 20,000 shares: buys take, sells bring. payment\n"
         "gives each of 64 accounts (order id mod 64) a credit of 250,000 dollars. fulfil\n"
         "counts. The totals and the checksum are the same in every run, whatever the\n"
-        "strategy, the capacity and the speed.\n"
+        "way, the strategy and the speed.\n"
         "\n"
         "Input is CSV in the LOBSTER form, a price being dollars x 10,000:\n"
         "\n"
         "  time,type,order id,size,price,direction\n"
         "  34200.017459617,1,5213454,100,5859400,-1\n"
         "\n"
-        "Ctrl-C stops the publisher, lets the ring run empty and prints the result.\n",
+        "Ctrl-C stops the publisher, lets the rest be fulfilled and prints the result.\n",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx demo orders\n"
-                "  dx demo orders --rate 50k --wait busy-spin --cpus 2-6\n"
+                "  dx demo orders --rate 20k --transport tcp --check\n"
+                "  dx demo orders --ring --rate 50k --wait busy-spin --cpus 2-6\n"
                 "  dx demo orders --orders orders.csv --check --strict\n"
                 "  zcat orders.csv.gz | dx demo orders --orders - -o json\n",
 };
@@ -186,9 +223,46 @@ static int check(const dxi_orders_report_t *report, dxi_check_t *check_out, dx_e
     return result;
 }
 
-/* Runs the pipeline over what was read, and reports. Returns an exit code. */
-static int orders_run(const settings_t *settings, const char *source,
-                      const dxi_csv_orders_t *orders)
+/* Runs the orders through a node, and reports. Returns an exit code. */
+static int bus_run(const settings_t *settings, const char *source, const dxi_csv_orders_t *orders)
+{
+    const dxi_orders_bus_options_t options = {
+        .orders = orders,
+        .repeat = settings->repeat,
+        .rate = settings->rate,
+        .window = settings->window > 0 ? settings->window : WINDOW_DEFAULT,
+        .transport = settings->transport == 1 ? DXI_DEV_TCP : DXI_DEV_UNIX,
+        .stop = &stop,
+    };
+    dx_error_t error = {0};
+    int64_t total = 0;
+    if (dxi_pipeline_total(orders, settings->repeat, &total, &error) != DX_OK) {
+        return dxi_usage_error(&USAGE, &error);
+    }
+    dxi_orders_bus_result_t result;
+    int code = dxi_orders_bus_watch(&options, settings->progress, &result, &error);
+    dxi_check_t checked = DXI_CHECK_NONE;
+    if (code == DX_OK && settings->check) {
+        dxi_fulfilment_t reference;
+        code = dxi_pipeline_reference(orders, result.published, &reference, &error);
+        checked = totals_equal(&reference, &result.totals) ? DXI_CHECK_SAME : DXI_CHECK_DIFFERENT;
+    }
+    if (code == DX_OK) {
+        code = dxi_orders_bus_report(source, &options, &result, checked, &error);
+    }
+    if (code != DX_OK) {
+        dxi_complain_error(COMMAND, &error);
+        return DXI_EXIT_FAILED;
+    }
+    if (checked == DXI_CHECK_DIFFERENT) {
+        dxi_complain(COMMAND, "the result differs from the sequential computation");
+        return DXI_EXIT_FAILED;
+    }
+    return DXI_EXIT_OK;
+}
+
+/* Runs the pipeline on one ring, and reports. Returns an exit code. */
+static int ring_run(const settings_t *settings, const char *source, const dxi_csv_orders_t *orders)
 {
     const bool progress = settings->progress || isatty(STDERR_FILENO);
     const dxi_pipeline_options_t options = {
@@ -197,7 +271,7 @@ static int orders_run(const settings_t *settings, const char *source,
         .capacity = settings->capacity,
         .batch = settings->batch,
         .rate = settings->rate,
-        .wait = settings->wait,
+        .wait = settings->wait < 0 ? DX_WAIT_ADAPTIVE : (dx_wait_kind_t)settings->wait,
         .cpus = settings->cpus,
         .stop = &stop,
         .progress = progress ? dxi_orders_report_progress : NULL,
@@ -241,7 +315,8 @@ static int orders_load_and_run(const settings_t *settings, const char *path)
     int exit_code = DXI_EXIT_FAILED;
     if (dxi_csv_load(&options, &orders, &error) == DX_OK) {
         dxi_orders_report_bad_lines(source, &orders);
-        exit_code = orders_run(settings, source, &orders);
+        exit_code = settings->ring ? ring_run(settings, source, &orders)
+                                   : bus_run(settings, source, &orders);
     } else {
         dxi_complain_error(COMMAND, &error);
     }
@@ -249,22 +324,51 @@ static int orders_load_and_run(const settings_t *settings, const char *path)
     return exit_code;
 }
 
+/* Options of the other way are refused: they would do nothing. */
+static int settings_check(settings_t *settings, dx_error_t *error)
+{
+    const struct {
+        const char *name;
+        bool given;
+        bool of_ring;
+    } options[] = {
+        {"--capacity", settings->capacity != 0, true},
+        {"--batch", settings->batch != 0, true},
+        {"--wait", settings->wait >= 0, true},
+        {"--cpus", dx_cpu_set_count(&settings->cpus) > 0, true},
+        {"--window", settings->window != 0, false},
+        {"--transport", settings->transport >= 0, false},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (options[i].given && options[i].of_ring != settings->ring) {
+            return dxi_fail(error, DX_EINVAL, "%s is only for a run %s --ring", options[i].name,
+                            options[i].of_ring ? "with" : "without");
+        }
+    }
+    settings->capacity = settings->capacity == 0 ? CAPACITY_DEFAULT : settings->capacity;
+    settings->batch = settings->batch == 0 ? 1 : settings->batch;
+    if (settings->batch > settings->capacity) {
+        return dxi_fail(error, DX_EINVAL, "--batch is %lld, must be at most the capacity, %lld",
+                        (long long)settings->batch, (long long)settings->capacity);
+    }
+    return DX_OK;
+}
+
 int dxi_demo_orders(int argc, char **argv)
 {
-    settings_t settings = {.capacity = CAPACITY_DEFAULT, .batch = 1};
+    settings_t settings = {.wait = -1, .transport = -1};
     dxi_operands_t operands;
     dx_error_t error = {0};
     const int begun = dxi_arguments_begin(&USAGE, argc, argv, &settings, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
     }
-    if (settings.batch > settings.capacity) {
-        dxi_fail(&error, DX_EINVAL, "--batch is %lld, must be at most the capacity, %lld",
-                 (long long)settings.batch, (long long)settings.capacity);
+    if (settings_check(&settings, &error) != DX_OK) {
         return dxi_usage_error(&USAGE, &error);
     }
     if (settings.repeat == 0) {
-        settings.repeat = settings.orders == NULL ? SAMPLE_REPEAT_DEFAULT : 1;
+        const int64_t of_sample = settings.ring ? RING_REPEAT_DEFAULT : BUS_REPEAT_DEFAULT;
+        settings.repeat = settings.orders == NULL ? of_sample : 1;
     }
     char sample[PATH_MAX];
     if (settings.orders == NULL) {

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/format.h"
-#include "cli/json.h"
 #include "cli/output.h"
 #include "cli/table.h"
 
@@ -33,8 +32,9 @@ static double batch_average(const dx_consumer_stat_t *stage)
 
 /* ------------------------------------------------------------------------------------- JSON */
 
-static void json_latency(dxi_json_t *json, const dxi_pipeline_result_t *result)
+void dxi_orders_report_json_latency(dxi_json_t *json, const dxi_orders_report_t *report)
 {
+    const dxi_pipeline_result_t *const result = report->result;
     dxi_json_object_begin(json, "latency_ns");
     for (int i = 0; i < DXI_LATENCY_COUNT; i++) {
         const dx_histogram_summary_t *const latency = &result->latency[i];
@@ -73,7 +73,7 @@ static void json_stages(dxi_json_t *json, const dxi_pipeline_result_t *result)
     dxi_json_array_end(json);
 }
 
-static void json_totals(dxi_json_t *json, const dxi_orders_report_t *report)
+void dxi_orders_report_json_totals(dxi_json_t *json, const dxi_orders_report_t *report)
 {
     const dxi_fulfilment_t *const totals = &report->result->totals;
     char checksum[24];
@@ -111,10 +111,10 @@ static int report_json(const dxi_orders_report_t *report)
     dxi_json_integer(&json, "rate", report->options->rate);
     dxi_json_text(&json, "wait", dx_wait_kind_name(report->options->wait));
     dxi_json_boolean(&json, "interrupted", result->published < result->total);
-    json_totals(&json, report);
+    dxi_orders_report_json_totals(&json, report);
     dxi_json_integer(&json, "elapsed_ns", result->elapsed_ns);
     dxi_json_integer(&json, "events_per_s", events_per_second(result));
-    json_latency(&json, result);
+    dxi_orders_report_json_latency(&json, report);
     json_stages(&json, result);
     dxi_json_object_begin(&json, "publisher");
     dxi_json_integer(&json, "claim_waits", result->ring.claim_waits);
@@ -186,7 +186,7 @@ static void print_refusals(const dxi_fulfilment_t *totals, int32_t width)
     }
 }
 
-static void print_totals(const dxi_orders_report_t *report, int32_t width)
+void dxi_orders_report_totals(const dxi_orders_report_t *report, int32_t width)
 {
     const dxi_pipeline_result_t *const result = report->result;
     const dxi_fulfilment_t *const totals = &result->totals;
@@ -211,7 +211,7 @@ static void print_totals(const dxi_orders_report_t *report, int32_t width)
     }
 }
 
-static int print_latency(const dxi_orders_report_t *report, int32_t width, dx_error_t *error)
+int dxi_orders_report_latency(const dxi_orders_report_t *report, int32_t width, dx_error_t *error)
 {
     static const dxi_column_t columns[] = {
         {"", DXI_ALIGN_LEFT, 0},        {"p50", DXI_ALIGN_RIGHT, 0},   {"p90", DXI_ALIGN_RIGHT, 1},
@@ -282,7 +282,7 @@ static int print_stages(const dxi_pipeline_result_t *result, int32_t width, dx_e
     return DX_OK;
 }
 
-static void print_checksum(const dxi_orders_report_t *report)
+void dxi_orders_report_checksum(const dxi_orders_report_t *report)
 {
     printf("\nChecksum %016" PRIx64, report->result->totals.checksum);
     if (report->check == DXI_CHECK_SAME) {
@@ -308,13 +308,13 @@ int dxi_orders_report(const dxi_orders_report_t *report, dx_error_t *error)
     }
     const int32_t width = dxi_output_width(stdout);
     print_head(report, width);
-    print_totals(report, width);
-    int result = print_latency(report, width, error);
+    dxi_orders_report_totals(report, width);
+    int result = dxi_orders_report_latency(report, width, error);
     if (result == DX_OK) {
         result = print_stages(report->result, width, error);
     }
     if (result == DX_OK) {
-        print_checksum(report);
+        dxi_orders_report_checksum(report);
     }
     return result;
 }

@@ -5,6 +5,7 @@
 #ifndef DXI_CLI_ORDERS_REPORT_H
 #define DXI_CLI_ORDERS_REPORT_H
 
+#include "cli/json.h"
 #include "cli/orders_csv.h"
 #include "cli/orders_pipeline.h"
 
@@ -23,6 +24,14 @@ typedef struct dxi_orders_report {
  * Returns DX_OK, DX_EIO, DX_ENOMEM.
  * Threads: main. */
 DX_NODISCARD int dxi_orders_report(const dxi_orders_report_t *report, dx_error_t *error);
+
+/* Parts of it, for the report of the bus as well. Threads: main. */
+void dxi_orders_report_totals(const dxi_orders_report_t *report, int32_t width);
+DX_NODISCARD int dxi_orders_report_latency(const dxi_orders_report_t *report, int32_t width,
+                                           dx_error_t *error);
+void dxi_orders_report_checksum(const dxi_orders_report_t *report);
+void dxi_orders_report_json_totals(dxi_json_t *json, const dxi_orders_report_t *report);
+void dxi_orders_report_json_latency(dxi_json_t *json, const dxi_orders_report_t *report);
 
 /* Prints the first bad lines, and how many more there are, to standard error.
  * Threads: main. */

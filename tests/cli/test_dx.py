@@ -14,7 +14,17 @@ import unittest
 
 from dx_program import DX, OK, ROOT, USAGE, DxTest, clean_environment
 
-COMMANDS = ["bench", "demo", "errors", "help", "ring", "stat", "version"]
+COMMANDS = ["bench", "cheat", "config", "context", "demo", "errors", "help", "latency", "pub",
+            "reply", "request", "ring", "server", "stat", "sub", "topic", "version"]
+EXPLAINED = [["demo"], ["demo", "orders"], ["demo", "shared"], ["errors"], ["help"], ["version"],
+             ["bench"], ["bench", "bus"], ["bench", "e2e"], ["bench", "pub"], ["bench", "sub"],
+             ["ring"], ["ring", "ls"], ["ring", "rm"], ["ring", "dump"], ["stat"], ["server"],
+             ["pub"], ["sub"], ["request"], ["reply"], ["topic"], ["topic", "create"],
+             ["topic", "change"], ["topic", "ls"], ["topic", "info"], ["topic", "tail"],
+             ["topic", "rm"], ["config"], ["config", "check"], ["config", "diff"],
+             ["config", "sample"], ["config", "get"], ["config", "set"], ["config", "reload"],
+             ["context"], ["context", "add"], ["context", "ls"], ["context", "select"],
+             ["context", "rm"], ["latency"], ["cheat"]]
 
 
 def on_terminal(*arguments, columns=80, **changes):
@@ -47,9 +57,7 @@ class Help(DxTest):
         self.assertEqual(text, self.ok("-h"))
 
     def test_every_command_explains_itself_with_examples(self):
-        for words in (["demo"], ["demo", "orders"], ["errors"], ["help"], ["version"], ["bench"],
-                      ["demo", "shared"], ["ring"], ["ring", "ls"], ["ring", "rm"],
-                      ["ring", "dump"], ["stat"]):
+        for words in EXPLAINED:
             text = self.ok("help", *words)
             self.assertEqual(text, self.ok(*words, "--help"), words)
             self.assertTrue(text.startswith("Usage: dx " + " ".join(words)), text)
@@ -57,8 +65,7 @@ class Help(DxTest):
             self.assertIn("--no-color", text)
 
     def test_help_fits_eighty_columns(self):
-        for words in ([], ["demo"], ["demo", "orders"], ["demo", "shared"], ["errors"], ["ring"],
-                      ["ring", "ls"], ["ring", "rm"], ["ring", "dump"], ["stat"], ["version"]):
+        for words in [[], *EXPLAINED]:
             for line in self.ok("help", *words).splitlines():
                 self.assertLessEqual(len(line), 83, line)
 
@@ -167,7 +174,7 @@ class Styles(DxTest):
         self.assertIn("...", on_terminal("errors", columns=30))
 
     def test_the_demonstration_fits_eighty_columns_and_clears_its_progress(self):
-        shown = on_terminal("demo", "orders", "--repeat", "1")
+        shown = on_terminal("demo", "orders", "--ring", "--repeat", "1")
         self.assertIn("\r\x1b[K", shown)
         result = re.sub(r"\x1b\[[0-9;]*[mK]", "", shown.split("\r\x1b[K")[-1])
         self.assertIn("Checksum", result)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`dx demo orders` from outside: its totals against a computation in Python, in every setting; its
-input, good and bad; interrupts; the sample.
+"""`dx demo orders --ring` from outside: its totals against a computation in Python, in every
+setting; its input, good and bad; interrupts; the sample.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -110,7 +110,7 @@ def totals_of(result):
 
 class Totals(DxTest):
     def orders(self, *arguments, **options):
-        return self.json("demo", "orders", *arguments, **options)
+        return self.json("demo", "orders", "--ring", *arguments, **options)
 
     def test_the_sample_comes_to_what_the_rules_say(self):
         expected = Reference().totals(SAMPLE.read_text(encoding="utf-8"))
@@ -178,7 +178,7 @@ class Totals(DxTest):
 
 class Shape(DxTest):
     def test_the_json_has_its_keys(self):
-        result = self.json("demo", "orders", "--repeat", 1, "--check")
+        result = self.json("demo", "orders", "--ring", "--repeat", 1, "--check")
         self.assertEqual(list(result), [
             "demo", "source", "lines", "bad_lines", "repeat", "capacity", "batch", "rate", "wait",
             "interrupted", "events", "accepted", "rejected", "rejected_by_reason",
@@ -201,7 +201,7 @@ class Shape(DxTest):
         self.assertEqual(list(result["publisher"]), ["claim_waits", "claim_wait_ns", "wakes"])
 
     def test_the_table_says_the_same(self):
-        text = self.ok("demo", "orders", "--repeat", 1, "--check")
+        text = self.ok("demo", "orders", "--ring", "--repeat", 1, "--check")
         for part in ("Events                5,000", "Accepted              4,267",
                      "Rejected                733", "by validate           521",
                      "460 not a submission", "by inventory           63   out of stock",
@@ -210,19 +210,20 @@ class Shape(DxTest):
             self.assertIn(part, text)
 
     def test_progress_is_shown_only_when_asked_for(self):
-        lines = self.dx("demo", "orders", "--rate", 1000, "--repeat", 1, "--progress",
+        lines = self.dx("demo", "orders", "--ring", "--rate", 1000, "--repeat", 1, "--progress",
                         "--orders", "-", stdin=b"".join(b"0,1,%d,1,1,-1\n" % i
                                                         for i in range(1, 400))).stderr
         self.assertRegex(lines, r"\d+ of 399 fulfilled, [\d.]+ %, [\d,]+ events/s, \d+ in the ring")
-        self.ok("demo", "orders", "--repeat", 1)  # which checks that standard error is empty
+        # ok() checks that standard error is empty
+        self.ok("demo", "orders", "--ring", "--repeat", 1)
 
 
 class Input(DxTest):
     def fails(self, sentence, *arguments, **options):
-        return self.refuses(FAILED, sentence, "demo", "orders", *arguments, **options)
+        return self.refuses(FAILED, sentence, "demo", "orders", "--ring", *arguments, **options)
 
     def feed(self, text, *arguments):
-        return self.json("demo", "orders", "--orders", "-", *arguments, stdin=text)
+        return self.json("demo", "orders", "--ring", "--orders", "-", *arguments, stdin=text)
 
     def test_line_ends_do_not_matter(self):
         lines = SAMPLE.read_bytes().splitlines()[:50]
@@ -238,7 +239,7 @@ class Input(DxTest):
                b"34200.5,1,seven,100,1000000,1", b"", b"34200.5,1,7,1e3,1000000,1",
                b"34200.5,1,7,100,10.5,1", b"34200.5,1,7,100,1000000,2", b"1,1,1,1,1,1,1",
                b"\x1b[31mred,1,7,100,1,1", b"34200.5,1,7,100,1000000,1 ", b"a" * 300]
-        done = self.dx("demo", "orders", "--orders", "-", "-o", "json",
+        done = self.dx("demo", "orders", "--ring", "--orders", "-", "-o", "json",
                        stdin=b"\n".join([GOOD.strip(), *bad]) + b"\n")
         self.assertEqual(done.returncode, OK)
         result = json.loads(done.stdout)
@@ -254,7 +255,7 @@ class Input(DxTest):
     def test_strict_fails_at_the_first_bad_line(self):
         self.fails("standard input:2: the line is empty", "--orders", "-", "--strict",
                    stdin=GOOD + b"\n" + GOOD)
-        self.ok("demo", "orders", "--orders", "-", "--strict", stdin=GOOD)
+        self.ok("demo", "orders", "--ring", "--orders", "-", "--strict", stdin=GOOD)
 
     def test_what_is_no_list_of_orders_is_refused_in_one_sentence(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -272,7 +273,7 @@ class Input(DxTest):
             file.write_bytes(GOOD + b"PNG\0\0\0")
             self.fails("is binary (a NUL byte in line 2)", "--orders", file)
             file.write_bytes(GOOD + b"a" * (1 << 20) + b"\n")
-            self.assertEqual(self.dx("demo", "orders", "--orders", file).returncode, OK)
+            self.assertEqual(self.dx("demo", "orders", "--ring", "--orders", file).returncode, OK)
             file.write_bytes(GOOD + b"a" * ((1 << 20) + 1) + b"\n")
             self.fails("has more than 1048576 bytes: this is no CSV text", "--orders", file)
             file.write_bytes(b"id,price\n1,2\n")
@@ -303,11 +304,12 @@ class Input(DxTest):
             ("--orders", "", "--orders is empty, must be a FILE"),
         ]
         for option, value, sentence in refused:
-            self.refuses(USAGE, sentence, "demo", "orders", option, value)
-        self.refuses(USAGE, "--rate needs a value: --rate N", "demo", "orders", "--rate")
-        self.refuses(USAGE, "--check takes no value", "demo", "orders", "--check=yes")
+            self.refuses(USAGE, sentence, "demo", "orders", "--ring", option, value)
+        self.refuses(USAGE, "--rate needs a value: --rate N", "demo", "orders", "--ring", "--rate")
+        self.refuses(USAGE, "--check takes no value", "demo", "orders", "--ring", "--check=yes")
         self.refuses(USAGE, "--repeat is 1000000, must be at most 999990 for 100001 orders",
-                     "demo", "orders", "--repeat", "1M", "--orders", "-", stdin=GOOD * 100_001)
+                     "demo", "orders", "--ring", "--repeat", "1M", "--orders", "-",
+                     stdin=GOOD * 100_001)
 
     def test_a_cpu_that_does_not_exist_is_refused(self):
         self.fails("1023", "--cpus", "1023", "--repeat", 1)
@@ -315,7 +317,8 @@ class Input(DxTest):
 
 class Interrupts(DxTest):
     def start(self, *arguments, **options):
-        return subprocess.Popen([DX, "demo", "orders", *arguments], stdout=subprocess.PIPE,
+        return subprocess.Popen([DX, "demo", "orders", "--ring", *arguments],
+                                stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, env=clean_environment(), **options)
 
     def test_an_interrupted_run_reports_what_it_did(self):
@@ -371,11 +374,11 @@ class Sample(DxTest):
             program = folder / "bin/dx"
             shutil.copy(DX, program)
             self.refuses(FAILED, "the sample share/disruptorx/orders.csv is not in the folder of",
-                         "demo", "orders", program=program)
+                         "demo", "orders", "--ring", program=program)
             (folder / "share/disruptorx").mkdir(parents=True)
             sample = folder / "share/disruptorx/orders.csv"
             sample.write_bytes(GOOD * 3)
-            result = json.loads(self.ok("demo", "orders", "-o", "json", program=program))
+            result = json.loads(self.ok("demo", "orders", "--ring", "-o", "json", program=program))
             self.assertEqual((result["source"], result["lines"], result["repeat"]),
                              (str(sample.resolve()), 3, 200))
 

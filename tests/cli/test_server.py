@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""dx server: what it prints, how it stops, reloads, and refuses; tokens.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from dx_program import DX, FAILED, OK, USAGE, DxTest, clean_environment
+from node_program import UNREACHABLE, Server, wait_for
+
+
+class ServerTest(DxTest):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.socket = f"unix://{self.folder}/dx.sock"
+
+    def server(self, *arguments, **changes):
+        server = Server(*arguments, **changes)
+        self.addCleanup(server.stop, signal.SIGKILL)
+        return server
+
+
+class Starting(ServerTest):
+    def test_it_says_where_it_listens_and_how_to_stop_it(self):
+        process = subprocess.Popen([DX, "server", "--listen", self.socket], text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=clean_environment())
+        lines = []
+        while not lines or "Ctrl-C stops it" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            self.assertTrue(lines[-1], "it ended")
+        process.terminate()
+        process.communicate()
+        text = "".join(lines)
+        self.assertIn(f"listens on {self.socket}", text)
+        self.assertIn(f"process {process.pid}", text)
+        self.assertIn("in memory", text)
+        self.assertEqual(process.returncode, OK)
+
+    def test_a_free_port_is_told(self):
+        server = self.server("--listen", "tcp://127.0.0.1:0", "--listen", self.socket)
+        self.assertRegex(server.address(0), r"^tcp://127\.0\.0\.1:[1-9]\d*$")
+        self.assertEqual(server.address(1), self.socket)
+        for number in (0, 1):
+            self.assertEqual(self.json("topic", "ls", "-a", server.address(number)), [])
+
+    def test_a_development_node_cleans_up_behind_itself(self):
+        server = self.server("--dev", "--listen", "tcp://127.0.0.1:0", TMPDIR=str(self.folder))
+        self.assertTrue(server.started["folder"].startswith(str(self.folder)))
+        self.assertTrue(os.path.isdir(server.started["folder"]))
+        self.assertEqual(server.stop()[0], OK)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_options_come_over_the_file_and_the_environment(self):
+        file = self.folder / "node.yaml"
+        file.write_text("node:\n  name: of-file\n", encoding="utf-8")
+        server = self.server("-c", file, "--set", "bus.shards=2", "--listen", self.socket,
+                             DX_LIMITS_CONNECTIONS_MAX="77")
+        self.assertEqual(server.started["name"], "of-file")
+        for name, value in (("bus.shards", "2"), ("limits.connections_max", "77"),
+                            ("node.name", "of-file")):
+            self.assertEqual(self.ok("config", "get", name, "-a", server.address()).strip(), value)
+
+
+class Stopping(ServerTest):
+    def test_a_signal_drains_it_and_it_ends_well(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server = self.server("--listen", self.socket)
+            self.ok("pub", "t", "x", "--ack", "-a", self.socket)
+            code, said = server.stop(number)
+            self.assertEqual(code, OK, said)
+            self.assertIn("draining", said)
+            self.refuses(UNREACHABLE, "no connection", "topic", "ls", "-a", self.socket)
+
+    def test_sighup_reads_the_file_again_all_or_nothing(self):
+        file = self.folder / "node.yaml"
+        file.write_text("limits:\n  connections_max: 50\n", encoding="utf-8")
+        server = self.server("-c", file, "--listen", self.socket)
+
+        def limit():
+            return self.ok("config", "get", "limits.connections_max", "-a", self.socket).strip()
+
+        self.assertEqual(limit(), "50")
+        file.write_text("limits:\n  connections_max: 60\n", encoding="utf-8")
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: limit() == "60", "the file is read again")
+        file.write_text("limits:\n  connections_max: 70\n  nonsense: 1\n", encoding="utf-8")
+        done = self.dx("config", "reload", "-a", self.socket)
+        self.assertNotEqual(done.returncode, OK)
+        self.assertIn("nonsense", done.stderr)
+        self.assertEqual(limit(), "60")
+        file.write_text("limits:\n  connections_max: 80\n", encoding="utf-8")
+        self.assertIn("1 option changed", self.ok("config", "reload", "-a", self.socket))
+        self.assertEqual(limit(), "80")
+
+
+class Refusing(ServerTest):
+    def test_a_port_in_use_is_told_with_the_next_step(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            error = self.refuses(FAILED, str(port), "server", "--listen",
+                                 f"tcp://127.0.0.1:{port}")
+        self.assertIn("(DX_EBUSY)", error)
+        self.assertIn("--listen tcp://127.0.0.1:0", error)
+
+    def test_a_socket_in_use_is_told(self):
+        self.server("--listen", self.socket)
+        self.refuses(FAILED, "(DX_EBUSY)", "server", "--listen", self.socket)
+
+    def test_bad_options_are_refused_before_anything_is_bound(self):
+        for sentence, *arguments in (
+                ("did you mean bus.shards?", "--set", "bus.shard=2"),
+                ("must be section.option=value", "--set", "bus.shards"),
+                ("bus.shards is 3", "--set", "bus.shards=3"),
+                ("listen", "--listen", "ftp://host")):
+            self.refuses(USAGE, sentence, "server", *arguments)
+        file = self.folder / "node.yaml"
+        file.write_text("bus:\n  shards: 3\n", encoding="utf-8")
+        self.refuses(FAILED, f"{file}:2", "server", "-c", file)
+        self.refuses(FAILED, "(DX_ENOTFOUND)", "server", "-c", self.folder / "none.yaml")
+        self.refuses(USAGE, "is one argument too many", "server", "more")
+
+
+class Tokens(ServerTest):
+    def test_only_who_has_the_token_comes_in(self):
+        self.server("--listen", self.socket, DX_AUTH_TOKEN="s3cret")
+        error = self.refuses(FAILED, "(DX_EPERM)", "topic", "ls", "-a", self.socket)
+        self.assertIn("Next: give the token with --token or DX_TOKEN", error)
+        self.refuses(FAILED, "(DX_EPERM)", "topic", "ls", "-a", self.socket, "--token", "wrong")
+        self.ok("topic", "ls", "-a", self.socket, "--token", "s3cret")
+        self.ok("topic", "ls", "-a", self.socket, DX_TOKEN="s3cret")
+        file = self.folder / "token"
+        file.write_text("s3cret\n", encoding="utf-8")
+        self.ok("topic", "ls", "-a", self.socket, "--token", f"@{file}")
+        shown = self.ok("config", "get", "auth", "-a", self.socket, "--token", "s3cret")
+        self.assertNotIn("s3cret", shown)
+
+
+if __name__ == "__main__":
+    unittest.main()
