@@ -145,7 +145,8 @@ static void attempt(dx_client_t *client)
         .keep_alive_ns = o->keep_alive_ns,
         .idle_timeout_ns = o->keep_alive_ns > INT64_MAX / 3 ? INT64_MAX : o->keep_alive_ns * 3,
         .name = o->name,
-        .mechanism = o->token != NULL ? "token" : NULL,
+        /* Always, so that a node which wants a token says so at once instead of waiting for it. */
+        .mechanism = "token",
         .proof = o->token,
         .tls = client->tls,
         .log = o->log};

@@ -59,8 +59,10 @@ static int authenticate(void *context, dxi_connection_t *connection, const char 
                         mechanism);
     }
     if (!dxi_auth_check(&node->auth, proof, proof_bytes)) {
-        DX_LOG_WARN(node->log.log, "node", "%s showed a wrong token", info.peer_address);
-        return dxi_fail(error, DX_EPERM, "the token is wrong");
+        DX_LOG_WARN(node->log.log, "node", "%s showed %s token", info.peer_address,
+                    proof_bytes == 0 ? "no" : "a wrong");
+        return dxi_fail(error, DX_EPERM,
+                        proof_bytes == 0 ? "a token is wanted" : "the token is wrong");
     }
     return DX_OK;
 }
