@@ -152,7 +152,7 @@ typedef struct dx_topic_stats {
     double rate_5m;
     double rate_15m;
     uint32_t subscriptions;
-    uint64_t depth;         /* waiting in its shards' rings */
+    uint64_t depth;         /* slots of 64 bytes in use in its shards' rings, by all their topics */
     uint64_t lag_max;       /* of the subscription that is furthest behind, in events */
     int64_t latency_p50_ns; /* from the publisher's claim to the hand-over to subscriptions; 0 when
                              * nothing was measured */
@@ -401,7 +401,8 @@ DX_API DX_NODISCARD int dx_publish_batch(dx_publisher_t *publisher, const dx_mes
 DX_API DX_NODISCARD int dx_publish_wait(dx_publisher_t *publisher, const dx_message_t *message,
                                         dx_receipt_t *receipt_out, dx_error_t *error);
 
-/* The last message of this publisher once more, under its sequence.
+/* The last message of dx_publish_wait() (of any call, when the program gave producer_id) once more,
+ * under its sequence.
  * Returns as dx_publish_wait(); the receipt says whether it was a duplicate.
  * Threads: as dx_publish_wait(). */
 DX_API DX_NODISCARD int dx_publish_retry(dx_publisher_t *publisher, const dx_message_t *message,
@@ -416,7 +417,7 @@ DX_API DX_NODISCARD int dx_bus_publish(dx_bus_t *bus, const char *topic, const v
 /* ----------------------------------------------------------------------------------- subscribing */
 
 /* Subscribes. When it returns, every event that is published from now on is seen.
- * Returns DX_OK; DX_EINVAL (pattern, filter, options); DX_ELIMIT; DX_ENOMEM; DX_ESTATE.
+ * Returns DX_OK; DX_EINVAL (pattern, options); DX_EPARSE (filter); DX_ELIMIT; DX_ENOMEM; DX_ESTATE.
  * Threads: any but a handler in the shard's thread. */
 DX_API DX_NODISCARD int dx_bus_subscribe(dx_bus_t *bus, const dx_subscription_options_t *options,
                                          dx_subscription_t **subscription_out, dx_error_t *error);

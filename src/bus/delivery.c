@@ -313,11 +313,14 @@ static void handle_range(dx_subscription_t *subscription, int64_t last)
 void dxi_local_thread(void *context)
 {
     dx_subscription_t *subscription = context;
+    int32_t ending = DXI_END_NOT;
     for (;;) {
-        const int64_t waited = dx_consumer_wait(&subscription->consumer);
-        (void)waited; /* whatever ended it */
+        if (ending == DXI_END_NOT) { /* a cancel ends one wait only */
+            const int64_t waited = dx_consumer_wait(&subscription->consumer);
+            (void)waited; /* whatever ended it */
+        }
         /* ACQUIRE, pairs with the release by who ends it: what was queued before is seen below. */
-        const int32_t ending = dx_load32_acquire(&subscription->ending);
+        ending = dx_load32_acquire(&subscription->ending);
         const int64_t last = dx_consumer_poll(&subscription->consumer);
         if (ending == DXI_END_NOW) {
             break;

@@ -188,8 +188,8 @@ void dxi_lane_destroy(dxi_lane_t *lane)
 
 int64_t dxi_lane_depth(const dxi_lane_t *lane)
 {
-    const int64_t depth = dx_ring_published(lane->ring) - dx_ring_consumed(lane->ring);
-    return depth > 0 ? depth : 0;
+    /* Claimed and not yet published counts: its publisher may have been told already. */
+    return lane->notes_mask + 1 - dx_ring_remaining(lane->ring);
 }
 
 /* ---------------------------------------------------------------------------------------- frames */

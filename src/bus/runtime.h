@@ -129,7 +129,7 @@ DX_NODISCARD int dxi_lane_create(dx_bus_t *bus, uint16_t index, dxi_bus_loop_t *
                                  dxi_lane_t **lane_out, dx_error_t *error);
 void dxi_lane_destroy(dxi_lane_t *lane);
 
-/* Slots published and not yet released. Threads: any. */
+/* Slots claimed and not yet released. Threads: any. */
 int64_t dxi_lane_depth(const dxi_lane_t *lane);
 
 /* ---------------------------------------------------------------------------------- attachments */

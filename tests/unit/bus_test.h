@@ -16,7 +16,7 @@
 
 #define SOON_NS INT64_C(30000000000) /* long enough on any machine */
 
-static dx_error_t said;
+static _Thread_local dx_error_t said;
 
 /* How a bus and a subscription are made: each test goes through all of them. */
 typedef struct shape {
@@ -163,6 +163,51 @@ static inline void seen_hold(seen_t *seen, bool hold)
     seen->hold = hold;
     (void)pthread_cond_broadcast(&seen->changed);
     (void)pthread_mutex_unlock(&seen->mutex);
+}
+
+/* How many events it has had. */
+static inline uint64_t seen_events(seen_t *seen)
+{
+    (void)pthread_mutex_lock(&seen->mutex);
+    const uint64_t events = seen->events;
+    (void)pthread_mutex_unlock(&seen->mutex);
+    return events;
+}
+
+/* A thread that lets a held handler go, after a while. */
+static inline void seen_let_go_later(void *context)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    seen_hold(context, false);
+}
+
+/* A subscription of this shape that notes everything. */
+static inline dx_subscription_t *subscribed(dx_bus_t *bus, const shape_t *shape,
+                                            const dx_subscription_options_t *options, seen_t *seen)
+{
+    dx_subscription_options_t filled = *options;
+    dx_subscription_t *subscription = NULL;
+    filled.on_event = seen_event;
+    filled.on_gap = seen_gap;
+    filled.on_end = seen_end;
+    filled.context = seen;
+    filled.dispatch = shape->dispatch;
+    check_said(dx_bus_subscribe(bus, &filled, &subscription, &said), "dx_bus_subscribe()");
+    return subscription;
+}
+
+static inline int publish_number_wait(dx_publisher_t *publisher, const char *topic, uint64_t number,
+                                      dx_receipt_t *receipt_out)
+{
+    return dx_publish_wait(publisher,
+                           &(dx_message_t){.topic = topic, .data = &number, .bytes = sizeof number},
+                           receipt_out, &said);
+}
+
+static inline void bus_ended(dx_bus_t *bus)
+{
+    check_said(dx_bus_stop(bus, SOON_NS, &said), "dx_bus_stop()");
+    dx_bus_destroy(bus);
 }
 
 #endif
