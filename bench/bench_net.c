@@ -17,7 +17,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,11 +135,56 @@ static int on_accept(void *context, dxi_connection_t *connection, dx_error_t *er
     return DX_OK;
 }
 
+/* A key and a certificate that it signs itself, for the run of this program. */
+static void certificate_make(const char *certificate_file, const char *key_file)
+{
+    EVP_PKEY *const key = EVP_EC_gen("P-256");
+    X509 *const certificate = X509_new();
+    FILE *const file = fopen(certificate_file, "w");
+    FILE *const other = fopen(key_file, "w");
+    if (key == NULL || certificate == NULL || file == NULL || other == NULL) {
+        die("cannot make a certificate", NULL);
+    }
+    (void)X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    (void)X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
+    (void)X509_set_pubkey(certificate, key);
+    if (X509_sign(certificate, key, EVP_sha256()) == 0 || PEM_write_X509(file, certificate) != 1 ||
+        PEM_write_PrivateKey(other, key, NULL, NULL, 0, NULL, NULL) != 1) {
+        die("cannot write a certificate", NULL);
+    }
+    (void)fclose(file);
+    (void)fclose(other);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+}
+
+/* Of all runs; used by tls:// only. */
+static dxi_tls_t *node_tls;
+static dxi_tls_t *client_tls;
+
+static void tls_begin(const char *folder)
+{
+    char certificate[64];
+    char key[64];
+    dx_error_t error = {0};
+    (void)snprintf(certificate, sizeof certificate, "%s/pem", folder);
+    (void)snprintf(key, sizeof key, "%s/key", folder);
+    certificate_make(certificate, key);
+    const dxi_tls_options_t node = {
+        .server = true, .certificate_file = certificate, .key_file = key};
+    const dxi_tls_options_t client = {.insecure = true};
+    if (dxi_tls_create(&node, &node_tls, &error) != DX_OK ||
+        dxi_tls_create(&client, &client_tls, &error) != DX_OK) {
+        die("cannot begin with TLS", &error);
+    }
+    (void)unlink(certificate);
+    (void)unlink(key);
+}
+
 typedef struct rig {
     side_t sender;
     side_t receiver;
     dxi_listener_t *listener;
-    const dxi_connection_options_t *options;
 } rig_t;
 
 static dxi_connection_events_t events_of(side_t *side)
@@ -150,9 +197,10 @@ static void connect_now(void *context)
 {
     rig_t *const rig = context;
     const dxi_connection_events_t events = events_of(&rig->sender);
+    const dxi_connection_options_t options = {.tls = client_tls};
     dxi_connection_t *connection = NULL;
     dx_error_t error = {0};
-    if (dxi_connection_connect(rig->sender.loop, dxi_listener_address(rig->listener), rig->options,
+    if (dxi_connection_connect(rig->sender.loop, dxi_listener_address(rig->listener), &options,
                                &events, &connection, &error) != DX_OK) {
         die("cannot connect", &error);
     }
@@ -189,7 +237,8 @@ static void rig_begin(rig_t *rig, const char *text, bool spin)
         dxi_loop_create(&options, &rig->receiver.loop, &error) != DX_OK) {
         die("cannot make loops", &error);
     }
-    const dxi_listener_options_t listener = {.events = events_of(&rig->receiver),
+    const dxi_listener_options_t listener = {.connection = {.tls = node_tls},
+                                             .events = events_of(&rig->receiver),
                                              .on_accept = on_accept};
     if (dxi_listener_create(rig->receiver.loop, &address, &listener, &rig->listener, &error) !=
             DX_OK ||
@@ -213,8 +262,7 @@ static void rig_end(rig_t *rig)
 
 static double one_way(const char *address, int64_t frames)
 {
-    static const dxi_connection_options_t defaults;
-    rig_t rig = {.options = &defaults};
+    rig_t rig = {0};
     rig_begin(&rig, address, false);
     rig.sender.to_send = frames;
     const int64_t from_ns = dx_clock_ns();
@@ -244,8 +292,7 @@ static int compare_ns(const void *a, const void *b)
 
 static void round_trips(const char *address, bool spin, int64_t trips, double *p50, double *p99)
 {
-    static const dxi_connection_options_t defaults;
-    rig_t rig = {.options = &defaults};
+    rig_t rig = {0};
     rig.receiver.echo = true;
     rig.sender.again = true;
     rig.sender.to_send = trips;
@@ -269,10 +316,12 @@ int main(int argc, char **argv)
         die("cannot make a folder", NULL);
     }
     (void)snprintf(local, sizeof local, "unix://%s/s", folder);
-    const char *const addresses[] = {"tcp://127.0.0.1:0", local};
+    tls_begin(folder);
+    const char *const addresses[] = {"tcp://127.0.0.1:0", local, "tls://127.0.0.1:0"};
+    const char *const names[] = {"tcp", "unix", "tls"};
     printf("%-6s %-28s %10s %10s %10s\n", "over", "", "median", "q1", "q3");
-    for (size_t i = 0; i < 2; i++) {
-        const char *const name = i == 0 ? "tcp" : "unix";
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+        const char *const name = names[i];
         double rates[ROUNDS];
         double p50[2][ROUNDS];
         double p99[2][ROUNDS];
@@ -298,5 +347,7 @@ int main(int argc, char **argv)
                    rows[row].values[ROUNDS * 3 / 4]);
         }
     }
+    dxi_tls_destroy(node_tls);
+    dxi_tls_destroy(client_tls);
     return rmdir(folder);
 }

@@ -76,6 +76,14 @@ static inline void side_unlock(side_t *side)
         }                                                                                          \
     } while (0)
 
+static inline int side_opens(side_t *side)
+{
+    side_lock(side);
+    const int opens = side->opens;
+    side_unlock(side);
+    return opens;
+}
+
 static inline int side_on_accept(void *context, dxi_connection_t *connection, dx_error_t *error)
 {
     side_t *const side = context;

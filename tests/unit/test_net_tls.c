@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "net_certificates.h"
-#include "net_test.h"
+#include "net_raw.h"
 
 static char folder[64];
 
@@ -283,6 +283,107 @@ static void new_certificates_are_used_without_a_restart(void **state)
     dxi_tls_destroy(client);
 }
 
+/* Hands bytes on between two sockets, one by one, until `most` have gone in all or both have ended.
+ * Returns how many went. */
+static size_t relay(int a, int b, size_t most, side_t *until_open)
+{
+    const int fds[2] = {a, b};
+    bool ended[2] = {false, false};
+    size_t count = 0;
+    while (count < most && !(ended[0] && ended[1])) {
+        struct pollfd waiting[2] = {{.fd = ended[0] ? -1 : a, .events = POLLIN},
+                                    {.fd = ended[1] ? -1 : b, .events = POLLIN}};
+        if (until_open != NULL && side_opens(until_open) != 0) {
+            break;
+        }
+        (void)poll(waiting, 2, 100);
+        for (int i = 0; i < 2 && count < most; i++) {
+            char byte = 0;
+            if (waiting[i].revents == 0) {
+                continue;
+            }
+            if (recv(fds[i], &byte, 1, 0) != 1 || !raw_send(fds[1 - i], &byte, 1)) {
+                ended[i] = true;
+                (void)shutdown(fds[1 - i], SHUT_WR);
+                continue;
+            }
+            count++;
+        }
+    }
+    return count;
+}
+
+/* A pair whose bytes go through the test's hands. */
+typedef struct relayed {
+    dxi_loop_t *loop;
+    dxi_tls_t *node_tls;
+    dxi_tls_t *client_tls;
+    dxi_listener_t *listener;
+    side_t node;
+    dxi_address_t address; /* of the plain listener */
+    int plain;
+} relayed_t;
+
+static void relayed_begin(relayed_t *relayed)
+{
+    side_init(&relayed->node);
+    relayed->loop = loop_started("relay");
+    relayed->node_tls = node_tls("node", true);
+    relayed->client_tls = client_tls("ca.pem", "client");
+    const dxi_listener_options_t options = {.connection = {.tls = relayed->node_tls},
+                                            .events = side_events(&relayed->node),
+                                            .on_accept = side_on_accept};
+    relayed->listener = listen_on(relayed->loop, "tls://127.0.0.1:0", &options);
+    relayed->plain = raw_listen(&relayed->address);
+    relayed->address.transport = DXI_TLS;
+}
+
+static void relayed_connect(relayed_t *relayed, side_t *client, int fds_out[2])
+{
+    const dxi_connection_options_t options = {.tls = relayed->client_tls};
+    side_init(client);
+    connect_to(relayed->loop, &relayed->address, &options, client);
+    fds_out[0] = raw_accept(relayed->plain);
+    fds_out[1] = raw_connect(dxi_listener_address(relayed->listener));
+}
+
+static void relayed_end(relayed_t *relayed)
+{
+    listener_end(relayed->loop, relayed->listener);
+    dxi_loop_destroy(relayed->loop);
+    assert_int_equal(relayed->node.closes, relayed->node.accepts);
+    assert_int_equal(close(relayed->plain), 0);
+    dxi_tls_destroy(relayed->node_tls);
+    dxi_tls_destroy(relayed->client_tls);
+}
+
+static void tls_may_come_byte_by_byte_and_break_off_anywhere(void **state)
+{
+    (void)state;
+    relayed_t relayed = {0};
+    side_t client;
+    int fds[2];
+    relayed_begin(&relayed);
+    relayed_connect(&relayed, &client, fds);
+    const size_t whole = relay(fds[0], fds[1], SIZE_MAX, &client); /* until it is open */
+    assert_int_equal(client.opens, 1);
+    assert_true(whole > 1000);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    side_wait(&client, client.closes == 1);
+
+    for (size_t cut = 0; cut < whole; cut += 1 + cut % 23) {
+        relayed_connect(&relayed, &client, fds);
+        (void)relay(fds[0], fds[1], cut, NULL);
+        (void)close(fds[0]);
+        (void)close(fds[1]);
+        side_wait(&client, client.closes == 1);
+        assert_int_equal(client.opens, 0);
+        assert_string_equal(dx_error_name(client.why.code), "DX_EIO");
+    }
+    relayed_end(&relayed);
+}
+
 static void options_that_do_not_fit_together_are_refused(void **state)
 {
     (void)state;
@@ -353,6 +454,7 @@ int main(void)
         cmocka_unit_test(who_is_not_believed_is_told_why),
         cmocka_unit_test(an_insecure_client_believes_anybody),
         cmocka_unit_test(new_certificates_are_used_without_a_restart),
+        cmocka_unit_test(tls_may_come_byte_by_byte_and_break_off_anywhere),
         cmocka_unit_test(options_that_do_not_fit_together_are_refused),
         cmocka_unit_test(a_tls_address_without_tls_is_refused),
     };
