@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -66,11 +66,22 @@ static int node_serve(const dxi_daemon_options_t *options, dx_node_t *node, cons
     return dx_node_stop(node, 0, error);
 }
 
+/* As many descriptors as the system allows this process: each connection is one. */
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* where it fails, dx_node_start() warns */
+    }
+}
+
 int dxi_daemon_run(const dxi_daemon_options_t *options, dx_error_t *error)
 {
     sigset_t signals, before;
     signals_of_daemon(&signals);
     (void)signal(SIGPIPE, SIG_IGN);
+    descriptors_raise();
     (void)pthread_sigmask(SIG_BLOCK, &signals, &before);
     dx_node_t *node = NULL;
     int code = dx_node_create(options->config, &node, error);

@@ -24,7 +24,8 @@ typedef struct dxi_daemon_options {
  *     SIGHUP            reads the configuration again; what is wrong with it goes to the log
  *
  * Blocks these signals in the calling thread before any thread is made, and restores its mask at
- * the end. SIGPIPE is ignored from then on.
+ * the end. SIGPIPE is ignored from then on, and the limit of open
+ * files is raised to what is allowed.
  * Returns DX_OK after a complete drain, DX_ETIMEDOUT when something was left, or why it did not
  * start: as dx_node_create() and dx_node_start().
  * Threads: main. */

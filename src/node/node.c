@@ -29,6 +29,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -216,6 +217,33 @@ static bool is_open_address(const char *text)
            strcmp(address.host, "localhost") != 0;
 }
 
+/* Descriptors that a node needs beside its connections: loops, listeners, the log, the program. */
+#define OTHER_DESCRIPTORS 64
+
+/* Who has asked for so many connections is warned, who has not is told. */
+static void descriptors_check(dx_node_t *node)
+{
+    static const char TEXT[] =
+        "this process may open %llu files, which is less than "
+        "limits.connections_max (%lld) and %d more: clients beyond that wait";
+    struct rlimit limit;
+    const char *origin = "";
+    char text[DX_CONFIG_TEXT_BYTES_MAX + 1];
+    const long long most = dx_config_integer(node->config, "limits.connections_max");
+    if (node->listener_count == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        limit.rlim_cur >= (rlim_t)most + OTHER_DESCRIPTORS ||
+        dx_config_get(node->config, "limits.connections_max", text, sizeof text, &origin) !=
+            DX_OK) {
+        return;
+    }
+    const unsigned long long files = limit.rlim_cur;
+    if (strcmp(origin, "default") == 0) {
+        DX_LOG_INFO(node->log.log, "node", TEXT, files, most, OTHER_DESCRIPTORS);
+    } else {
+        DX_LOG_WARN(node->log.log, "node", TEXT, files, most, OTHER_DESCRIPTORS);
+    }
+}
+
 static void started_log(dx_node_t *node)
 {
     dx_log_t *const log = node->log.log;
@@ -256,6 +284,7 @@ int dx_node_start(dx_node_t *node, dx_error_t *error)
     } else {
         node->state = DXI_NODE_RUNNING;
         started_log(node);
+        descriptors_check(node);
     }
     (void)pthread_mutex_unlock(&node->mutex);
     return code;

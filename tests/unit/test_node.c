@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -280,6 +281,32 @@ static void an_address_for_everybody_without_a_token_is_warned_of(void **state)
     }
 }
 
+static void too_few_descriptors_are_warned_of(void **state)
+{
+    (void)state;
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    dx_config_t *const config = config_small();
+    low = (struct rlimit){.rlim_cur = 263, .rlim_max = before.rlim_max};
+    (void)unlink(node_log_file);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    node_end(node_started(config));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_contains(text_of_file(node_log_file), "INFO  node: this process may open 263 files");
+    config_put(config, "limits.connections_max", "200");
+    for (int few = 0; few < 2; few++) {
+        low = (struct rlimit){.rlim_cur = few ? 263 : 264, .rlim_max = before.rlim_max};
+        (void)unlink(node_log_file);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        node_end(node_started(config));
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        const bool warned =
+            strstr(text_of_file(node_log_file), "WARN  node: this process may open 263") != NULL;
+        assert_int_equal(warned, few != 0);
+    }
+    dx_config_destroy(config);
+}
+
 static dx_config_t *swept;
 
 static int attempt(void)
@@ -318,6 +345,7 @@ int main(void)
         cmocka_unit_test(what_was_published_is_delivered_before_it_stops),
         cmocka_unit_test(a_node_has_a_name_and_an_id_of_its_own),
         cmocka_unit_test(an_address_for_everybody_without_a_token_is_warned_of),
+        cmocka_unit_test(too_few_descriptors_are_warned_of),
         cmocka_unit_test(each_failed_allocation_is_survived),
     };
     return cmocka_run_group_tests(tests, node_folder_make, node_folder_remove);

@@ -434,6 +434,40 @@ static void what_is_left_at_the_end_of_the_drain_is_told(void **state)
     dx_config_destroy(config);
 }
 
+/* Asks until the node is gone. */
+static void ask_without_end(void *client)
+{
+    static const char *const QUESTIONS[] = {"node", "config.reload", "subscriptions"};
+    char answer[65536];
+    int code = DX_OK;
+    for (size_t i = 0; code == DX_OK; i++) {
+        code = dx_client_ask(client, QUESTIONS[i % COUNT_OF(QUESTIONS)], NULL, answer,
+                             sizeof answer, NULL);
+    }
+}
+
+static void it_stops_while_it_is_asked(void **state)
+{
+    (void)state;
+    dx_config_t *const config = config_small();
+    for (int round = 0; round < 5; round++) {
+        dx_node_t *const node = node_started(config);
+        dx_client_t *client = NULL;
+        dx_thread_t *thread = NULL;
+        dx_error_t error = {0};
+        assert_ok(dx_client_connect(
+            &(dx_client_options_t){.address = address_of(node), .timeout_ns = DX_NS_PER_S / 4},
+            &client, &error));
+        assert_ok(dx_thread_start(NULL, ask_without_end, client, &thread, &error));
+        wait_until(info_of(node).config_reloads > 2);
+        assert_ok(dx_node_stop(node, WAIT_NS, &error));
+        assert_ok(dx_thread_join(thread));
+        (void)dx_client_close(client, 0);
+        dx_node_destroy(node);
+    }
+    dx_config_destroy(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -449,6 +483,7 @@ int main(void)
         cmocka_unit_test(a_node_that_stops_delivers_and_answers_what_it_has),
         cmocka_unit_test(a_remote_subscriber_gets_everything_before_goodbye),
         cmocka_unit_test(what_is_left_at_the_end_of_the_drain_is_told),
+        cmocka_unit_test(it_stops_while_it_is_asked),
     };
     return cmocka_run_group_tests(tests, node_folder_make, node_folder_remove);
 }
