@@ -5,9 +5,9 @@
  * retention and without, and for acknowledged subscriptions (each event is answered at once)?
  *
  * METHOD     64 KiB of frames lie one behind the other, as in a ring; each event takes the next one
- * and stamps it. Subscribers count and add up sequences, which is checked. Scenarios are interleaved
- * over the rounds; medians and quartiles over the rounds, of processor time per event. `per delivery`
- * is the median divided by the subscribers.
+ * and stamps it. Subscribers count and add up sequences, which is checked. Scenarios are
+ * interleaved over the rounds; medians and quartiles over the rounds, of processor time per event.
+ * `per delivery` is the median divided by the subscribers.
  *
  * NOT MEASURED   The ring in front (`dx bench ring`), the hand-over to threads and connections, and
  * frames that are in no cache.

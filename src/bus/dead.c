@@ -1,7 +1,7 @@
 /* dead.c - events that a group gives up: to the dead-letter topic, with the cause.
  *
- * A letter is the event as a publication of its own: key, trace, correlation, headers and payload as
- * they were, and four headers more:
+ * A letter is the event as a publication of its own: key, trace, correlation, headers and payload
+ * as they were, and four headers more:
  *
  *     dx-cause      the name of the code of the last failure, as DX_ETIMEDOUT
  *     dx-topic      where it was published
@@ -155,8 +155,7 @@ static int letter_send(dxi_shard_t *shard, const dxi_team_t *team, const dxi_pen
     return code;
 }
 
-void dxi_pending_die(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pending,
-                     int64_t clock_ns)
+void dxi_pending_die(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pending, int64_t clock_ns)
 {
     pending->link->topic->dead++;
     team->flow->dead++;

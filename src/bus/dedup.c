@@ -6,9 +6,9 @@
  * gaps; after a reconnect some come again, perhaps in another order. Each producer has a window of
  * `size` receipts; that of number n stands at n mod size, so the window covers the numbers from
  * last - size + 1 to last, however dense they are. A number above `last` is new; one in the window
- * was taken exactly when its receipt stands there; one below it counts as taken: a publisher repeats
- * what it has no answer for, and has answers for what is that far behind. A window that has grown
- * knows nothing of what lay below it before: `floor`.
+ * was taken exactly when its receipt stands there; one below it counts as taken: a publisher
+ * repeats what it has no answer for, and has answers for what is that far behind. A window that has
+ * grown knows nothing of what lay below it before: `floor`.
  *
  * Windows begin small and double while their producer is busy, as long as all windows of the shard
  * together stay below WINDOWS_BYTES_MAX.

@@ -188,9 +188,7 @@ void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming)
             continue;
         }
         const int code = deliver(context, link->user, &delivery);
-        if (DX_LIKELY(code == DX_OK)) {
-            delivered++;
-        } else if (dxi_subscriber_took(link->flow->members[0], code)) {
+        if (DX_LIKELY(code == DX_OK) || dxi_subscriber_took(link->flow->members[0], code)) {
             delivered++;
         } else {
             dxi_link_to_lagging(link, incoming->sequence);
@@ -200,7 +198,7 @@ void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming)
     topic->unheard += topic->link_count == 0;
 }
 
-/* ---------------------------------------------------------------------------------------- feeding */
+/* -------------------------------------------------------------------------------------- feeding */
 
 /* Tells a link what it can't get any more. False: no room, or that was its end. */
 static bool link_skip(dxi_shard_t *shard, dxi_link_t *link)
@@ -291,7 +289,7 @@ void dxi_flow_feed(dxi_shard_t *shard, dxi_flow_t *flow)
     }
 }
 
-/* --------------------------------------------------------------------------------------- blocking */
+/* ------------------------------------------------------------------------------------- blocking */
 
 bool dxi_topic_blocked(dxi_shard_t *shard, dxi_topic_t *topic, int64_t clock_ns)
 {

@@ -2,9 +2,9 @@
  *
  * DESIGN
  *
- * A filter is a tree in an array: nodes `and` and `or` with two children, and terms. It is parsed by
- * recursive descent, whose depth parentheses bound, and asked the same way, left before right, until
- * the answer is sure. Texts are kept, without their backslashes, in one block with the nodes.
+ * A filter is a tree in an array: nodes `and` and `or` with two children, and terms. It is parsed
+ * by recursive descent, whose depth parentheses bound, and asked the same way, left before right,
+ * until the answer is sure. Texts are kept, without their backslashes, in one block with the nodes.
  *
  * INVARIANTS
  *
@@ -63,7 +63,7 @@ struct dxi_filter {
     char texts[]; /* names and values */
 };
 
-/* ---------------------------------------------------------------------------------------- numbers */
+/* -------------------------------------------------------------------------------------- numbers */
 
 static bool is_digit(char c)
 {
@@ -94,7 +94,7 @@ static bool number_read(text_t text, double *number_out)
     return digits && text.bytes <= NUMBER_BYTES_MAX;
 }
 
-/* ---------------------------------------------------------------------------------------- parsing */
+/* -------------------------------------------------------------------------------------- parsing */
 
 typedef struct parser {
     const char *start;
@@ -351,7 +351,7 @@ void dxi_filter_destroy(dxi_filter_t *filter)
     dxi_free(filter);
 }
 
-/* ----------------------------------------------------------------------------------------- asking */
+/* --------------------------------------------------------------------------------------- asking */
 
 static bool field_of(const node_t *node, const dx_frame_view_t *event, text_t *text_out)
 {

@@ -10,9 +10,9 @@
  *     operator    = "=" | "!=" | "<" | "<=" | ">" | ">=" | "^="      ^= begins with
  *     value       = number | '"' text '"'                   \" and \\ in the text
  *
- * Bytes are compared as bytes. Where the value is a number without quotes, or an order is asked for,
- * and both sides are decimal numbers, they are compared as numbers. What an event does not have is
- * equal to nothing: every comparison with it is false but !=.
+ * Bytes are compared as bytes. Where the value is a number without quotes, or an order is asked
+ * for, and both sides are decimal numbers, they are compared as numbers. What an event does not
+ * have is equal to nothing: every comparison with it is false but !=.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,7 +1,7 @@
-/* pending.c - copies of events that a group has not done with: their memory, table and lists.
+/* pending.c - copies of events that a team has not done with: their memory, table and lists.
  *
- * A copy lies in a block of a power of two bytes. Blocks that are free are kept, up to a limit, so a
- * group in steady state allocates nothing.
+ * A copy lies in a block of a power of two bytes. Blocks that are free are kept, up to a limit, so
+ * a team in steady state allocates nothing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,7 +14,7 @@
 #define TABLE_MIN 16
 #define FREE_BYTES_MAX UINT64_C(8388608)
 
-/* ---------------------------------------------------------------------------------------- blocks */
+/* --------------------------------------------------------------------------------------- blocks */
 
 static uint32_t size_class(uint64_t bytes)
 {
@@ -71,7 +71,7 @@ void dxi_blocks_close(dxi_shard_t *shard)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- table */
+/* ---------------------------------------------------------------------------------------- table */
 
 static uint64_t pending_hash(const dxi_topic_t *topic, uint64_t sequence)
 {
@@ -114,8 +114,7 @@ static bool table_reserve(dxi_team_t *team)
     return true;
 }
 
-dxi_pending_t *dxi_pending_find(const dxi_team_t *team, const dxi_topic_t *topic,
-                                uint64_t sequence)
+dxi_pending_t *dxi_pending_find(const dxi_team_t *team, const dxi_topic_t *topic, uint64_t sequence)
 {
     if (team->table == NULL) {
         return NULL;
@@ -136,8 +135,7 @@ static void untable(dxi_team_t *team, const dxi_pending_t *pending)
     while (team->table[hole] != pending) {
         hole = (hole + 1) & team->mask;
     }
-    for (uint64_t i = (hole + 1) & team->mask; team->table[i] != NULL;
-         i = (i + 1) & team->mask) {
+    for (uint64_t i = (hole + 1) & team->mask; team->table[i] != NULL; i = (i + 1) & team->mask) {
         const uint64_t home = home_of(team->table[i], team->mask);
         if (((i - home) & team->mask) >= ((i - hole) & team->mask)) {
             team->table[hole] = team->table[i];
@@ -208,7 +206,7 @@ void dxi_pending_drop(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pendi
     block_give(shard, pending);
 }
 
-/* ---------------------------------------------------------------------------------------- states */
+/* --------------------------------------------------------------------------------------- states */
 
 /* Into a list by arrival: mostly near its start, or at its end. */
 static void by_arrival(dxi_list_t *head, dxi_pending_t *pending)
@@ -250,8 +248,7 @@ void dxi_pending_give(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pendi
     dxi_team_due(shard, team, deadline_ns);
 }
 
-void dxi_pending_delay(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pending,
-                       int64_t due_ns)
+void dxi_pending_delay(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pending, int64_t due_ns)
 {
     unlist(team, pending);
     pending->state = DXI_PENDING_DUE;

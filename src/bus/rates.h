@@ -24,8 +24,8 @@ typedef struct dxi_rates {
  * Returns false when there is nothing left to fade. */
 bool dxi_rates_tick(dxi_rates_t *rates, uint64_t events, int64_t interval_ns);
 
-/* Times in the last one to two intervals, in classes of a quarter of a power of two: a percentile is
- * at most a fifth too high. */
+/* Times in the last one to two intervals, in classes of a quarter of a power of two: a percentile
+ * is at most a quarter too high. */
 #define DXI_LATENCY_FIRST_BITS 6 /* the first class: below 64 ns */
 #define DXI_LATENCY_CLASSES (4 * 30)
 

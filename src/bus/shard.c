@@ -12,7 +12,7 @@
 #define PART_HEAD_BYTES 8u
 #define TOPIC_PART_NUMBER (DX_PART_TOPIC | DX_PART_MUST)
 
-/* ------------------------------------------------------------------------------- create, destroy */
+/* ------------------------------------------------------------------------------ create, destroy */
 
 static void bus_options_fill(dx_bus_options_t *bus)
 {
@@ -69,7 +69,7 @@ void dxi_shard_destroy(dxi_shard_t *shard)
     dxi_free(shard);
 }
 
-/* --------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 /* The number of the correlation in a frame; 0: none. */
 static uint64_t correlation_of(const dxi_incoming_t *incoming)
@@ -99,8 +99,8 @@ DX_INLINE void answer_taken(dxi_shard_t *shard, const dxi_incoming_t *incoming)
     shard->actions.answer(shard->actions.context, incoming->origin, &answer);
 }
 
-/* Refuses an event: counted, and its publisher is told why, wanted or not. */
-DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming, int code)
+/* Refuses an event for what shard->error says: counted, and its publisher is told. */
+DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming)
 {
     const dx_frame_header_t *const frame = incoming->frame;
     if (incoming->topic != NULL) {
@@ -109,7 +109,7 @@ DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming
         shard->refused++;
     }
     const bool readable = incoming->bytes >= sizeof *frame;
-    const dxi_answer_t answer = {.code = code,
+    const dxi_answer_t answer = {.code = shard->error.code,
                                  .producer_id = readable ? frame->producer_id : 0,
                                  .producer_sequence = readable ? frame->producer_sequence : 0,
                                  .correlation = readable ? correlation_of(incoming) : 0,
@@ -120,37 +120,39 @@ DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming
     return DX_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- admit */
+/* ---------------------------------------------------------------------------------------- admit */
 
-/* Where the topic's name stands: TOPIC has the lowest number, so it is the first part. */
-static int name_find(dxi_shard_t *shard, dxi_incoming_t *incoming, const char **name_out,
-                     size_t *bytes_out)
+/* Where the topic's name stands: TOPIC has the lowest number, so it is the first part. False: there
+ * is none, shard->error says why. */
+static bool name_find(dxi_shard_t *shard, dxi_incoming_t *incoming)
 {
     const dx_frame_header_t *const frame = incoming->frame;
     if (incoming->bytes < sizeof *frame + PART_HEAD_BYTES ||
         dx_frame_header_frame_bytes(frame) != incoming->bytes) {
-        return dxi_fail(&shard->error, DX_EINVAL, "the frame has %u bytes and says otherwise",
-                        incoming->bytes);
+        (void)dxi_fail(&shard->error, DX_EINVAL, "the frame has %u bytes and says otherwise",
+                       incoming->bytes);
+        return false;
     }
     if (frame->type != DX_FRAME_PUBLISH && frame->type != DX_FRAME_REQUEST &&
         frame->type != DX_FRAME_REPLY) {
-        return dxi_fail(&shard->error, DX_EINVAL, "a frame of type %s is no publication",
-                        dx_frame_type_name(frame->type));
+        (void)dxi_fail(&shard->error, DX_EINVAL, "a frame of type %s is no publication",
+                       dx_frame_type_name(frame->type));
+        return false;
     }
     const uint32_t zeros = frame->layout & 7u;
     const uint32_t parts_bytes = frame->layout - zeros;
     const char *const part = (const char *)frame + sizeof *frame;
     uint16_t head[2];
     memcpy(head, part, sizeof head);
-    const uint32_t bytes = head[1];
     if (sizeof *frame + parts_bytes + zeros > incoming->bytes || head[0] != TOPIC_PART_NUMBER ||
-        PART_HEAD_BYTES + bytes > parts_bytes) {
-        return dxi_fail(&shard->error, DX_EINVAL, "the publication has no topic's name");
+        PART_HEAD_BYTES + head[1] > parts_bytes) {
+        (void)dxi_fail(&shard->error, DX_EINVAL, "the publication has no topic's name");
+        return false;
     }
     incoming->payload_bytes = incoming->bytes - (uint32_t)sizeof *frame - parts_bytes - zeros;
-    *name_out = part + PART_HEAD_BYTES;
-    *bytes_out = bytes;
-    return DX_OK;
+    incoming->name = part + PART_HEAD_BYTES;
+    incoming->name_bytes = head[1];
+    return true;
 }
 
 static bool anybody(void *context, dxi_trie_entry_t *entry)
@@ -174,51 +176,55 @@ static bool heard(const dxi_shard_t *shard, const dxi_topic_t *topic, const char
     return !dxi_trie_match(&shard->trie, name, bytes, anybody, NULL);
 }
 
-/* The topic of the first event of a name. */
-DX_NOINLINE static int topic_first_use(dxi_shard_t *shard, const char *name, size_t bytes,
-                                       dxi_topic_t **topic_out)
+/* Makes the topic of the first event of a name. NULL: it may not be, shard->error says why. */
+DX_NOINLINE static dxi_topic_t *topic_first_use(dxi_shard_t *shard, const char *name,
+                                                uint32_t bytes)
 {
     static const char INBOX[] = "$inbox.";
     const bool inbox = bytes > sizeof INBOX - 1 && memcmp(name, INBOX, sizeof INBOX - 1) == 0;
+    dxi_topic_t *topic = NULL;
     if (inbox && !heard(shard, NULL, name, bytes)) {
-        return dxi_fail(&shard->error, DX_ENOTFOUND, "nobody waits at the inbox any more");
+        (void)dxi_fail(&shard->error, DX_ENOTFOUND, "nobody waits at the inbox any more");
+    } else if (!inbox && shard->bus.no_topic_creation) {
+        (void)dxi_fail(&shard->error, DX_ENOTFOUND,
+                       "there is no topic \"%.*s\", and topics must be declared", (int)bytes, name);
+    } else if (dxi_topic_make(shard, name, bytes, NULL, &topic, &shard->error) != DX_OK) {
+        topic = NULL;
     }
-    if (!inbox && shard->bus.no_topic_creation) {
-        return dxi_fail(&shard->error, DX_ENOTFOUND,
-                        "there is no topic \"%.*s\", and topics must be declared", (int)bytes,
-                        name);
-    }
-    return dxi_topic_make(shard, name, bytes, NULL, topic_out, &shard->error);
+    return topic;
 }
 
-static int admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
+/* Whether the frame may be an event of its topic, which is found or made. False: shard->error says
+ * why not. */
+static bool admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
 {
-    const char *name = NULL;
-    size_t bytes = 0;
-    int code = name_find(shard, incoming, &name, &bytes);
-    if (DX_UNLIKELY(code != DX_OK)) {
-        return code;
+    if (DX_UNLIKELY(!name_find(shard, incoming))) {
+        return false;
     }
-    incoming->topic = dxi_topic_find(&shard->topics, name, bytes);
+    dxi_topic_t *topic = dxi_topic_find(&shard->topics, incoming->name, incoming->name_bytes);
+    incoming->topic = topic;
     if (DX_UNLIKELY(incoming->frame->type == DX_FRAME_REQUEST) &&
-        !heard(shard, incoming->topic, name, bytes)) {
-        return dxi_fail(&shard->error, DX_ENOTFOUND, "nobody subscribes to \"%.*s\"", (int)bytes,
-                        name);
+        !heard(shard, topic, incoming->name, incoming->name_bytes)) {
+        (void)dxi_fail(&shard->error, DX_ENOTFOUND, "nobody subscribes to \"%.*s\"",
+                       (int)incoming->name_bytes, incoming->name);
+        return false;
     }
-    if (DX_UNLIKELY(incoming->topic == NULL)) {
-        code = topic_first_use(shard, name, bytes, &incoming->topic);
-        if (code != DX_OK) {
-            return code;
+    if (DX_UNLIKELY(topic == NULL)) {
+        topic = topic_first_use(shard, incoming->name, incoming->name_bytes);
+        if (topic == NULL) {
+            return false;
         }
+        incoming->topic = topic;
     }
-    if (DX_UNLIKELY(incoming->payload_bytes > incoming->topic->event_bytes_max)) {
-        return dxi_fail(&shard->error, DX_ELIMIT, "the payload has %u bytes, must have at most %u",
-                        incoming->payload_bytes, incoming->topic->event_bytes_max);
+    if (DX_UNLIKELY(incoming->payload_bytes > topic->event_bytes_max)) {
+        (void)dxi_fail(&shard->error, DX_ELIMIT, "the payload has %u bytes, must have at most %u",
+                       incoming->payload_bytes, topic->event_bytes_max);
+        return false;
     }
-    return DX_OK;
+    return true;
 }
 
-/* ------------------------------------------------------------------------------------ duplicates */
+/* ----------------------------------------------------------------------------------- duplicates */
 
 /* Answers a publication that was taken before with its first receipt (S7). */
 DX_NOINLINE static void answer_duplicate(dxi_shard_t *shard, const dxi_incoming_t *incoming,
@@ -263,7 +269,7 @@ static int duplicate_check(dxi_shard_t *shard, dxi_incoming_t *incoming)
     return DX_EEXIST;
 }
 
-/* ----------------------------------------------------------------------------------------- event */
+/* ---------------------------------------------------------------------------------------- event */
 
 /* The held event once more. */
 DX_NOINLINE static int held_resume(dxi_shard_t *shard, dxi_incoming_t *incoming, int64_t clock_ns)
@@ -316,23 +322,21 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     if (DX_UNLIKELY(shard->held.active)) {
         return held_resume(shard, &incoming, clock_ns);
     }
-    int code = admit(shard, &incoming);
-    if (DX_UNLIKELY(code != DX_OK)) {
-        return refuse(shard, &incoming, code);
+    if (DX_UNLIKELY(!admit(shard, &incoming))) {
+        return refuse(shard, &incoming);
     }
     dxi_topic_t *const topic = incoming.topic;
     if (incoming.frame->producer_id != 0) {
-        code = duplicate_check(shard, &incoming);
+        const int code = duplicate_check(shard, &incoming);
         if (DX_UNLIKELY(code != DX_OK)) {
-            return code == DX_EEXIST ? DX_OK : refuse(shard, &incoming, code);
+            return code == DX_EEXIST ? DX_OK : refuse(shard, &incoming);
         }
     }
     if (DX_UNLIKELY(topic->blocking != 0) && dxi_topic_blocked(shard, topic, clock_ns)) {
         return DX_EAGAIN; /* S6: before it has a sequence */
     }
-    code = sequence_give(shard, &incoming, unix_ns);
-    if (DX_UNLIKELY(code != DX_OK)) {
-        return refuse(shard, &incoming, code);
+    if (DX_UNLIKELY(sequence_give(shard, &incoming, unix_ns) != DX_OK)) {
+        return refuse(shard, &incoming);
     }
     if (DX_UNLIKELY(!dxi_list_queued(&topic->in_active))) {
         dxi_topic_activate(shard, topic);
@@ -361,7 +365,7 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     return DX_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ tick */
+/* ----------------------------------------------------------------------------------------- tick */
 
 static void feeding_go_on(dxi_shard_t *shard)
 {

@@ -1,9 +1,9 @@
 /* bus/shard.h - one shard: the state machine that gives events their order and hands them on.
  *
  * Pure: it reads no clock, no random number, no socket and no file, starts no thread and takes no
- * lock. It is called by the one thread that owns the shard, is told the time, and says what is to be
- * done through `dxi_shard_actions_t`. So a whole bus runs in a simulator under virtual time, and the
- * same code will be driven by a replicated log.
+ * lock. It is called by the one thread that owns the shard, is told the time, and says what is to
+ * be done through `dxi_shard_actions_t`. So a whole bus runs in a simulator under virtual time, and
+ * the same code will be driven by a replicated log.
  *
  * An event's way through it:
  *
@@ -73,11 +73,11 @@ typedef struct dxi_shard_actions {
     void *context;
     /* Answers the publisher of an event; `origin` as it was given with it. */
     void (*answer)(void *context, uint64_t origin, const dxi_answer_t *answer);
-    /* Hands an event to a subscriber, `user` as in dxi_subscribe(). Returns DX_OK; DX_EAGAIN when it
-     * has no room or no credit: dxi_shard_ready() follows when it has; DX_ECLOSED when it is gone:
-     * dxi_shard_unsubscribe() follows. Who has handled an acknowledged event already when it returns
-     * (DX_DISPATCH_SHARD) says so: DXI_DELIVER_DONE is DX_OK and an acknowledgement; any other
-     * negative code is a negative answer with that code. */
+    /* Hands an event to a subscriber, `user` as in dxi_subscribe(). Returns DX_OK; DX_EAGAIN when
+     * it has no room or no credit: dxi_shard_ready() follows when it has; DX_ECLOSED when it is
+     * gone: dxi_shard_unsubscribe() follows. Who has handled an acknowledged event already when it
+     * returns (DX_DISPATCH_SHARD) says so: DXI_DELIVER_DONE is DX_OK and an acknowledgement; any
+     * other negative code is a negative answer with that code. */
     int (*deliver)(void *context, void *user, const dxi_delivery_t *delivery);
     /* Tells it of events that it will not get. May return as deliver(). */
     int (*gap)(void *context, void *user, const dx_gap_t *gap);
@@ -124,8 +124,8 @@ typedef struct dxi_subscribe {
 
 /* Delivers nothing itself: who starts behind is fed from the next dxi_shard_tick() or
  * dxi_shard_ready() on.
- * Returns DX_OK, DX_EINVAL (pattern, options, not those of its group), DX_EPARSE (filter), DX_ELIMIT,
- * DX_ENOMEM. */
+ * Returns DX_OK, DX_EINVAL (pattern, options, not those of its group), DX_EPARSE (filter),
+ * DX_ELIMIT, DX_ENOMEM. */
 DX_NODISCARD int dxi_shard_subscribe(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
                                      int64_t clock_ns, dxi_subscriber_t **subscriber_out,
                                      dx_error_t *error);

@@ -3,9 +3,9 @@
  *     topic  --- link ---  flow  ---  subscriber (one, or the members of a group)
  *
  * A topic has a name, the last sequence, counters, and what it retains. A flow is one reader of
- * topics: a subscriber, or a group, which shares what it reads among its members. A link is a flow's
- * place in one topic: it is there for each topic that the flow's pattern matches, made when one of
- * the two is made, so an event looks nothing up but its topic.
+ * topics: a subscriber, or a group, which shares what it reads among its members. A link is a
+ * flow's place in one topic: it is there for each topic that the flow's pattern matches, made when
+ * one of the two is made, so an event looks nothing up but its topic.
  *
  * INVARIANTS (dxi_shard_check() asserts them; the other files number their own)
  *
@@ -19,8 +19,8 @@
  *   S6  while a topic has a link that is BLOCKING none of its events gets a sequence
  *   S7  a publication that was taken is answered when it comes again, and nothing else
  *   S8  inboxes ($inbox.) retain nothing, and exist only while somebody is linked to them
- *   S9  an event of a topic that exists allocates nothing, but for what grows up to a limit: what is
- *       retained, and copies that are pending in a group
+ *   S9  an event of a topic that exists allocates nothing, but for what grows up to a limit: what
+ *       is retained, windows of receipts, and copies that are pending in a team
  *
  * Threads: the shard's.
  *
@@ -45,7 +45,7 @@ typedef struct dxi_team dxi_team_t; /* bus/team.h */
 #define DXI_FEED_EVENTS_MAX                                                                        \
     4096 /* of one flow at a time; the rest is due at once in the next tick */
 
-/* -------------------------------------------------------------------------------------- an event */
+/* ------------------------------------------------------------------------------------- an event */
 
 /* An event on its way: from the ring, or out of what a topic retains. */
 typedef struct dxi_incoming {
@@ -55,6 +55,8 @@ typedef struct dxi_incoming {
     uint32_t payload_bytes;
     uint64_t sequence;
     uint64_t origin;
+    const char *name; /* of the topic, in the frame; of what comes from the ring only */
+    uint32_t name_bytes;
     dxi_producer_t *producer; /* NULL: its publisher does not number what it publishes */
     bool viewed;              /* `view` is filled in */
     dx_frame_view_t view;
@@ -63,7 +65,7 @@ typedef struct dxi_incoming {
 /* The view of a frame, made when the first one asks. */
 const dx_frame_view_t *dxi_incoming_view(dxi_incoming_t *incoming);
 
-/* ----------------------------------------------------------------------------------------- topics */
+/* --------------------------------------------------------------------------------------- topics */
 
 struct dxi_topic {
     uint64_t hash;
@@ -123,7 +125,7 @@ DX_INLINE bool dxi_topic_keeps(const dxi_topic_t *topic, uint64_t sequence)
     return dxi_retain_has(&topic->retain, sequence);
 }
 
-/* ------------------------------------------------------------------------------------------ links */
+/* ---------------------------------------------------------------------------------------- links */
 
 enum {
     DXI_LINK_LAGGING = 1,
@@ -185,8 +187,8 @@ void dxi_link_to_lagging(dxi_link_t *link, uint64_t next);
 void dxi_link_to_live(dxi_link_t *link);
 void dxi_links_close(dxi_shard_t *shard);
 
-/* A group has a member again: what it lost while it had none is nobody's fault, and it is waited for
- * again. */
+/* A group has a member again: what it lost while it had none is nobody's fault, and it is waited
+ * for again. */
 void dxi_flow_rejoined(dxi_flow_t *flow);
 
 /* Nothing waits for the flow any more. */
@@ -195,7 +197,7 @@ void dxi_flow_unblock(dxi_flow_t *flow);
 /* Tells a flow of a gap. Returns DX_OK, DX_EAGAIN, DX_ECLOSED. */
 int dxi_flow_gap(dxi_shard_t *shard, dxi_flow_t *flow, const dx_gap_t *gap);
 
-/* ------------------------------------------------------------------------------------------ flows */
+/* ---------------------------------------------------------------------------------------- flows */
 
 /* What the shard keeps of the options of a subscription. Texts are the flow's own. */
 typedef struct dxi_flow_options {
@@ -287,7 +289,7 @@ void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming);
 /* Whether the event must wait for a BLOCKING link, after another try. */
 bool dxi_topic_blocked(dxi_shard_t *shard, dxi_topic_t *topic, int64_t clock_ns);
 
-/* ----------------------------------------------------------------------------------------- groups */
+/* --------------------------------------------------------------------------------------- groups */
 
 DX_NODISCARD int dxi_team_open(dxi_shard_t *shard, dxi_flow_t *flow);
 /* With all that is pending. */
@@ -318,7 +320,7 @@ bool dxi_team_idle(const dxi_team_t *team);
 /* Asserts the invariants. */
 void dxi_team_check(const dxi_shard_t *shard, const dxi_team_t *team);
 
-/* ------------------------------------------------------------------------------------------ shard */
+/* ---------------------------------------------------------------------------------------- shard */
 
 #define DXI_BLOCK_CLASSES 20 /* of 256 bytes, and powers of two above, to 128 MiB */
 

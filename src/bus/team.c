@@ -1,11 +1,12 @@
 /* team.c - events to members: buckets of keys, giving, answers, time-outs, coming and going.
  *
- * A bucket's target is the member that scores highest for it by a hash of both (rendezvous), so every
- * shard comes to the same spread, it is even, and a member that comes or goes moves only its own
- * share. A member that let an event time out is late: it is no target until it is heard of again.
+ * A bucket's target is the member that scores highest for it by a hash of both (rendezvous), so
+ * every shard comes to the same spread, it is even, and a member that comes or goes moves only its
+ * own share. A member that let an event time out is late: it is no target until it is heard of
+ * again.
  *
- * Nothing here searches all that is pending: in a bucket at most LOOK_EVENTS are looked past, and at
- * most LOOK_KEYS keys, to find one whose turn it is.
+ * To find an event whose turn it is, at most LOOK_EVENTS of a bucket are looked past, and at most
+ * LOOK_KEYS keys.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -77,7 +78,7 @@ void dxi_team_forget(dxi_shard_t *shard, dxi_link_t *link)
     pending_drop_all(shard, link->flow->team, link);
 }
 
-/* --------------------------------------------------------------------------------------- buckets */
+/* -------------------------------------------------------------------------------------- buckets */
 
 static uint64_t score(uint64_t member_id, uint32_t bucket)
 {
@@ -153,7 +154,7 @@ static dxi_pending_t *bucket_next(const dxi_bucket_t *bucket)
     return NULL;
 }
 
-/* ----------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 static int64_t backoff_of(const dxi_flow_options_t *options, uint32_t failures)
 {
@@ -214,7 +215,7 @@ static void pending_answer(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *
     pending_fail(shard, team, pending, code, clock_ns);
 }
 
-/* ----------------------------------------------------------------------------------------- giving */
+/* --------------------------------------------------------------------------------------- giving */
 
 /* What deliver() said about an event that it took. */
 static void given_settle(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pending,
@@ -326,7 +327,7 @@ static void team_give(dxi_shard_t *shard, dxi_team_t *team, int64_t clock_ns)
     loose_give(shard, team, clock_ns);
 }
 
-/* ----------------------------------------------------------------------------------------- taking */
+/* --------------------------------------------------------------------------------------- taking */
 
 static bool team_full(const dxi_team_t *team, uint32_t bytes)
 {
@@ -474,7 +475,7 @@ int dxi_shard_acknowledge(dxi_shard_t *shard, dxi_subscriber_t *subscriber, cons
     return DX_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ time */
+/* ----------------------------------------------------------------------------------------- time */
 
 static void given_expire(dxi_shard_t *shard, dxi_team_t *team, int64_t clock_ns)
 {
@@ -542,7 +543,7 @@ bool dxi_team_idle(const dxi_team_t *team)
     return dxi_list_empty(&team->dead) && (team->in_table == 0 || !members);
 }
 
-/* ----------------------------------------------------------------------------------------- check */
+/* ---------------------------------------------------------------------------------------- check */
 
 static uint64_t list_check(const dxi_team_t *team, const dxi_list_t *list, bool given)
 {

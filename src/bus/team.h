@@ -8,17 +8,17 @@
  *                  ^ ^                           |   |
  *                  | +--(member left; go back)---+   | refused, or not answered in time
  *                  |                                 v
- *                  +-----(back-off is over)-------- DUE      DEAD: after the last attempt, until its
- *                                                    |-----> letter is published
+ *                  +-----(back-off is over)-------- DUE
+ *                                                    +-(last attempt)-> DEAD --(letter out)--> gone
  *
  * INVARIANTS
  *
- *   G1  count = WAITING + DUE + GIVEN + DEAD <= pending_events_max; the first three are in the table
- *   G2  an event with a key is in its bucket: in `waiting`, by arrival, while WAITING or DUE, else in
- *       `given`; one without is in `loose` while WAITING, and may go to any member
- *   G3  an event with a key is given only when no earlier one of its key is WAITING or DUE; when one
- *       fails, those of its key that were given after it are taken back (go-back-N). So the last
- *       deliveries of a key's events stand in their order
+ *   G1  count = WAITING + DUE + GIVEN + DEAD <= pending_events_max; all but DEAD are in the table
+ *   G2  an event with a key is in its bucket: in `waiting`, by arrival, while WAITING or DUE, else
+ *       in `given`; one without is in `loose` while WAITING, and may go to any member
+ *   G3  an event with a key is given only when no earlier one of its key is WAITING or DUE; when
+ *       one fails, those of its key that were given after it are taken back (go-back-N). So the
+ *       last deliveries of a key's events stand in their order
  *   G4  what is GIVEN of a bucket is GIVEN to its owner; the owner changes only when nothing is
  *   G5  `given` is in the order of deadlines, and so is each list of `due`
  *   G6  link->waiting counts what was given to nobody yet

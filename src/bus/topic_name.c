@@ -1,11 +1,11 @@
 /* topic_name.c - names of topics, and patterns of subscriptions.
  *
  * A name is 1 to 255 bytes of UTF-8: 1 to 32 tokens between dots, none of them empty, of printable
- * characters without blanks, '*' and '>'. In a pattern a token may also be `*`, which stands for any
- * one token, and the last one `>`, which stands for one or more.
+ * characters without blanks, '*' and '>'. In a pattern a token may also be `*`, which stands for
+ * any one token, and the last one `>`, which stands for one or more.
  *
- * Names that begin with '$' are the bus's own (inboxes, dead letters): a wildcard as the first token
- * does not match them, so who subscribes to everything does not see them.
+ * Names that begin with '$' are the bus's own (inboxes, dead letters): a wildcard as the first
+ * token does not match them, so who subscribes to everything does not see them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,8 +14,8 @@
 #include "base/fail.h"
 #include "bus/shard.h"
 
-/* The bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0 when it is none, or
- * is not printable. */
+/* The bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0 when it is none,
+ * or is not printable. */
 static size_t character_bytes(const unsigned char *text, size_t left)
 {
     const unsigned char first = text[0];

@@ -352,14 +352,17 @@ void dxi_topics_expire(dxi_shard_t *shard, int64_t unix_ns)
 int dxi_shard_topic_create(dxi_shard_t *shard, const char *name, const dx_topic_options_t *options,
                            dx_error_t *error)
 {
+    if (name == NULL) {
+        return dxi_topic_check(NULL, 0, error);
+    }
     const dx_topic_options_t none = {0};
     options = options != NULL ? options : &none;
     const int code = options_check(shard, options, error);
     if (code != DX_OK) {
         return code;
     }
-    const size_t bytes = name != NULL ? strlen(name) : 0;
-    dxi_topic_t *topic = dxi_topic_find(&shard->topics, name != NULL ? name : "", bytes);
+    const size_t bytes = strlen(name);
+    dxi_topic_t *topic = dxi_topic_find(&shard->topics, name, bytes);
     if (topic == NULL) {
         return dxi_topic_make(shard, name, bytes, options, &topic, error);
     }

@@ -4,10 +4,11 @@
  *
  * A node stands for the tokens from the root to it; entries hang at the node of their last token.
  * All nodes lie in one hash table by (parent, token), so a node with 50,000 children costs no more
- * than one with two, and there is no array of children to grow. A name is matched by going down with
- * its tokens: at each node to the child of that token, to the child `*`, and to the child `>`, whose
- * entries match whatever follows. A node is reached at most once, so a match never takes more steps
- * than there are nodes.
+ * than one with two, and there is no array of children to grow. A name is matched by going down
+ * with its tokens: at each node to the child of that token, to the child `*`, and to the child `>`,
+ * whose entries match whatever follows. A node is reached at most once, so a match never takes more
+ * steps than there are nodes. What it finds is kept with the topic as links (bus/link.c), so names
+ * are matched when a topic is made, not when an event comes.
  *
  * INVARIANTS
  *

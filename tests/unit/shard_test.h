@@ -1,5 +1,5 @@
-/* shard_test.h - what the tests of a shard share: a shard, subscribers who write down what they get,
- * and time that stands still until it is moved.
+/* shard_test.h - what the tests of a shard share: a shard, subscribers who write down what they
+ * get, and time that stands still until it is moved.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
