@@ -14,7 +14,6 @@ ORDER_FILES = [
     "src/ring/mark.c",
     "src/ring/producer.c",
     "src/ring/consumer.c",
-    "src/ring/relink.c",
     "src/ring/wait.c",
     "src/ring/worker.c",
     "src/ring/recover.c",
@@ -27,7 +26,7 @@ NOT_CONCURRENT = {
     "dx_ring_reset", "dx_ring_reopen", "dxi_producers_open", "options_validate", "resume_locked",
     "open_locked", "entry_open", "take_over", "worker_admission", "join_pool", "dxi_pool_admits",
     "dxi_recover_self", "release_dead", "handle_stalled", "lose_consumer", "recover_consumers",
-    "find_dead", "holds_claims", "is_over", "active_of", "recover_producers", "dxi_recover_closed",
+    "find_dead", "holds_claims", "is_over", "recover_producers", "dxi_recover_closed",
     "dxi_recover_closed_try", "dxi_recover_table", "dxi_recover", "unlink_consumer",
     "dxi_whole_pools", "dxi_upstream_closure",
 }
@@ -94,6 +93,7 @@ WAIT = "src/ring/wait.c"
 WORKER = "src/ring/worker.c"
 MARK = "src/ring/mark.c"
 RECOVER = "src/ring/recover.c"
+RELINK = "src/ring/relink.c"
 PROCESSOR = "src/ring/processor.c"
 DISRUPTOR = "src/ring/disruptor.c"
 
@@ -168,6 +168,11 @@ step(SEQUENCES, "gating minimum: the fence stands behind what was read",
      "        const int64_t minimum = gating != 0 ? dxi_minimum(block, gating) : "
      "dxi_published(block);\n        if (gating == UINT64_MAX) /* Dekker pair",
      "relacy.join-late")
+step(RELINK, "who sees that somebody gates again sees the bit",
+     "sees the bit. */\n        dx_store_release(&block->joins,",
+     "sees the bit. */\n        dx_store_relaxed(&block->joins,", "relacy.follow-stale")
+step(RELINK, "who is told to bind again is woken, or sees that it was told",
+     "    dx_fence_seq_cst();\n    for (; told", "    for (; told", "relacy.leave-token")
 step(WORKER, "W2: announce before the claim",
      "        dx_store_release(&consumer->entry->sequence, claimed);\n", "",
      "relacy.workers", "relacy.workers-behind")

@@ -190,6 +190,7 @@ void dxi_park_consumer(dx_consumer_t *consumer, int64_t want, int64_t timeout_ns
          * store is lost, but not what it is about: before any further sleep we pass the heavy fence
          * and look at everything again. */
         if (dx_load32_acquire(&entry->park) != 0) {
+            dxi_point("park:before-token");
             dx_store32_relaxed(&entry->park, 0);
         }
     }

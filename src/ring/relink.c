@@ -423,7 +423,8 @@ void dxi_consumers_close(dx_ring_t *ring, uint64_t leaving)
     }
     dxi_table_unlock(ring);
     dxi_point("leave:before-wake");
-    dx_fence_seq_cst(); /* as in dxi_consumer_control(): producers notice nothing */
+    /* Whoever slept on it was told and is woken whatever it does, and producers compare the epoch:
+     * no fence but that of dxi_rebind_wake(), so nobody else notices. */
     dxi_rebind_wake(block, told);
     for (uint64_t rest = leaving; rest != 0; rest &= rest - 1) {
         dxi_wake_followers(block, __builtin_ctzll(rest));

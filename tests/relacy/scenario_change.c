@@ -110,6 +110,102 @@ static const scenario_t middle_poll = {
     .after = end,
 };
 
+/* The one behind takes the token of its last event back at the moment at which the other leaves:
+ * the one that tells it so goes with it, and it must learn of that before it sleeps again.
+ *
+ *     0 reads one event and leaves    1 the consumer behind it
+ */
+static int token_stage;
+static void token_before(void)
+{
+    token_stage = 0;
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
+    rig_consumer(0, 0, WAIT);
+    rig_consumer(1, 1, WAIT);
+    rig_publish(0, 2);
+}
+static void token_point(int thread, const char *name)
+{
+    if (thread == 1 && token_stage < 2 && strcmp(name, "park:before-token") == 0) {
+        token_stage = 1;
+        machine_await(&token_stage, 2);
+    }
+}
+static void token_thread(int index)
+{
+    if (index == 0) {
+        machine_delay(60);
+        rig_take(0, 0);
+        machine_await(&token_stage, 1);
+        dx_consumer_close(&rig->consumers[0]);
+        token_stage = 2;
+    } else {
+        rig_wait(1, 2);
+    }
+}
+static const scenario_t middle_token = {
+    .name = "leave-token",
+    .what = "who learns by a token that is lost that another has left does not sleep on it",
+    .threads = 2,
+    .runs = 10000,
+    .before = token_before,
+    .thread = token_thread,
+    .after = end,
+    .point = token_point,
+};
+
+/* One that was behind another one overtakes it: from then on that one holds the producer, too,
+ * which looks for room by a mask of before.
+ *
+ *     0 the producer    1 changes the graph, then reads (0)    2 overtakes (1)
+ */
+static int follow_stage;
+static void follow_before(void)
+{
+    follow_stage = 0;
+    rig_make(&(rig_options_t){.slot_count = 2, .producers = 1, .full = DX_FULL_FAIL});
+    rig_consumer(0, 0, WAIT);
+    rig_consumer(1, 1, WAIT);
+    rig_publish(0, 2);
+}
+static void follow_point(int thread, const char *name)
+{
+    if (thread == 0 && strcmp(name, "gating:mask-read") == 0) {
+        follow_stage = follow_stage < 2 ? 2 : follow_stage;
+        machine_await(&follow_stage, 3);
+    }
+}
+static void follow_thread(int index)
+{
+    static const int begins[] = {1, 0, 2};
+    machine_await(&follow_stage, begins[index]);
+    if (index == 0) {
+        const int64_t sequence = dx_producer_claim(&rig->producers[0]);
+        if (sequence >= 0) {
+            *DX_PRODUCER_EVENT(&rig->producers[0], sequence, int64_t) = sequence;
+        }
+        follow_stage = 4;
+    } else if (index == 1) {
+        CHECK(dx_consumer_follow(rig->ring, 1, 0, NULL) == DX_OK);
+        follow_stage = 1;
+        machine_await(&follow_stage, 4);
+        rig_take(0, 0);
+    } else {
+        rig_poll_through(1, 1);
+        follow_stage = 3;
+    }
+}
+static const scenario_t follow = {
+    .name = "follow-stale",
+    .what = "a consumer overtakes the one it followed while a producer looks for room",
+    .threads = 3,
+    .runs = 10000,
+    .before = follow_before,
+    .thread = follow_thread,
+    .after = end,
+    .point = follow_point,
+};
+
 /* -------------------------------------------------------------------------------- handing over */
 
 static void hand_over_before(void)
@@ -433,6 +529,8 @@ const scenario_t *const scenarios[] = {
     &leave,
     &middle,
     &middle_poll,
+    &middle_token,
+    &follow,
     &hand_over,
     &leave_claim,
     &workers,

@@ -325,7 +325,7 @@ static const scenario_t join_full_late = {
     .point = join_full_late_point,
 };
 
-/* ------------------------------------------------------------------- in the entry of another one */
+/* ------------------------------------------------------------------ in the entry of another one */
 
 /* One leaves, and another joins in its entry of the table. */
 static void swap_before(void)

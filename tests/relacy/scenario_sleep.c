@@ -387,6 +387,52 @@ static const scenario_t halt = {
     .thread = halt_thread,
     .after = end,
 };
+/* The consumer has been woken and takes its token back at the moment of the halt: the one of the
+ * halt goes with it, and it must learn of that before it sleeps again.
+ *
+ *     0 publishes, then halts    1 the consumer
+ */
+static int token_stage;
+static void token_before(void)
+{
+    token_stage = 0;
+    control_before();
+}
+static void token_point(int thread, const char *name)
+{
+    if (thread == 1 && token_stage < 2 && strcmp(name, "park:before-token") == 0) {
+        token_stage = 1;
+        machine_await(&token_stage, 2);
+    }
+}
+static void token_thread(int index)
+{
+    if (index == 0) {
+        machine_delay(60);
+        rig_publish(0, 1);
+        machine_await(&token_stage, 1);
+        dxi_consumer_control(rig->ring, 0, DXI_CONTROL_HALT);
+        token_stage = 2;
+    } else {
+        int64_t last = dx_consumer_wait(&rig->consumers[0]);
+        while (last >= 0) {
+            rig_take(0, last);
+            last = dx_consumer_wait(&rig->consumers[0]);
+        }
+        CHECK(last == DX_EALERTED);
+    }
+}
+static const scenario_t token = {
+    .name = "sleep-token",
+    .what = "a halt whose token is lost ends the next sleep",
+    .threads = 2,
+    .runs = 10000,
+    .before = token_before,
+    .thread = token_thread,
+    .after = end,
+    .point = token_point,
+};
+
 static const scenario_t halt_fenced = {
     .name = "sleep-halt-fenced",
     .what = "the same without membarrier()",
@@ -643,33 +689,19 @@ static const scenario_t close_multi = {
 };
 
 const scenario_t *const scenarios[] = {
-    &cursor,
-    &cursor_fenced,
-    &hole,
-    &hole_fenced,
-    &two,
-    &timed,
-    &upstream,
-    &upstream_fenced,
-    &branches,
-    &full,
-    &full_fenced,
-    &full_multi,
-    &alone,
-    &alone_fenced,
-    &full_batch,
-    &halt,
-    &halt_fenced,
-    &cancel,
-    &nap,
-    &close_blocked,
-    &cancel_blocked,
-    &fail_blocked,
-    &fail_behind,
-    &fail_after,
-    &spin,
-    &close_publish,
-    &close_publish_fenced,
-    &close_multi,
-    NULL,
+    &cursor,        &cursor_fenced,
+    &hole,          &hole_fenced,
+    &two,           &timed,
+    &upstream,      &upstream_fenced,
+    &branches,      &full,
+    &full_fenced,   &full_multi,
+    &alone,         &alone_fenced,
+    &full_batch,    &halt,
+    &token,         &halt_fenced,
+    &cancel,        &nap,
+    &close_blocked, &cancel_blocked,
+    &fail_blocked,  &fail_behind,
+    &fail_after,    &spin,
+    &close_publish, &close_publish_fenced,
+    &close_multi,   NULL,
 };
