@@ -3,7 +3,9 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "node/daemon.h"
@@ -204,15 +206,18 @@ static void a_process_that_cannot_start_says_why(void **state)
 {
     (void)state;
     told_t told;
-    dx_config_t *const config = config_small();
-    dx_node_t *const node = node_started(config); /* it has the address */
+    struct sockaddr_un address = {.sun_family = AF_UNIX}; /* somebody has it, and answers */
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", node_socket);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 4), 0);
     config_small_file("");
     const pid_t child = process_start(&told);
     assert_contains(heard(&told), node_socket);
     assert_int_equal(exit_of(child), 1);
     (void)close(told.pipe[0]);
-    node_end(node);
-    dx_config_destroy(config);
+    (void)close(fd);
+    (void)unlink(node_socket);
 }
 
 static void a_folder_of_its_own_has_a_socket_beside_the_addresses(void **state)
