@@ -410,7 +410,7 @@ static void result_print(const bench_t *bench)
            bench->good ? "every event came once, in order, unchanged; checksums are equal"
                        : "NOT GOOD: events are missing, repeated or changed",
            dxi_style(stdout, DXI_STYLE_PLAIN), "latency");
-    dxi_picture_percentiles(stdout, bench->latency);
+    dxi_picture_percentiles(stdout, bench->latency, dxi_output_width(stdout));
     putchar('\n');
     dxi_picture_bars(stdout, bench->latency, dxi_output_width(stdout));
 }

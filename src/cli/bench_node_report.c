@@ -144,11 +144,11 @@ void dxi_node_bench_print(const dxi_node_bench_t *bench, const dxi_node_result_t
     verified_print(bench, result);
     if (dx_histogram_count(result->latency) > 0) {
         printf("%-10s", "latency");
-        dxi_picture_percentiles(stdout, result->latency);
+        dxi_picture_percentiles(stdout, result->latency, dxi_output_width(stdout));
     }
     if (bench->rate > 0) {
         printf("%-10s", "sent late");
-        dxi_picture_percentiles(stdout, result->lateness);
+        dxi_picture_percentiles(stdout, result->lateness, dxi_output_width(stdout));
     }
     if (dx_histogram_count(result->latency) > 0) {
         putchar('\n');

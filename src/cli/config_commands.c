@@ -27,6 +27,7 @@
 /* Options and two values of each, printed as they come. */
 typedef struct changes {
     const char *speaker;
+    bool has_happened; /* in a node, instead of in a file */
     dxi_table_t *table;
     dxi_json_t json;
     int count;
@@ -71,7 +72,10 @@ static void change_add(changes_t *changes, const char *name, const char *from, c
     dxi_table_cell(changes->table, "%s", name);
     dxi_table_cell(changes->table, "%s", from[0] == '\0' ? "(empty)" : from);
     dxi_table_cell(changes->table, "%s", to[0] == '\0' ? "(empty)" : to);
-    dxi_table_cell(changes->table, "%s", live ? "at a reload" : "at a start");
+    dxi_table_cell(changes->table, "%s",
+                   changes->has_happened ? "at once"
+                   : live                ? "at a reload"
+                                         : "at a start");
 }
 
 static void on_change(void *context, const dx_config_change_t *change)
@@ -344,6 +348,7 @@ static int changes_print(const char *speaker, json_t *root, const char *what)
     if (changes_begin(&changes, speaker, "before", "now") != DX_OK) {
         return DXI_EXIT_FAILED;
     }
+    changes.has_happened = true;
     json_array_foreach(json_object_get(root, "changes"), index, change)
     {
         change_add(&changes, member(change, "name"), member(change, "from"), member(change, "to"),

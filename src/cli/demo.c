@@ -10,8 +10,7 @@
 #include "cli/output.h"
 
 static const dxi_command_t DEMOS[] = {
-    {"orders", "orders through a node: validate -> inventory, payment -> fulfil",
-     dxi_demo_orders},
+    {"orders", "orders through a node: validate -> inventory, payment -> fulfil", dxi_demo_orders},
     {"shared", "a producer and two consumers, each a process: look at them, kill one",
      dxi_demo_shared},
     {NULL, NULL, NULL},

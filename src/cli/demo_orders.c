@@ -24,7 +24,7 @@
 #define CAPACITY_DEFAULT 1024
 #define WINDOW_DEFAULT 4096
 #define RING_REPEAT_DEFAULT 200 /* makes the sample last about a second */
-#define BUS_REPEAT_DEFAULT 40   /* the same, through the bus */
+#define BUS_REPEAT_DEFAULT 100  /* two or three, through the bus */
 
 typedef struct settings {
     const char *orders; /* NULL: the sample */

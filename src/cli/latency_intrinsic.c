@@ -61,7 +61,7 @@ static void print(const dxi_intrinsic_t *intrinsic)
         return;
     }
     printf("%-14s", "lengths");
-    dxi_picture_percentiles(stdout, intrinsic->gaps);
+    dxi_picture_percentiles(stdout, intrinsic->gaps, dxi_output_width(stdout));
     putchar('\n');
     dxi_picture_bars(stdout, intrinsic->gaps, dxi_output_width(stdout));
     printf("\nNo program on this machine can promise less than %s.\n",

@@ -12,19 +12,21 @@
 #include "cli/output.h"
 
 #define STEPS 36 /* 1, 2, 5 ... from 1 ns to above DX_HISTOGRAM_VALUE_MAX */
+#define WIDE 96  /* columns for all percentiles, with what callers put before them */
 #define BAR_MAX 50
 #define BAR_COLUMN 47 /* what stands before a bar */
 
-void dxi_picture_percentiles(FILE *stream, const dx_histogram_t *histogram)
+void dxi_picture_percentiles(FILE *stream, const dx_histogram_t *histogram, int32_t width)
 {
     static const struct {
         const char *name;
         double percentile;
     } rows[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        fprintf(
-            stream, "%s %s  ", rows[i].name,
-            dxi_format_ns(&(dxi_text_t){0}, dx_histogram_value_at(histogram, rows[i].percentile)));
+    const size_t all = sizeof rows / sizeof rows[0];
+    const size_t count = width > 0 && width < WIDE ? all - 1 : all;
+    for (size_t i = 0; i < count; i++) {
+        const int64_t ns = dx_histogram_value_at(histogram, rows[i].percentile);
+        fprintf(stream, "%s %s  ", rows[i].name, dxi_format_ns(&(dxi_text_t){0}, ns));
     }
     fprintf(stream, "max %s\n", dxi_format_ns(&(dxi_text_t){0}, dx_histogram_max(histogram)));
 }

@@ -10,8 +10,9 @@
 #include "cli/json.h"
 #include "disruptorx/histogram.h"
 
-/* "p50 1.2 us   p90 ..." on one line, with the count. Threads: any. */
-void dxi_picture_percentiles(FILE *stream, const dx_histogram_t *histogram);
+/* "p50 1.2 us  p90 ... max ..." and the end of the line; `width` columns (0: no limit) decide
+ * whether p99.99 is there. Threads: any. */
+void dxi_picture_percentiles(FILE *stream, const dx_histogram_t *histogram, int32_t width);
 
 /* One line for each step of 1, 2, 5 x 10^n that has values: from, to, how many, a bar. The longest
  * bar has what `width` columns leave; a step with any value has at least one mark. Threads: any. */

@@ -170,8 +170,9 @@ static void started_text(const dx_node_t *node, const dx_node_info_t *info, cons
     }
     if (first != NULL) {
         const bool is_default = strcmp(first, "tcp://127.0.0.1:7400") == 0;
-        printf("  %-10s dx sub '>'%s%s, and in another window dx pub hello world%s%s\n", "try",
-               is_default ? "" : " -a ", is_default ? "" : first, is_default ? "" : " -a ",
+        printf("  %-10s dx sub '>'%s%s\n", "try", is_default ? "" : " -a ",
+               is_default ? "" : first);
+        printf("  %-10s dx pub hello world%s%s   in another window\n", "", is_default ? "" : " -a ",
                is_default ? "" : first);
     }
     printf("Ctrl-C stops it: it drains first. Twice ends it at once.\n");
