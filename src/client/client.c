@@ -300,7 +300,7 @@ int dx_client_flush(dx_client_t *client, int64_t timeout_ns, dx_error_t *error)
         return code;
     }
     /* RELAXED: what this thread has published it has claimed before. */
-    call->position = dx_load_relaxed(&client->window.claimed);
+    call->position = dxi_window_claimed(&client->window);
     dxi_call_submit(client, call);
     code = dxi_call_wait(client, call, dxi_client_deadline(client, timeout_ns), error);
     dxi_call_close(client, call);
@@ -312,7 +312,7 @@ void dx_client_stats(const dx_client_t *client, dx_client_stats_t *stats_out)
     const dxi_client_counts_t *const c = &client->counts;
     const dxi_window_t *const w = &client->window;
     *stats_out = (dx_client_stats_t){.state = (dx_client_state_t)dx_load_relaxed(&c->state),
-                                     .published = (uint64_t)dx_load_relaxed(&w->published),
+                                     .published = dxi_window_published(w),
                                      .acknowledged = (uint64_t)dx_load_relaxed(&c->acknowledged),
                                      .refused = (uint64_t)dx_load_relaxed(&c->refused),
                                      .retried = (uint64_t)dx_load_relaxed(&c->retried),
@@ -325,7 +325,7 @@ void dx_client_stats(const dx_client_t *client, dx_client_stats_t *stats_out)
                                      .rtt_ns = dx_load_relaxed(&c->rtt_ns)};
     /* `released` first: it may be behind, and the difference is never negative. */
     const int64_t released = dx_load_acquire(&w->released);
-    stats_out->window_bytes = (uint64_t)(dx_load_relaxed(&w->claimed) - released);
+    stats_out->window_bytes = (uint64_t)(dxi_window_claimed(w) - released);
     pthread_mutex_t *const lock = (pthread_mutex_t *)(uintptr_t)&client->lock;
     (void)pthread_mutex_lock(lock);
     memcpy(stats_out->address, client->address_text, sizeof stats_out->address);

@@ -135,10 +135,8 @@ typedef struct dxi_unanswered {
 
 /* What stands in the window in front of a frame whose publisher waits for a receipt. */
 typedef struct dxi_receipt_record {
-    uint64_t first_word; /* type DXI_RECORD_RECEIPT */
     dx_receipt_fn on_receipt;
     void *context;
-    uint64_t zero;
 } dxi_receipt_record_t;
 
 /* Where publications stood after a turn: which of those that nobody will confirm are written. */
@@ -339,8 +337,6 @@ int dxi_send_window(dx_client_t *client);
 void dxi_send_opened(dx_client_t *client);
 void dxi_send_broken(dx_client_t *client);
 void dxi_send_fail(dx_client_t *client);
-bool dxi_send_waits(const dx_client_t *client);
-void dxi_send_mark(dx_client_t *client);
 /* Room in the sending ring for what is no publication. */
 DX_INLINE bool dxi_send_room(const dx_client_t *client, size_t bytes)
 {

@@ -8,7 +8,7 @@
  * checked again. Any other message has its parts encoded by dx_frame_begin() into memory of the
  * caller's stack. From there on both go the same way:
  *
- *     claim room in the window  ->  header, parts, payload, both checksums  ->  first word, bell
+ *     claim room in the window  ->  header, parts, payload, both checksums  ->  note, bell
  *
  * A publication with a receipt is a record that names who is to be told, and the frame behind it,
  * without a header checksum: the client's thread numbers it as it takes it, so that the producer's
@@ -16,7 +16,7 @@
  *
  * INVARIANTS
  *
- *   P1  nothing can fail between claim and first word
+ *   P1  nothing can fail between a claim and its note
  *   P2  a frame is at most a DXI_WINDOW_SHARE-th of the window, and at most what the node accepts
  *   P3  a template holds a topic that dxi_topic_check() has accepted
  *
@@ -179,10 +179,10 @@ DX_INLINE int64_t frame_size(dx_client_t *client, const dx_message_t *message, u
     return (int64_t)bytes;
 }
 
-/* Writes a frame but its first word, which it returns. With `producer_id` it is left to the
- * client's thread to number it and to compute the header's checksum. */
-DX_INLINE uint64_t frame_write(char *at, uint8_t type, const parts_t *parts, uint64_t producer_id,
-                               const dx_message_t *message)
+/* Writes a frame and returns its bytes. With `producer_id` it is left to the client's thread to
+ * number it and to compute the header's checksum. */
+DX_INLINE int64_t frame_write(char *at, uint8_t type, const parts_t *parts, uint64_t producer_id,
+                              const dx_message_t *message)
 {
     const uint32_t payload_bytes = (uint32_t)message->bytes;
     const uint32_t padded = dxi_align8(payload_bytes);
@@ -209,6 +209,7 @@ DX_INLINE uint64_t frame_write(char *at, uint8_t type, const parts_t *parts, uin
     if (producer_id == 0) {
         words.checksum |= dxi_header_checksum(&words);
     }
+    dxi_store64(at, words.length);
     dxi_store64(at + 8, words.checksum);
     dxi_store64(at + 16, words.body_checksum);
     dxi_store64(at + 24, 0);
@@ -216,7 +217,7 @@ DX_INLINE uint64_t frame_write(char *at, uint8_t type, const parts_t *parts, uin
     dxi_store64(at + 40, words.producer_id);
     dxi_store64(at + 48, 0);
     dxi_store64(at + 56, words.term);
-    return words.length;
+    return (int64_t)frame_bytes;
 }
 
 int64_t dxi_client_deadline(const dx_client_t *client, int64_t timeout_ns)
@@ -238,8 +239,8 @@ int64_t dxi_publish_deadline(const dx_client_t *client)
 }
 
 /* The window has no room: waits, or not. */
-DX_NOINLINE static int64_t claim_otherwise(dx_client_t *client, int64_t bytes, int32_t events,
-                                           int32_t frames, int64_t deadline_ns, dx_error_t *error)
+DX_NOINLINE static int claim_otherwise(dx_client_t *client, int64_t bytes, int32_t events,
+                                       int64_t deadline_ns, uint64_t *claim_out, dx_error_t *error)
 {
     if (deadline_ns == LAZY_DEADLINE) {
         deadline_ns = dxi_publish_deadline(client);
@@ -247,15 +248,15 @@ DX_NOINLINE static int64_t claim_otherwise(dx_client_t *client, int64_t bytes, i
         deadline_ns = 0;
     }
     dxi_client_ring(client);
-    const int64_t position =
-        dxi_window_claim_slow(&client->window, bytes, events, frames, deadline_ns);
-    if (position >= 0) {
-        return position;
+    const int code =
+        dxi_window_claim_slow(&client->window, bytes, events, 1, deadline_ns, claim_out);
+    if (code == DX_OK) {
+        return DX_OK;
     }
-    if (position == DX_ECLOSED) {
+    if (code == DX_ECLOSED) {
         return dxi_client_closed_fail(client, error);
     }
-    if (position == DX_EAGAIN) {
+    if (code == DX_EAGAIN) {
         return dxi_fail(error, DX_EAGAIN,
                         "the window is full: window_bytes is %u, window_events is %u",
                         client->options.window_bytes, client->options.window_events);
@@ -275,35 +276,27 @@ DX_INLINE int parts_publish(dx_client_t *client, uint8_t type, const parts_t *pa
     if (DX_UNLIKELY(bytes < 0)) {
         return (int)bytes;
     }
-    if (on_receipt == NULL) {
-        int64_t position = dxi_window_claim(&client->window, bytes, 1);
-        if (DX_UNLIKELY(position < 0)) {
-            position = claim_otherwise(client, bytes, 0, 1, deadline_ns, error);
-            if (position < 0) {
-                return (int)position;
-            }
-        }
-        char *const at = dxi_window_at(&client->window, position);
-        dxi_window_publish(at, frame_write(at, type, parts, 0, message));
-        dxi_client_ring(client);
-        return DX_OK;
-    }
-    const int64_t record_bytes = (int64_t)sizeof(dxi_receipt_record_t);
-    int64_t position = dxi_window_claim_slow(&client->window, record_bytes + bytes, 1, 1, 0);
-    if (DX_UNLIKELY(position < 0)) {
-        position = claim_otherwise(client, record_bytes + bytes, 1, 1, deadline_ns, error);
-        if (position < 0) {
-            return (int)position;
+    const bool wanted = on_receipt != NULL;
+    const int64_t record_bytes = bytes + (wanted ? (int64_t)sizeof(dxi_receipt_record_t) : 0);
+    uint64_t claim = 0;
+    int code = wanted ? dxi_window_claim_slow(&client->window, record_bytes, 1, 1, 0, &claim)
+                      : dxi_window_claim(&client->window, record_bytes, 1, &claim);
+    if (DX_UNLIKELY(code != DX_OK)) {
+        code = claim_otherwise(client, record_bytes, wanted ? 1 : 0, deadline_ns, &claim, error);
+        if (code != DX_OK) {
+            return code;
         }
     }
-    char *const at = dxi_window_at(&client->window, position);
-    dxi_receipt_record_t *const record = (dxi_receipt_record_t *)(void *)at;
-    record->on_receipt = on_receipt;
-    record->context = context;
-    dxi_store64(at + record_bytes,
-                frame_write(at + record_bytes, type, parts, client->producer_id, message));
-    dxi_window_publish(at, (uint64_t)(record_bytes - DX_FRAME_SPAN_BYTES) |
-                               (uint64_t)DXI_RECORD_RECEIPT << 40);
+    char *at = dxi_window_place(&client->window, claim);
+    uint32_t kind = type == DX_FRAME_REQUEST ? DXI_RECORD_REQUEST : 0;
+    if (wanted) {
+        *(dxi_receipt_record_t *)(void *)at =
+            (dxi_receipt_record_t){.on_receipt = on_receipt, .context = context};
+        at += sizeof(dxi_receipt_record_t);
+        kind |= DXI_RECORD_RECEIPT;
+    }
+    frame_write(at, type, parts, wanted ? client->producer_id : 0, message);
+    dxi_window_publish(&client->window, claim, record_bytes, kind); /* P1 */
     dxi_client_ring(client);
     return DX_OK;
 }
@@ -395,17 +388,17 @@ static int chunk_publish(dx_client_t *client, const dx_message_t *messages, int 
     if (taken == 0) {
         return 0;
     }
-    int64_t position = dxi_window_claim(&client->window, bytes, taken);
-    if (position < 0) {
+    uint64_t claim = 0;
+    if (dxi_window_claim(&client->window, bytes, taken, &claim) != DX_OK) {
         return 0;
     }
     for (int i = 0; i < taken; i++) {
         const parts_t parts = {
             .at = places[i]->parts, .bytes = places[i]->bytes, .key_hash = places[i]->key_hash};
-        char *const at = dxi_window_at(&client->window, position);
-        const uint64_t word = frame_write(at, DX_FRAME_PUBLISH, &parts, 0, &messages[i]);
-        dxi_window_publish(at, word);
-        position += (int64_t)(uint32_t)word + DX_FRAME_SPAN_BYTES;
+        const int64_t frame_bytes = frame_write(dxi_window_place(&client->window, claim),
+                                                DX_FRAME_PUBLISH, &parts, 0, &messages[i]);
+        dxi_window_publish(&client->window, claim, frame_bytes, 0);
+        claim = dxi_window_further(claim, frame_bytes, 1);
     }
     return taken;
 }

@@ -42,13 +42,7 @@
 typedef struct run {
     int64_t bytes;
     int64_t frames;
-    bool more; /* it ended for want of room or credit, not of records */
 } run_t;
-
-DX_INLINE uint8_t word_type(uint64_t word)
-{
-    return (uint8_t)(word >> 40);
-}
 
 DX_INLINE int64_t word_bytes(uint64_t word)
 {
@@ -241,6 +235,8 @@ static bool numbered_send(dx_client_t *client, const char *frame, uint64_t seque
     return true;
 }
 
+static void mark(dx_client_t *client);
+
 /* Sends again what the last connection left unanswered. Returns how many; `*all_out`: no more. */
 static int retries_send(dx_client_t *client, bool *all_out)
 {
@@ -280,15 +276,13 @@ static void refuse_too_long(dx_client_t *client, const dxi_receipt_record_t *rec
 }
 
 /* The record with a receipt at the head. Returns false when it can't be sent now. */
-static bool record_send(dx_client_t *client)
+static bool record_send(dx_client_t *client, int64_t record_bytes)
 {
     dxi_window_t *const window = &client->window;
     const char *const record = dxi_window_at(window, window->head);
-    const char *const frame = record + RECORD_BYTES;
-    const int64_t bytes = word_bytes(dxi_load64(frame));
     assert(client->next - client->oldest < (uint64_t)window->events_max); /* N1 */
-    if (!never_sent(client, bytes)) {
-        if (!numbered_send(client, frame, client->next, false)) {
+    if (!never_sent(client, record_bytes - RECORD_BYTES)) {
+        if (!numbered_send(client, record + RECORD_BYTES, client->next, false)) {
             return false;
         }
         unanswered_of(client, client->next)->position = window->head;
@@ -300,7 +294,7 @@ static bool record_send(dx_client_t *client)
         client->resend++;
     }
     client->next++;
-    window->head += RECORD_BYTES + bytes;
+    dxi_window_take(window, record_bytes, 1);
     return true;
 }
 
@@ -318,15 +312,14 @@ static run_t run_measure(const dx_client_t *client, int64_t room)
     const int64_t most = dx_load_relaxed(&client->counts.frame_bytes_max);
     run_t run = {.bytes = 0};
     for (;;) {
-        const uint64_t word = dxi_window_peek(window, window->head + run.bytes);
-        if (word == 0 || word_type(word) == DXI_RECORD_RECEIPT) {
+        const uint32_t note = dxi_window_peek(window, (uint32_t)run.frames);
+        if (note == 0 || (note & DXI_RECORD_RECEIPT) != 0) {
             return run;
         }
-        const int64_t bytes = word_bytes(word);
+        const int64_t bytes = dxi_record_bytes(note);
         if ((run.bytes + bytes > room && (run.frames != 0 || !ring_is_empty(client))) ||
             bytes > most || !credit_allows(client, run.frames + 1, run.bytes + bytes) ||
-            (word_type(word) == DX_FRAME_REQUEST && inbox_is_missing(client))) {
-            run.more = true;
+            ((note & DXI_RECORD_REQUEST) != 0 && inbox_is_missing(client))) {
             return run;
         }
         run.bytes += bytes;
@@ -337,13 +330,13 @@ static run_t run_measure(const dx_client_t *client, int64_t room)
 /* What stands at the head, when it is no run that fits. Returns false when it has to wait. */
 static bool head_send(dx_client_t *client)
 {
-    dxi_window_t *const window = &client->window;
-    const uint64_t word = dxi_window_peek(window, window->head);
-    if (word_type(word) == DXI_RECORD_RECEIPT) {
-        return record_send(client);
+    const uint32_t note = dxi_window_peek(&client->window, 0);
+    const int64_t bytes = dxi_record_bytes(note);
+    if ((note & DXI_RECORD_RECEIPT) != 0) {
+        return record_send(client, bytes);
     }
-    if (word != 0 && never_sent(client, word_bytes(word))) {
-        window->head += word_bytes(word);
+    if (note != 0 && never_sent(client, bytes)) {
+        dxi_window_take(&client->window, bytes, 1);
         refuse_too_long(client, NULL);
         return true;
     }
@@ -363,7 +356,7 @@ static int run_send(dx_client_t *client, int64_t room)
     }
     memcpy(to, dxi_window_at(window, window->head), (size_t)run.bytes);
     dxi_connection_commit(client->connection, (size_t)run.bytes);
-    window->head += run.bytes;
+    dxi_window_take(window, run.bytes, (uint32_t)run.frames);
     sent(client, run.frames, run.bytes);
     client->unconfirmed += (uint64_t)run.frames;
     return (int)run.frames;
@@ -374,7 +367,7 @@ int dxi_send_window(dx_client_t *client)
     if (!client->open || client->credit_events == 0) {
         return 0;
     }
-    dxi_send_mark(client);
+    mark(client);
     bool all = false;
     int done = retries_send(client, &all);
     const uint64_t until = client->ring_bytes + TURN_BYTES;
@@ -391,15 +384,10 @@ int dxi_send_window(dx_client_t *client)
     return done;
 }
 
-bool dxi_send_waits(const dx_client_t *client)
-{
-    return client->resend != client->next || dxi_window_peek(&client->window, client->window.head);
-}
-
 /* ----------------------------------------------------------------------------- what was written */
 
 /* Remembers where publications stand, and forgets what has been written. */
-void dxi_send_mark(dx_client_t *client)
+static void mark(dx_client_t *client)
 {
     /* PINGs of the connection itself are written as well, which may make it more by a few: such a
      * frame is one that nobody can know of. */
@@ -441,7 +429,7 @@ void dxi_send_opened(dx_client_t *client)
 
 void dxi_send_broken(dx_client_t *client)
 {
-    dxi_send_mark(client);
+    mark(client);
     dxi_count(&client->counts.lost, (int64_t)(client->unconfirmed - client->unconfirmed_written));
     client->unconfirmed = client->unconfirmed_written = 0;
     client->resend = client->oldest;
@@ -455,18 +443,16 @@ void dxi_send_fail(dx_client_t *client)
     for (uint64_t i = client->oldest; i != client->next; i++) {
         answer(client, i, &receipt, sentence, sizeof sentence - 1);
     }
-    uint64_t word = 0;
-    while ((word = dxi_window_peek(window, window->head)) != 0) {
-        if (word_type(word) == DXI_RECORD_RECEIPT) {
-            const char *const record = dxi_window_at(window, window->head);
-            const int64_t bytes = word_bytes(dxi_load64(record + RECORD_BYTES));
+    uint32_t note = 0;
+    while ((note = dxi_window_peek(window, 0)) != 0) {
+        const dxi_receipt_record_t *const record =
+            (const dxi_receipt_record_t *)(const void *)dxi_window_at(window, window->head);
+        dxi_window_take(window, dxi_record_bytes(note), 1);
+        if ((note & DXI_RECORD_RECEIPT) != 0) {
             unanswered_of(client, client->next)->position = -1;
             client->next++;
-            window->head += RECORD_BYTES + bytes;
-            tell(client, (const dxi_receipt_record_t *)(const void *)record, &receipt, sentence,
-                 sizeof sentence - 1);
+            tell(client, record, &receipt, sentence, sizeof sentence - 1);
         } else {
-            window->head += word_bytes(word);
             dxi_count(&client->counts.lost, 1);
         }
     }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
+#include "base/fail.h"
 #include "base/mapping.h"
 #include "client/futex.h"
 #include "disruptorx/clock.h"
@@ -33,9 +35,15 @@ int dxi_window_open(dxi_window_t *window, uint32_t bytes, uint32_t events_max, d
     if (code != DX_OK) {
         return code;
     }
+    const uint32_t notes = bytes / DXI_WINDOW_RECORD_BYTES;
+    window->notes = dxi_alloc_zeroed(notes, sizeof *window->notes);
+    if (window->notes == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for the notes of %u records", notes);
+    }
     window->at = window->memory.address;
     window->bytes = bytes;
-    window->mask = (int64_t)bytes - 1;
+    window->unit_mask = bytes / 8 - 1;
+    window->note_mask = notes - 1;
     window->events_max = (int32_t)events_max;
     return DX_OK;
 }
@@ -43,6 +51,8 @@ int dxi_window_open(dxi_window_t *window, uint32_t bytes, uint32_t events_max, d
 void dxi_window_close(dxi_window_t *window)
 {
     dx_memory_unmap(&window->memory);
+    dxi_free(window->notes);
+    window->notes = NULL;
     window->at = NULL;
 }
 
@@ -59,26 +69,26 @@ static bool events_claim(dxi_window_t *window, int32_t events)
     return true;
 }
 
-/* Returns the position, or DX_EAGAIN and in `*want_out` what there was too little of. */
-static int64_t claim_try(dxi_window_t *window, int64_t bytes, int32_t events, int32_t frames,
-                         int32_t *want_out)
+/* Returns DX_OK, or DX_EAGAIN and in `*want_out` what there was too little of. */
+static int claim_try(dxi_window_t *window, int64_t bytes, int32_t events, int32_t frames,
+                     uint64_t *claim_out, int32_t *want_out)
 {
     if (events != 0 && !events_claim(window, events)) {
         *want_out = WANT_EVENTS;
         return DX_EAGAIN;
     }
-    const int64_t position = dxi_window_claim(window, bytes, frames);
-    if (position < 0) {
+    const int code = dxi_window_claim(window, bytes, frames, claim_out);
+    if (code != DX_OK) {
         *want_out = WANT_BYTES;
         if (events != 0) {
             (void)dx_fetch_add_relaxed(&window->events, -events);
         }
     }
-    return position;
+    return code;
 }
 
-int64_t dxi_window_claim_slow(dxi_window_t *window, int64_t bytes, int32_t events, int32_t frames,
-                              int64_t deadline_ns)
+int dxi_window_claim_slow(dxi_window_t *window, int64_t bytes, int32_t events, int32_t frames,
+                          int64_t deadline_ns, uint64_t *claim_out)
 {
     int32_t want = 0;
     for (int look = 0;; look++) {
@@ -87,9 +97,8 @@ int64_t dxi_window_claim_slow(dxi_window_t *window, int64_t bytes, int32_t event
             (void)dx_fetch_or32_acq_rel(&window->waiting, want);
             dx_fence_seq_cst(); /* pairs with the fence in dxi_window_settle() */
         }
-        const int64_t position = claim_try(window, bytes, events, frames, &want);
-        if (position >= 0) {
-            return position;
+        if (claim_try(window, bytes, events, frames, claim_out, &want) == DX_OK) {
+            return DX_OK;
         }
         if (deadline_ns == 0) {
             return DX_EAGAIN;
@@ -128,9 +137,23 @@ void dxi_window_release(dxi_window_t *window, int64_t position)
     const int64_t released = dx_load_relaxed(&window->released);
     assert(released <= position && position <= window->head); /* W1 */
     if (position != released) {
-        memset(dxi_window_at(window, released), 0, (size_t)(position - released)); /* W2 */
         dx_store_release(&window->released, position);
     }
+}
+
+int64_t dxi_window_claimed(const dxi_window_t *window)
+{
+    /* `released` first: so the claims are never behind it. */
+    const int64_t released = dx_load_acquire(&window->released);
+    const uint32_t claimed = (uint32_t)dx_load_relaxed(&window->claimed);
+    return released + (int64_t)(uint32_t)(claimed - (uint32_t)(released / 8)) * 8;
+}
+
+uint64_t dxi_window_published(const dxi_window_t *window)
+{
+    const uint64_t taken = (uint64_t)dx_load_acquire(&window->taken);
+    const uint32_t ticket = (uint32_t)((uint64_t)dx_load_relaxed(&window->claimed) >> 32);
+    return taken + (uint32_t)(ticket - (uint32_t)taken);
 }
 
 void dxi_window_settle(dxi_window_t *window)
@@ -142,7 +165,7 @@ void dxi_window_settle(dxi_window_t *window)
     }
     /* Not for every frame that leaves: who waits has much to say, and sleeping costs. A claim is
      * never more than half of the window, so it finds its room then. */
-    const int64_t used = dx_load_relaxed(&window->claimed) - dx_load_relaxed(&window->released);
+    const int64_t used = dxi_window_claimed(window) - dx_load_relaxed(&window->released);
     const bool bytes_free = used <= window->bytes / DXI_WINDOW_SHARE;
     const bool events_free = dx_load_relaxed(&window->events) <= window->events_max / 2;
     if (((waiting & WANT_BYTES) != 0 && bytes_free) ||
