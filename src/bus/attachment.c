@@ -304,13 +304,17 @@ int dxi_attachment_attach(dxi_attachment_t *attachment, dx_error_t *error)
 
 void dxi_attachment_detach(dxi_attachment_t *attachment)
 {
+    const bool stopped = dx_load32_relaxed(&attachment->bus->state) == DXI_BUS_STOPPED;
+    if (attachment->parts == NULL || (!attachment->listed && stopped)) {
+        return;
+    }
+    /* A4. Twice, and also when it is detached already: a task that somebody posted meanwhile runs
+     * before the call that is posted behind it. */
+    (void)in_each_loop(attachment, detach_in_loop, NULL);
+    (void)in_each_loop(attachment, detach_in_loop, NULL);
     if (!attachment->listed) {
         return;
     }
-    (void)in_each_loop(attachment, detach_in_loop, NULL);
-    /* A4: tasks that were posted before the call above ran before it; those of other threads that
-     * lost the race are flushed by one more. */
-    (void)in_each_loop(attachment, detach_in_loop, NULL);
     dx_bus_t *bus = attachment->bus;
     if (attachment->previous != NULL) {
         attachment->previous->next = attachment->next;

@@ -334,6 +334,11 @@ int dx_bus_stop(dx_bus_t *bus, int64_t timeout_ns, dx_error_t *error)
         dxi_loop_stop(bus->loops[i].loop);
     }
     dxi_commands_stop(bus);
+    (void)pthread_mutex_lock(&bus->command_mutex);
+    while (bus->attachments != NULL) { /* of connections that did not close in time */
+        dxi_attachment_detach(bus->attachments);
+    }
+    (void)pthread_mutex_unlock(&bus->command_mutex);
     dx_store32_release(&bus->state, DXI_BUS_STOPPED);
     if (clean) {
         return DX_OK;

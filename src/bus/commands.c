@@ -12,6 +12,11 @@ void dxi_command_post(dx_bus_t *bus, dxi_command_t *command)
 {
     command->next = NULL;
     (void)pthread_mutex_lock(&bus->queue_mutex);
+    if (bus->queue_over) { /* the last connections, closed with their loop: nothing waits any more */
+        (void)pthread_mutex_unlock(&bus->queue_mutex);
+        command->run(command);
+        return;
+    }
     *bus->queue_last = command;
     bus->queue_last = &command->next;
     (void)pthread_cond_signal(&bus->queue_changed);
@@ -59,4 +64,7 @@ void dxi_commands_stop(dx_bus_t *bus)
     (void)pthread_mutex_unlock(&bus->queue_mutex);
     (void)dx_thread_join(bus->command_thread);
     bus->command_thread = NULL;
+    (void)pthread_mutex_lock(&bus->queue_mutex);
+    bus->queue_over = true;
+    (void)pthread_mutex_unlock(&bus->queue_mutex);
 }

@@ -338,7 +338,7 @@ struct dx_bus {
     pthread_mutex_t queue_mutex;
     pthread_cond_t queue_changed;
     dxi_command_t *queue_first, **queue_last;
-    bool queue_ends;
+    bool queue_ends, queue_over;
     dx_thread_t *command_thread;
 
     dxi_serve_t serves[DXI_BUS_SERVES_MAX + 1];
