@@ -87,10 +87,10 @@ typedef struct broker_sink {
     uint64_t corrupt;
     bool probed;
     /* latency only; `intended` is NULL otherwise */
-    dx_histogram_t *intended;     /* from when it should have been sent */
-    dx_histogram_t *sent;         /* from when it was */
-    const dx_atomic64_t *sent_ns; /* when message s was sent, at s mod BROKER_SENT_SLOTS */
-    int64_t start_ns;
+    dx_histogram_t *intended;      /* from when it should have been sent */
+    dx_histogram_t *sent;          /* from when it was */
+    const dx_atomic64_t *sent_ns;  /* when message s was sent, at s mod BROKER_SENT_SLOTS */
+    const dx_atomic64_t *start_ns; /* when message 1 should be sent */
     int64_t interval_ns;
     uint64_t warmup; /* messages not recorded */
 } broker_sink_t;
@@ -160,9 +160,11 @@ BROKER_INLINE void broker_sink_time(broker_sink_t *sink, uint64_t sequence)
         return;
     }
     const int64_t now = dx_clock_ns();
-    const int64_t intended = sink->start_ns + (int64_t)(sequence - 1) * sink->interval_ns;
-    /* RELAXED: the broker stands between the store and this load, and the kernel's sockets order
-     * them; the word is atomic only because two threads use it. */
+    /* RELAXED, both: the broker stands between the stores, before the message was sent, and these
+     * loads, and the kernel's sockets order them; they are atomic only because two threads use
+     * them. */
+    const int64_t start = dx_load_relaxed(sink->start_ns);
+    const int64_t intended = start + (int64_t)(sequence - 1) * sink->interval_ns;
     const int64_t sent = dx_load_relaxed(&sink->sent_ns[sequence % BROKER_SENT_SLOTS]);
     dx_histogram_record(sink->intended, now - intended);
     dx_histogram_record(sink->sent, now - sent);

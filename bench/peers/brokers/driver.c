@@ -438,6 +438,7 @@ typedef struct driver_latency {
     const broker_options_t *options;
     driver_shared_t *shared;
     broker_sink_t sink;
+    dx_atomic64_t start_ns;
     dx_atomic64_t *sent_ns;
     dx_histogram_t *late; /* how late this program itself was to send */
 } driver_latency_t;
@@ -504,8 +505,10 @@ static void latency_publish(driver_latency_t *run, broker_link_t *link, uint64_t
                             int64_t events)
 {
     const uint64_t bytes = run->options->bytes;
+    const int64_t start = dx_clock_ns() + 10 * DX_NS_PER_MS;
+    dx_store_relaxed(&run->start_ns, start);
     for (int64_t sequence = 1; sequence <= events; sequence++) {
-        const int64_t intended = run->sink.start_ns + (sequence - 1) * run->sink.interval_ns;
+        const int64_t intended = start + (sequence - 1) * run->sink.interval_ns;
         pace_until(intended);
         broker_message_fill(words, bytes, (uint64_t)sequence);
         if (sequence == events) {
@@ -561,6 +564,7 @@ static int latency(const broker_options_t *options)
                  .interval_ns = DX_NS_PER_S / (int64_t)options->rate,
                  .warmup = (uint64_t)(options->warmup_seconds * (double)options->rate)}};
     run.sink.sent_ns = run.sent_ns;
+    run.sink.start_ns = &run.start_ns;
     if (dx_histogram_create(&run.sink.intended, NULL) != DX_OK ||
         dx_histogram_create(&run.sink.sent, NULL) != DX_OK ||
         dx_histogram_create(&run.late, NULL) != DX_OK) {
@@ -576,15 +580,17 @@ static int latency(const broker_options_t *options)
     prctl(PR_SET_TIMERSLACK, 1);
     probe_until_ready(link, options, shared, 1 + options->stalled, words);
     stalled_wait(children, options->stalled);
-    /* The receiver reads start_ns only after message 1, which is sent after this. */
-    run.sink.start_ns = dx_clock_ns() + 10 * DX_NS_PER_MS;
     const int64_t wanted = (int64_t)(options->seconds * (double)options->rate);
     const int64_t events = wanted + (int64_t)run.sink.warmup;
     latency_publish(&run, link, words, events);
     pthread_join(receiver, NULL);
     broker_link_close(link);
     stalled_end(children, options->stalled);
-    return report_latency(&run, events);
+    const int status = report_latency(&run, events);
+    dx_histogram_destroy(run.sink.intended);
+    dx_histogram_destroy(run.sink.sent);
+    dx_histogram_destroy(run.late);
+    return status;
 }
 
 int main(int argc, char **argv)

@@ -180,10 +180,13 @@ class Driver(unittest.TestCase):
                 self.assertIn(words, errors)
 
     def test_nobody_there_is_told(self):
-        done = subprocess.run([PROGRAM, "--address", "tcp://127.0.0.1:1"], capture_output=True,
-                              text=True, check=False, timeout=50)
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))  # and does not listen: nobody else can, either
+            address = "tcp://127.0.0.1:%d" % silent.getsockname()[1]
+            done = subprocess.run([PROGRAM, "--address", address], capture_output=True, text=True,
+                                  check=False, timeout=50)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("cannot connect to tcp://127.0.0.1:1", done.stderr)
+        self.assertIn("cannot connect to " + address, done.stderr)
 
 
 if __name__ == "__main__":
