@@ -384,10 +384,10 @@ static void feeding_go_on(dxi_shard_t *shard)
 int64_t dxi_shard_tick(dxi_shard_t *shard, int64_t clock_ns, int64_t unix_ns)
 {
     clock_ns = dxi_shard_now(shard, clock_ns);
-    feeding_go_on(shard);
     if (clock_ns >= shard->due_ns) {
         dxi_teams_tick(shard, clock_ns);
     }
+    feeding_go_on(shard);
     int64_t next_ns = dxi_list_empty(&shard->feeding) ? shard->due_ns : clock_ns;
     if (!dxi_list_empty(&shard->active)) {
         if (clock_ns - shard->rated_ns >= DXI_RATES_INTERVAL_NS) {
