@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import shlex
 import struct
 import subprocess
 import termios
@@ -152,6 +153,34 @@ class Errors(DxTest):
                      "DX_EINVALL")
         self.refuses(USAGE, '"-9999" is no error code', "errors", "-9999")
         self.refuses(USAGE, '"" is no error code', "errors", "")
+
+
+class Cheat(DxTest):
+    def test_every_recipe_is_of_commands_and_options_that_exist(self):
+        sheets = self.json("cheat")
+        self.assertGreater(len(sheets), 5)
+        for sheet in sheets:
+            self.assertIn(f"dx cheat {sheet['name']} ", self.ok("cheat") + " ")
+            self.assertIn(sheet["about"], self.ok("cheat", sheet["name"]))
+            for line in sheet["text"].splitlines():
+                words = list(shlex.shlex(line, posix=True, punctuation_chars=True))
+                if "dx" in words:
+                    words = words[words.index("dx") + 1:]
+                    stop = [number for number, word in enumerate(words) if word in ("|", ">")]
+                    self.check_command(words[:stop[0]] if stop else words)
+
+    def check_command(self, words):
+        if words[0] == "--context":
+            words = words[2:]
+        groups = ("topic", "config", "context", "bench", "demo")
+        text = self.ok("help", *words[:2 if words[0] in groups else 1])
+        for word in words:
+            if word.startswith("--"):
+                self.assertRegex(text, rf"{word}\b", words)
+
+    def test_a_subject_that_does_not_exist_is_refused(self):
+        self.refuses(USAGE, 'no recipes for "pbu"; did you mean pub?', "cheat", "pbu")
+        self.refuses(USAGE, "dx cheat lists the subjects", "cheat", "elsewhere")
 
 
 class Styles(DxTest):

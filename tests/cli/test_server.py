@@ -102,6 +102,47 @@ class Stopping(ServerTest):
         self.assertEqual(limit(), "80")
 
 
+    def test_a_second_signal_ends_a_drain_at_once(self):
+        server = self.server("--listen", self.socket, "--set", "timeouts.drain_ms=600s",
+                             "--set", "timeouts.close_ms=600s", "--set", "topics.retain_events=0")
+        self.ok("topic", "create", "t", "-a", self.socket)
+        reader = subprocess.Popen([DX, "sub", "t", "-a", self.socket, "--raw"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(reader.wait)
+        self.addCleanup(reader.kill)
+        wait_for(lambda: self.json("topic", "info", "t", "-a", self.socket)["subscriptions"] == 1,
+                 "it is subscribed")
+        reader.send_signal(signal.SIGSTOP)  # takes nothing any more, and holds up the drain
+        self.ok("pub", "t", "{{.Random 30000}}", "-n", 40, "-a", self.socket)
+        server.process.terminate()
+        wait_for(lambda: b"draining" in server.process.stderr.readline(), "it drains")
+        server.process.terminate()
+        self.assertEqual(server.process.wait(timeout=60), -signal.SIGTERM)
+
+    def test_a_subscriber_outlives_a_node_that_is_killed(self):
+        server = self.server("--listen", self.socket)
+        reader = subprocess.Popen([DX, "sub", "t", "-a", self.socket, "-n", "2"], text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(reader.wait)
+        self.addCleanup(reader.kill)
+
+        def subscribed():
+            self.ok("topic", "create", "t", "-a", self.socket)
+            return self.json("topic", "info", "t", "-a", self.socket)["subscriptions"] == 1
+
+        wait_for(subscribed, "it is subscribed")
+        self.ok("pub", "t", "before", "--ack", "-a", self.socket)
+        self.assertEqual(reader.stdout.readline(), "t  1  before\n")
+        server.stop(signal.SIGKILL)
+        self.server("--listen", self.socket)
+        wait_for(subscribed, "it is subscribed again")
+        self.ok("pub", "t", "after", "--ack", "-a", self.socket)
+        printed, said = reader.communicate(timeout=60)
+        self.assertEqual((reader.returncode, printed), (OK, "t  1  after\n"))
+        self.assertIn("the connection is broken", said)
+        self.assertIn("connected again", said)
+
+
 class Refusing(ServerTest):
     def test_a_port_in_use_is_told_with_the_next_step(self):
         with socket.socket() as taken:
