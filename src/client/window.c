@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
-#include "base/fail.h"
 #include "base/mapping.h"
 #include "client/futex.h"
 #include "disruptorx/clock.h"
@@ -30,16 +28,19 @@ int dxi_window_open(dxi_window_t *window, uint32_t bytes, uint32_t events_max, d
     }
     const dxi_mapping_options_t options = {
         .fd = fd, .bytes = bytes, .mirror_bytes = bytes, .fresh = true};
-    const int code = dxi_mapping_map(&options, &window->memory, error);
+    int code = dxi_mapping_map(&options, &window->memory, error);
     (void)close(fd);
     if (code != DX_OK) {
         return code;
     }
     const uint32_t notes = bytes / DXI_WINDOW_RECORD_BYTES;
-    window->notes = dxi_alloc_zeroed(notes, sizeof *window->notes);
-    if (window->notes == NULL) {
-        return dxi_fail(error, DX_ENOMEM, "no memory for the notes of %u records", notes);
+    const dx_memory_options_t zeroed = {.size_bytes = notes * sizeof *window->notes};
+    code = dx_memory_map(&zeroed, &window->note_memory, error);
+    if (code != DX_OK) {
+        dx_memory_unmap(&window->memory);
+        return code;
     }
+    window->notes = window->note_memory.address;
     window->at = window->memory.address;
     window->bytes = bytes;
     window->unit_mask = bytes / 8 - 1;
@@ -51,7 +52,7 @@ int dxi_window_open(dxi_window_t *window, uint32_t bytes, uint32_t events_max, d
 void dxi_window_close(dxi_window_t *window)
 {
     dx_memory_unmap(&window->memory);
-    dxi_free(window->notes);
+    dx_memory_unmap(&window->note_memory);
     window->notes = NULL;
     window->at = NULL;
 }

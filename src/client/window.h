@@ -67,7 +67,7 @@ typedef struct dxi_window {
     uint32_t unit_mask;
     uint32_t note_mask;
     int32_t events_max;
-    dx_memory_t memory;
+    dx_memory_t memory, note_memory;
 
     /* Producers. */
     DX_ISOLATED dx_atomic64_t claimed; /* ticket 32, place in units of 8 bytes 32 */

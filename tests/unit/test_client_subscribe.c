@@ -605,6 +605,32 @@ static void a_request_may_be_answered_by_a_call(void **state)
     node_end(node);
 }
 
+static void so_many_requests_are_open_at_a_time_and_no_more(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    dx_error_t error = {0};
+    replies_t replies = {0};
+    const dx_message_t m = message("q", "question");
+    for (int i = 0; i < DX_REQUESTS_MAX; i++) {
+        if (dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error) != DX_OK) {
+            fail_msg("request %d: %s", i, error.message);
+        }
+    }
+    assert_fails(dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error),
+                 DX_ELIMIT, error, "65536 calls");
+    wait_until(node_got(node, DX_FRAME_REQUEST, 0) != NULL);
+    asked = *node_got(node, DX_FRAME_REQUEST, 0);
+    node_do(node, answer_request);
+    wait_until(number(&replies.count) == 1);
+    assert_ok(dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error));
+    (void)dx_client_close(client, 0);
+    assert_int_equal(number(&replies.closed), DX_REQUESTS_MAX);
+    node_end(node);
+}
+
 static int on_request(void *context, const dx_event_t *event)
 {
     seen_t *const seen = context;
@@ -675,6 +701,7 @@ int main(void)
         cmocka_unit_test(a_handler_may_publish_but_not_wait),
         cmocka_unit_test(a_request_is_answered_or_says_that_nobody_is_there),
         cmocka_unit_test(a_request_may_be_answered_by_a_call),
+        cmocka_unit_test(so_many_requests_are_open_at_a_time_and_no_more),
         cmocka_unit_test(a_reply_goes_where_the_request_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
