@@ -12,6 +12,15 @@
  * jittered, resolves the name anew, subscribes again from where it was, and sends every
  * acknowledged publication that was not answered once more; the node takes each once.
  *
+ * After a reconnect a subscription to one topic goes on behind the last event that was handled
+ * (with DX_ACK_EXPLICIT: at the first that was not acknowledged). A subscription to a pattern, or
+ * to a topic that is spread over shards, begins with what is published from then on, which counts
+ * as a gap whose events are not known. A publication without a receipt is lost when it was under
+ * way; a request is not asked again.
+ *
+ * Timeouts in ns: 0 is the client's timeout_ns (dx_client_close() and dx_client_unsubscribe(): not
+ * at all), negative is without end.
+ *
  * Publishing copies the message into a ring of bytes (the window) and returns; what the window
  * holds is sent in as few writes as possible. When it is full the call waits up to its deadline, or
  * returns DX_EAGAIN. Messages, subscriptions and statistics are those of disruptorx/bus.h, without
@@ -66,7 +75,7 @@ typedef struct dx_client_options {
     int64_t keep_alive_ns;      /* 0 = 15 s */
 
     uint64_t producer_id;   /* 0: made up */
-    uint32_t window_bytes;  /* publications on their way; a power of two; 0 = 4 MiB */
+    uint32_t window_bytes;  /* publications on their way; a power of two from 65536; 0 = 4 MiB */
     uint32_t window_events; /* of acknowledged ones; 0 = 65536 */
     uint32_t receive_bytes; /* of the receive buffer; 0 = 256 KiB */
     bool fail_when_full;    /* DX_EAGAIN instead of waiting for the window */
@@ -92,9 +101,9 @@ DX_API DX_NODISCARD int dx_client_connect(const dx_client_options_t *options,
  * Threads: owner, no handler. */
 DX_API int dx_client_close(dx_client_t *client, int64_t timeout_ns);
 
-/* Publishes and does not wait for an answer: at most once.
- * Returns DX_OK when it is in the window; DX_EAGAIN (fail_when_full), DX_ETIMEDOUT; DX_EINVAL,
- * DX_ELIMIT (too large for the node); DX_ECLOSED.
+/* Publishes and does not wait for an answer: at most once. A message takes at most half of the
+ * window. Returns DX_OK when it is in the window; DX_EAGAIN (fail_when_full), DX_ETIMEDOUT;
+ * DX_EINVAL, DX_ELIMIT (too large for the node); DX_ECLOSED.
  * Threads: any; in a handler it never waits and returns DX_EAGAIN instead. */
 DX_API DX_NODISCARD int dx_client_publish(dx_client_t *client, const dx_message_t *message,
                                           dx_error_t *error);
