@@ -156,12 +156,16 @@ static int tcp_bind_one(dxi_listener_t *listener, const struct addrinfo *info)
 /* The port that the system gave. */
 static void tcp_port_read(dxi_listener_t *listener)
 {
-    struct sockaddr_storage bound;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    } bound;
     socklen_t bytes = sizeof bound;
-    if (getsockname(listener->fd, (struct sockaddr *)&bound, &bytes) == 0) {
-        listener->address.port = bound.ss_family == AF_INET
-                                     ? ntohs(((struct sockaddr_in *)&bound)->sin_port)
-                                     : ntohs(((struct sockaddr_in6 *)&bound)->sin6_port);
+    memset(&bound, 0, sizeof bound);
+    if (getsockname(listener->fd, &bound.any, &bytes) == 0) {
+        listener->address.port =
+            ntohs(bound.any.sa_family == AF_INET ? bound.in4.sin_port : bound.in6.sin6_port);
     }
 }
 

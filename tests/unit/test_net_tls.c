@@ -372,7 +372,8 @@ static void tls_may_come_byte_by_byte_and_break_off_anywhere(void **state)
     (void)close(fds[1]);
     side_wait(&client, client.closes == 1);
 
-    for (size_t cut = 0; cut < whole; cut += 1 + cut % 23) {
+    const size_t most = whole - 64; /* signatures differ by some bytes in length */
+    for (size_t cut = 0; cut < most; cut += 1 + cut % 23) {
         relayed_connect(&relayed, &client, fds);
         (void)relay(fds[0], fds[1], cut, NULL);
         (void)close(fds[0]);
