@@ -24,6 +24,7 @@ static const dxi_command_t COMMANDS[] = {
     {"request", "ask, and print the answer", dxi_cli_request},
     {"reply", "answer requests: with a text, a command, or an echo", dxi_cli_reply},
     {"topic", "create, change, list, look at, tail and remove topics", dxi_cli_topic},
+    {"node", "what a node says of itself, its connections, its subscriptions", dxi_cli_node},
     {"config", "files and values of a node's configuration", dxi_cli_config},
     {"context", "save nodes under names, so that nobody types addresses", dxi_cli_context},
     {"demo", "run a demonstration: orders through a bus, a shared ring", dxi_cli_demo},

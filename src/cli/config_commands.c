@@ -3,24 +3,19 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
+#include "cli/ask.h"
 #include "cli/commands.h"
-#include "cli/interrupt.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/table.h"
-#include "cli/target.h"
-#include "disruptorx/clock.h"
 #include "disruptorx/config.h"
 #include "node/config_internal.h"
-
-#define ANSWER_BYTES 262144
 
 /* ----------------------------------------------------------------------------- lists of changes */
 
@@ -228,55 +223,6 @@ static int sample_run(int argc, char **argv)
 
 /* ---------------------------------------------------------------------------------- with a node */
 
-/* Asks and reads the answer, which the caller gives back with json_decref(); NULL: it failed, and
- * `*exit_code_out` says with what. */
-static json_t *node_ask(const char *speaker, const char *question, const char *argument,
-                        int *exit_code_out)
-{
-    static char text[ANSWER_BYTES];
-    dx_client_t *client = NULL;
-    dx_error_t error = {0};
-    json_error_t problem;
-    dxi_interrupt_catch();
-    *exit_code_out = dxi_target_connect(speaker, NULL, &client);
-    if (*exit_code_out != DXI_CONNECTED) {
-        return NULL;
-    }
-    const int result = dx_client_ask(client, question, argument, text, sizeof text, &error);
-    (void)dx_client_close(client, DX_NS_PER_S);
-    if (result != DX_OK) {
-        dxi_complain_error(speaker, &error);
-        *exit_code_out = result == DX_EINVAL || result == DX_ENOTFOUND
-                             ? DXI_EXIT_USAGE
-                             : dxi_target_exit_code(result);
-        return NULL;
-    }
-    json_t *const root = json_loads(text, 0, &problem);
-    if (root == NULL) {
-        dxi_complain(speaker, "the answer of the node is no JSON: %s", problem.text);
-        *exit_code_out = DXI_EXIT_FAILED;
-        return NULL;
-    }
-    *exit_code_out = DXI_EXIT_OK;
-    return root;
-}
-
-static const char *member(const json_t *object, const char *key)
-{
-    const char *const text = json_string_value(json_object_get(object, key));
-    return text != NULL ? text : "";
-}
-
-static int root_print(const char *speaker, const json_t *root)
-{
-    if (json_dumpf(root, stdout, JSON_INDENT(2)) != 0) {
-        dxi_complain(speaker, "the answer can't be printed");
-        return DXI_EXIT_FAILED;
-    }
-    putchar('\n');
-    return DXI_EXIT_OK;
-}
-
 static int options_table(const char *speaker, json_t *options)
 {
     static const dxi_column_t columns[] = {{"option", DXI_ALIGN_LEFT, 0},
@@ -293,10 +239,10 @@ static int options_table(const char *speaker, json_t *options)
     }
     json_array_foreach(options, index, option)
     {
-        const char *const value = member(option, "value");
-        dxi_table_cell(table, "%s", member(option, "name"));
+        const char *const value = dxi_answer_text(option, "value");
+        dxi_table_cell(table, "%s", dxi_answer_text(option, "name"));
         dxi_table_cell(table, "%s", value[0] == '\0' ? "(empty)" : value);
-        dxi_table_cell(table, "%s", member(option, "origin"));
+        dxi_table_cell(table, "%s", dxi_answer_text(option, "origin"));
         dxi_table_cell(table, "%s",
                        json_is_true(json_object_get(option, "live")) ? "at once" : "at a start");
     }
@@ -324,15 +270,15 @@ static int get_run(int argc, char **argv)
     }
     const char *const name = operands.count > 0 ? operands.texts[0] : "";
     int exit_code = DXI_EXIT_OK;
-    json_t *const root = node_ask(usage.command, "config", name, &exit_code);
+    json_t *const root = dxi_node_question(usage.command, "config", name, &exit_code);
     if (root == NULL) {
         return exit_code;
     }
     json_t *const options = json_object_get(root, "options");
     if (dxi_output_is_json()) {
-        exit_code = root_print(usage.command, root);
+        exit_code = dxi_answer_print(usage.command, root);
     } else if (json_array_size(options) == 1 && strchr(name, '.') != NULL) {
-        puts(member(json_array_get(options, 0), "value"));
+        puts(dxi_answer_text(json_array_get(options, 0), "value"));
     } else {
         exit_code = options_table(usage.command, options);
     }
@@ -351,8 +297,8 @@ static int changes_print(const char *speaker, json_t *root, const char *what)
     changes.has_happened = true;
     json_array_foreach(json_object_get(root, "changes"), index, change)
     {
-        change_add(&changes, member(change, "name"), member(change, "from"), member(change, "to"),
-                   true);
+        change_add(&changes, dxi_answer_text(change, "name"), dxi_answer_text(change, "from"),
+                   dxi_answer_text(change, "to"), true);
     }
     if (!dxi_output_is_json()) {
         printf("%s, %d option%s changed\n", what, changes.count, changes.count == 1 ? "" : "s");
@@ -392,7 +338,7 @@ static int set_run(int argc, char **argv)
         return dxi_usage_error(&usage, &error);
     }
     int exit_code = DXI_EXIT_OK;
-    json_t *const root = node_ask(usage.command, "config.set", setting, &exit_code);
+    json_t *const root = dxi_node_question(usage.command, "config.set", setting, &exit_code);
     if (root != NULL) {
         exit_code = changes_print(usage.command, root, "Set");
         json_decref(root);
@@ -416,7 +362,7 @@ static int reload_run(int argc, char **argv)
         return begun;
     }
     int exit_code = DXI_EXIT_OK;
-    json_t *const root = node_ask(usage.command, "config.reload", "", &exit_code);
+    json_t *const root = dxi_node_question(usage.command, "config.reload", "", &exit_code);
     if (root != NULL) {
         exit_code = changes_print(usage.command, root, "Read again");
         json_decref(root);

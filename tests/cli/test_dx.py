@@ -15,8 +15,8 @@ import unittest
 
 from dx_program import DX, OK, ROOT, USAGE, DxTest, clean_environment
 
-COMMANDS = ["bench", "cheat", "config", "context", "demo", "errors", "help", "latency", "pub",
-            "reply", "request", "ring", "server", "stat", "sub", "topic", "version"]
+COMMANDS = ["bench", "cheat", "config", "context", "demo", "errors", "help", "latency", "node",
+            "pub", "reply", "request", "ring", "server", "stat", "sub", "topic", "version"]
 EXPLAINED = [["demo"], ["demo", "orders"], ["demo", "shared"], ["errors"], ["help"], ["version"],
              ["bench"], ["bench", "bus"], ["bench", "e2e"], ["bench", "pub"], ["bench", "sub"],
              ["ring"], ["ring", "ls"], ["ring", "rm"], ["ring", "dump"], ["stat"], ["server"],
@@ -25,7 +25,8 @@ EXPLAINED = [["demo"], ["demo", "orders"], ["demo", "shared"], ["errors"], ["hel
              ["topic", "rm"], ["config"], ["config", "check"], ["config", "diff"],
              ["config", "sample"], ["config", "get"], ["config", "set"], ["config", "reload"],
              ["context"], ["context", "add"], ["context", "ls"], ["context", "select"],
-             ["context", "rm"], ["latency"], ["cheat"]]
+             ["context", "rm"], ["latency"], ["cheat"], ["node"], ["node", "info"],
+             ["node", "connections"], ["node", "subscriptions"]]
 
 
 def on_terminal(*arguments, columns=80, **changes):
@@ -172,7 +173,7 @@ class Cheat(DxTest):
     def check_command(self, words):
         if words[0] == "--context":
             words = words[2:]
-        groups = ("topic", "config", "context", "bench", "demo")
+        groups = ("topic", "node", "config", "context", "bench", "demo")
         text = self.ok("help", *words[:2 if words[0] in groups else 1])
         for word in words:
             if word.startswith("--"):

@@ -328,6 +328,36 @@ class Config(NodeTest):
             self.refuses(USAGE, sentence, *arguments)
 
 
+class Node(NodeTest):
+    def test_a_node_says_what_it_is_and_does(self):
+        self.ok("pub", "counted", "x", "-n", 3, "--ack")
+        info = self.json("node", "info")
+        self.assertEqual(info["addresses"], [self.server.address()])
+        self.assertEqual(info["process_id"], self.server.process.pid)
+        self.assertGreaterEqual(info["published"], 3)
+        text = self.ok("node", "info")
+        for part in (self.server.address(), f"process {self.server.process.pid}", "16 shards",
+                     "0 refused"):
+            self.assertIn(part, text)
+
+    def test_connections_and_subscriptions_are_listed(self):
+        self.ok("topic", "create", "listed")
+        self.start("sub", "listed", "--group", "g\x1b[2J")
+        self.subscribed("listed")
+        names = [row["name"] for row in self.json("node", "connections")["connections"]]
+        self.assertIn("dx sub", names)
+        self.assertIn("dx sub", self.ok("node", "connections"))
+        rows = self.json("node", "subscriptions")["subscriptions"]
+        self.assertIn("listed", [row["pattern"] for row in rows])
+        table = self.ok("node", "subscriptions")
+        self.assertIn("listed", table)
+        self.assertNotIn("\x1b", table)
+
+    def test_bad_command_lines_are_refused(self):
+        self.refuses(USAGE, "what to do? There are: info, connections, subscriptions", "node")
+        self.refuses(USAGE, "is one argument too many", "node", "info", "more")
+
+
 class Contexts(NodeTest):
     def test_a_saved_address_is_used(self):
         address = self.server.address()
@@ -375,7 +405,7 @@ class Unreachable(NodeTest):
                           ["topic", "ls"], ["topic", "info", "t"], ["topic", "create", "t"],
                           ["topic", "rm", "t"], ["topic", "tail", "t"], ["config", "get"],
                           ["config", "set", "log.level", "info"], ["config", "reload"],
-                          ["bench", "e2e", "-o", "json"], ["latency", "-o", "json"]):
+                          ["node", "info"], ["bench", "e2e", "-o", "json"], ["latency", "-o", "json"]):
             error = self.refuses(UNREACHABLE, f"no connection to {nowhere}", *arguments,
                                  DX_ADDRESS=nowhere)
             self.assertIn("The address is from DX_ADDRESS. Next: start a node with dx server "
