@@ -405,7 +405,8 @@ class Unreachable(NodeTest):
                           ["topic", "ls"], ["topic", "info", "t"], ["topic", "create", "t"],
                           ["topic", "rm", "t"], ["topic", "tail", "t"], ["config", "get"],
                           ["config", "set", "log.level", "info"], ["config", "reload"],
-                          ["node", "info"], ["bench", "e2e", "-o", "json"], ["latency", "-o", "json"]):
+                          ["node", "info"], ["bench", "e2e", "-o", "json"],
+                          ["latency", "-o", "json"]):
             error = self.refuses(UNREACHABLE, f"no connection to {nowhere}", *arguments,
                                  DX_ADDRESS=nowhere)
             self.assertIn("The address is from DX_ADDRESS. Next: start a node with dx server "
