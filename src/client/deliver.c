@@ -170,23 +170,23 @@ static void event_fill(dxi_batch_t *batch, const dx_frame_view_t *frame)
     const void *const key = dx_frame_part(frame, DX_PART_KEY, &key_bytes);
     const bool acknowledged =
         batch->set_count == 1 && batch->set[0] != NULL && batch->set[0]->options.ack != DX_ACK_NONE;
-    batch->events[batch->count] =
-        (dx_event_t){.topic = topic,
-                     .topic_bytes = topic_bytes,
-                     .bytes = frame->payload_bytes,
-                     .data = frame->payload,
-                     .sequence = header->sequence,
-                     .timestamp_ns = header->timestamp_ns,
-                     .shard = header->shard,
-                     .redelivered = batch->redelivered,
-                     .attempt = batch->attempt != 0 ? batch->attempt
-                                : acknowledged      ? 1
-                                                    : 0,
-                     .term = header->term,
-                     .key = key,
-                     .key_bytes = key_bytes,
-                     .correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0),
-                     .frame = view};
+    /* One by one: a literal would be cleared first, word by word, for a third of the time here. */
+    dx_event_t *const event = &batch->events[batch->count];
+    event->topic = topic;
+    event->topic_bytes = topic_bytes;
+    event->bytes = frame->payload_bytes;
+    event->data = frame->payload;
+    event->sequence = header->sequence;
+    event->timestamp_ns = header->timestamp_ns;
+    event->shard = header->shard;
+    event->redelivered = batch->redelivered;
+    event->end_of_batch = false;
+    event->attempt = batch->attempt == 0 && acknowledged ? 1 : batch->attempt;
+    event->term = header->term;
+    event->key = key;
+    event->key_bytes = key_bytes;
+    event->correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0);
+    event->frame = view;
     batch->bytes += frame->bytes;
     batch->count++;
 }

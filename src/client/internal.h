@@ -267,6 +267,18 @@ DX_INLINE void dxi_client_ring(dx_client_t *client)
     dxi_loop_bell(client->loop, client->bell);
 }
 
+/* The same behind a publication, but not while those before it can't be sent.
+ *
+ * RELAXED, behind a light fence: when we see an old 1, our note was stored before, and the client's
+ * thread, which stored the 0 before the heavy fence of its last look, sees the note there. */
+DX_INLINE void dxi_client_ring_published(dx_client_t *client)
+{
+    dx_fence_light();
+    if (DX_LIKELY(dx_load32_relaxed(&client->window.stuck) == 0)) {
+        dxi_client_ring(client);
+    }
+}
+
 /* The deadline of a call: `timeout_ns` from now; 0: the client's; negative: none. */
 int64_t dxi_client_deadline(const dx_client_t *client, int64_t timeout_ns);
 

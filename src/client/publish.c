@@ -247,7 +247,7 @@ DX_NOINLINE static int claim_otherwise(dx_client_t *client, int64_t bytes, int32
     } else if (dxi_client_in_loop(client) || client->options.fail_when_full) {
         deadline_ns = 0;
     }
-    dxi_client_ring(client);
+    dxi_client_ring_published(client);
     const int code =
         dxi_window_claim_slow(&client->window, bytes, events, 1, deadline_ns, claim_out);
     if (code == DX_OK) {
@@ -297,7 +297,7 @@ DX_INLINE int parts_publish(dx_client_t *client, uint8_t type, const parts_t *pa
     }
     frame_write(at, type, parts, wanted ? client->producer_id : 0, message);
     dxi_window_publish(&client->window, claim, record_bytes, kind); /* P1 */
-    dxi_client_ring(client);
+    dxi_client_ring_published(client);
     return DX_OK;
 }
 
@@ -427,7 +427,7 @@ int dx_client_publish_batch(dx_client_t *client, const dx_message_t *messages, i
             }
             taken = 1;
         }
-        dxi_client_ring(client);
+        dxi_client_ring_published(client);
         done += taken;
     }
     return done;

@@ -362,9 +362,19 @@ static int run_send(dx_client_t *client, int64_t room)
     return (int)run.frames;
 }
 
+/* Whether publishers need not ring for more. */
+static void stuck_set(dx_client_t *client, bool stuck)
+{
+    const int32_t now = stuck ? 1 : 0;
+    if (dx_load32_relaxed(&client->window.stuck) != now) {
+        dx_store32_relaxed(&client->window.stuck, now); /* see dxi_client_ring_published() */
+    }
+}
+
 int dxi_send_window(dx_client_t *client)
 {
     if (!client->open || client->credit_events == 0) {
+        stuck_set(client, dx_load32_relaxed(&client->closed) == 0); /* closed: each is refused */
         return 0;
     }
     mark(client);
@@ -381,6 +391,7 @@ int dxi_send_window(dx_client_t *client)
     if (done != 0) {
         release(client);
     }
+    stuck_set(client, done == 0 && (!all || dxi_window_peek(&client->window, 0) != 0));
     return done;
 }
 
