@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "disruptorx/clock.h"
 #include "disruptorx/node.h"
 
 #include "base_test.h"
@@ -118,11 +119,17 @@ static inline dx_node_t *node_started(const dx_config_t *config)
     return node;
 }
 
-/* Waits until a condition holds; a test that hangs is ended by ctest. */
+/* Waits until a condition holds, with a deadline for a broken test. */
 #define wait_until(condition)                                                                      \
-    while (!(condition)) {                                                                         \
-        (void)usleep(1000);                                                                        \
-    }
+    do {                                                                                           \
+        const int64_t give_up_ns = dx_clock_ns() + 30 * DX_NS_PER_S;                               \
+        while (!(condition)) {                                                                     \
+            if (dx_clock_ns() > give_up_ns) {                                                      \
+                fail_msg("waited in vain for %s", #condition);                                     \
+            }                                                                                      \
+            (void)usleep(1000);                                                                    \
+        }                                                                                          \
+    } while (0)
 
 static inline void node_end(dx_node_t *node)
 {
