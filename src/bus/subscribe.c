@@ -399,6 +399,7 @@ void dxi_flows_close(dxi_shard_t *shard)
 {
     while (!dxi_list_empty(&shard->flows)) {
         dxi_flow_t *const flow = DXI_LIST_OBJECT(shard->flows.next, dxi_flow_t, in_shard);
+        dxi_team_close(shard, flow); /* first: what is given points to members */
         for (uint32_t i = 0; i < flow->member_count; i++) {
             dxi_free(flow->members[i]);
         }

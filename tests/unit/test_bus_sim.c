@@ -441,7 +441,8 @@ static void drain(void)
             return;
         }
     }
-    SIM_CHECK(!"it comes to rest");
+    const bool comes_to_rest = false;
+    SIM_CHECK(comes_to_rest);
 }
 
 /* Nothing is missing. */
