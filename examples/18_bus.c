@@ -39,7 +39,7 @@ typedef struct order {
     uint64_t amount;
 } order_t;
 
-/* ----------------------------------------------------------------------------------- handlers */
+/* ------------------------------------------------------------------------------------- handlers */
 
 static dx_atomic64_t counted; /* by three handlers in threads of their own */
 static dx_atomic64_t large;
@@ -103,7 +103,7 @@ static void wait_for(const dx_atomic64_t *count, int64_t value)
     }
 }
 
-/* -------------------------------------------------------------------------------------- parts */
+/* ---------------------------------------------------------------------------------------- parts */
 
 static void topics_and_patterns(dx_bus_t *bus, dx_publisher_t *publisher)
 {

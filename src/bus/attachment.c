@@ -37,7 +37,7 @@ typedef struct dxi_ack_record {
     uint32_t topic_bytes;
 } dxi_ack_record_t;
 
-/* --------------------------------------------------------------------------------------- options */
+/* -------------------------------------------------------------------------------------- options */
 
 static size_t text_bytes(const char *text)
 {
@@ -106,7 +106,7 @@ int dxi_subscription_options_check(const dx_subscription_options_t *options, dx_
     return DX_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- parts */
+/* ---------------------------------------------------------------------------------------- parts */
 
 static void part_ready(void *context);
 static void part_take_acks(void *context);
@@ -181,7 +181,7 @@ void dxi_attachment_close(dxi_attachment_t *attachment)
     attachment->texts = NULL;
 }
 
-/* ------------------------------------------------------------------------------------- attaching */
+/* ------------------------------------------------------------------------------------ attaching */
 
 typedef struct attach_call {
     dxi_attachment_t *attachment;
@@ -347,7 +347,7 @@ int dxi_attachments_spread(dx_bus_t *bus, const char *topic, dx_error_t *error)
     return DX_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ room */
+/* ----------------------------------------------------------------------------------------- room */
 
 static void part_ready(void *context)
 {
@@ -384,7 +384,7 @@ void dxi_attachment_feed(dxi_attachment_t *attachment)
     }
 }
 
-/* --------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 static size_t record_bytes(uint32_t topic_bytes)
 {
@@ -494,7 +494,7 @@ static void part_take_acks(void *context)
     dxi_bus_loop_settle(part->lane->owner);
 }
 
-/* ---------------------------------------------------------------------------------------- figures */
+/* -------------------------------------------------------------------------------------- figures */
 
 typedef struct stats_call {
     dxi_attachment_t *attachment;

@@ -31,7 +31,7 @@
 #define EVENT_BYTES_MAX ((uint32_t)(DX_FRAME_BYTES_MAX - 66560))
 #define DRAIN_PAUSE_NS 200000
 
-/* --------------------------------------------------------------------------------------- options */
+/* -------------------------------------------------------------------------------------- options */
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
 {
@@ -120,7 +120,7 @@ static int options_check(const dx_bus_options_t *options, dx_error_t *error)
     return dxi_topic_options_check(&options->topic, error);
 }
 
-/* ---------------------------------------------------------------------------------------- making */
+/* --------------------------------------------------------------------------------------- making */
 
 static int loop_create(dx_bus_t *bus, uint32_t index, dx_error_t *error)
 {
@@ -139,6 +139,7 @@ static int loop_create(dx_bus_t *bus, uint32_t index, dx_error_t *error)
     }
     bus->net_loops[index] = loop->loop;
     loop->bell = dxi_loop_bell_of(loop->loop);
+    assert(bus->loop_count != 0);
     loop->lanes = dxi_alloc_zeroed(bus->options.shards / bus->loop_count + 1, sizeof(dxi_lane_t *));
     loop->producers = dxi_alloc_zeroed(bus->options.shards, sizeof(dx_producer_t));
     if (loop->lanes == NULL || loop->producers == NULL) {
@@ -265,7 +266,7 @@ int dxi_bus_not_running(const dx_bus_t *bus, dx_error_t *error)
                     "the bus is stopped, or stops");
 }
 
-/* -------------------------------------------------------------------------------------- stopping */
+/* ------------------------------------------------------------------------------------- stopping */
 
 typedef struct drain_look {
     dxi_bus_loop_t *loop;

@@ -12,7 +12,7 @@ void dxi_command_post(dx_bus_t *bus, dxi_command_t *command)
 {
     command->next = NULL;
     (void)pthread_mutex_lock(&bus->queue_mutex);
-    if (bus->queue_over) { /* the last connections, closed with their loop: nothing waits any more */
+    if (bus->queue_over) { /* the last connections, closed with their loop */
         (void)pthread_mutex_unlock(&bus->queue_mutex);
         command->run(command);
         return;

@@ -20,7 +20,8 @@ static void answer_auto(dxi_part_t *part, const dx_event_t *event, int result)
 {
     const int code = dxi_part_ack(part, event->topic, event->topic_bytes, event->sequence,
                                   event->sequence, result < 0 ? result : DX_OK, false);
-    /* Without memory for the answer the event stays pending, and comes again when its time is up. */
+    /* Without memory for the answer the event stays pending, and comes again when its time is
+     * up. */
     (void)code;
 }
 
@@ -72,7 +73,7 @@ static int gap_in_shard(dxi_part_t *part, const dx_gap_t *gap)
     return DX_OK;
 }
 
-/* ---------------------------------------------------------------------------------- into the queue */
+/* ------------------------------------------------------------------------------- into the queue */
 
 /* One more, or one less, that went in. With one loop nobody else writes the word. */
 static void count_pushed(dx_subscription_t *subscription, int64_t delta)
@@ -144,7 +145,7 @@ void dxi_local_actions(dx_subscription_t *subscription)
     subscription->base.end = dxi_local_end;
 }
 
-/* ----------------------------------------------------------------------------------- in the thread */
+/* -------------------------------------------------------------------------------- in the thread */
 
 /* The thread's walk through what is readable. */
 typedef struct walk {

@@ -3,8 +3,8 @@
  * DESIGN
  *
  * Publishers and loops put whole frames into the ring, many at a time; the owner's loop polls it in
- * its turn and gives each frame, where it lies, to the shard. The ring is released in steps, so that
- * publishers go on while a long batch is handled.
+ * its turn and gives each frame, where it lies, to the shard. The ring is released in steps, so
+ * that publishers go on while a long batch is handled.
  *
  * The shard may say DX_EAGAIN: one of its subscribers makes it wait. Then the event stays where it
  * is, at the head of the ring, and the lane is blocked until the next turn.
@@ -97,7 +97,7 @@ static int lane_publish(void *context, const void *frame, uint32_t bytes)
     return put;
 }
 
-/* ------------------------------------------------------------------------------------- lifecycle */
+/* ------------------------------------------------------------------------------------ lifecycle */
 
 /* A span takes at most a quarter of its ring, so the ring is as large as the option says and large
  * enough for the largest event. */
@@ -192,7 +192,7 @@ int64_t dxi_lane_depth(const dxi_lane_t *lane)
     return lane->notes_mask + 1 - dx_ring_remaining(lane->ring);
 }
 
-/* ---------------------------------------------------------------------------------------- frames */
+/* --------------------------------------------------------------------------------------- frames */
 
 int dxi_lane_put(dxi_lane_t *lane, dx_producer_t *producer, const void *frame, uint32_t bytes,
                  uint64_t origin, uint64_t ticks)
@@ -221,7 +221,7 @@ const dx_frame_view_t *dxi_lane_view(dxi_lane_t *lane, const void *frame, uint32
     return &lane->view;
 }
 
-/* ------------------------------------------------------------------------------------------ turn */
+/* ----------------------------------------------------------------------------------------- turn */
 
 typedef struct dxi_times {
     uint64_t ticks;

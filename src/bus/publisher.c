@@ -3,9 +3,9 @@
  * DESIGN
  *
  * A publisher is a handle of one thread with a producer in the ring of each shard that it has used.
- * A message becomes a frame in the span that was claimed for it, and is not touched again before its
- * shard stamps it. Whoever waits for an answer waits in a mailbox, a place of the bus that outlives
- * the publisher: the shard's thread finds it by the event's origin.
+ * A message becomes a frame in the span that was claimed for it, and is not touched again before
+ * its shard stamps it. Whoever waits for an answer waits in a mailbox, a place of the bus that
+ * outlives the publisher: the shard's thread finds it by the event's origin.
  *
  * What was found out about a topic (its hash, that its name is good, what was declared about it) is
  * kept for the last few topics, and found out anew when any topic was declared or changed.
@@ -29,7 +29,7 @@
 #define CLAIM_SLICE_NS DX_NS_PER_S /* a waiting claim looks at the bus's state again */
 #define SPIN_NS INT64_C(3000)      /* an answer is looked for before the thread sleeps */
 
-/* ------------------------------------------------------------------------------------------ mailbox */
+/* -------------------------------------------------------------------------------------- mailbox */
 
 int dxi_mailbox_init(dxi_mailbox_t *mailbox)
 {
@@ -160,7 +160,7 @@ int dxi_mailbox_wait(dxi_mailbox_t *mailbox, int64_t deadline_ns, dx_receipt_t *
     return code == DX_OK ? DX_OK : dxi_fail(error, code, "%s", sentence);
 }
 
-/* ------------------------------------------------------------------------------------- open, close */
+/* ---------------------------------------------------------------------------------- open, close */
 
 /* A number that no other publisher has. */
 static uint64_t unique_number(const void *salt)
@@ -295,7 +295,7 @@ void dxi_publishers_destroy(dx_bus_t *bus)
     bus->shared = NULL;
 }
 
-/* --------------------------------------------------------------------------------------- a message */
+/* ------------------------------------------------------------------------------------ a message */
 
 /* What is known of a topic; found out when it is not among the last ones. */
 static const dxi_topic_known_t *topic_known(dx_publisher_t *publisher, const char *topic,
@@ -376,7 +376,7 @@ static int message_check(const dx_publisher_t *publisher, const dx_message_t *me
     return DX_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- the ring */
+/* ------------------------------------------------------------------------------------- the ring */
 
 static dx_producer_t *producer_of(dx_publisher_t *publisher, dxi_lane_t *lane, dx_error_t *error)
 {
@@ -500,7 +500,7 @@ int dxi_publisher_put(dx_publisher_t *publisher, const dx_message_t *message, co
     return DX_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- publish */
+/* -------------------------------------------------------------------------------------- publish */
 
 /* How the next message of a publisher goes out. */
 static dxi_how_t how_next(const dx_publisher_t *publisher, const dx_message_t *message, bool wait)
@@ -515,6 +515,7 @@ static dxi_how_t how_next(const dx_publisher_t *publisher, const dx_message_t *m
 
 static void bell(const dxi_lane_t *lane)
 {
+    assert(lane != NULL);
     dxi_loop_bell(lane->owner->loop, lane->owner->bell);
 }
 
@@ -545,6 +546,7 @@ int dx_publish_batch(dx_publisher_t *publisher, const dx_message_t *messages, in
             break;
         }
         publisher->next_sequence += how.producer_sequence != 0;
+        assert(lane != NULL);
         if (last != NULL && lane->owner != last->owner) {
             bell(last);
         }

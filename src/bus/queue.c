@@ -2,8 +2,8 @@
  *
  * INVARIANTS
  *
- *   Q1  who pushes a record that lies aside gives it away with the publish; whoever reads it frees it
- *   Q2  a push that fails leaves nothing behind
+ *   Q1  who pushes a record that lies aside gives it away with the publish; whoever reads it frees
+ *   it Q2  a push that fails leaves nothing behind
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -7,10 +7,11 @@
  *     attachment: one subscription, in this process or of a session; it has a *part* in each lane
  *     that it listens to. A part is what the shard knows as `user`.
  *
- * THREADS. A lane belongs to its loop. Whatever else wants something of a shard either puts an event
- * into the lane's ring, or runs in the loop by dxi_loop_call() or dxi_loop_post(). Commands (attach,
- * detach, topics) hold `command_mutex`, wait for loops, and so run in threads that are no loop: the
- * caller's, or the bus's own "bus.commands" thread for sessions. A loop never takes that mutex.
+ * THREADS. A lane belongs to its loop. Whatever else wants something of a shard either puts an
+ * event into the lane's ring, or runs in the loop by dxi_loop_call() or dxi_loop_post(). Commands
+ * (attach, detach, topics) hold `command_mutex`, wait for loops, and so run in threads that are no
+ * loop: the caller's, or the bus's own "bus.commands" thread for sessions. A loop never takes that
+ * mutex.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -175,8 +176,8 @@ struct dxi_attachment {
     dxi_attachment_t *next, *previous;
 };
 
-/* Copies the options (defaults are the shard's business) and makes the parts. dxi_attachment_close()
- * also after a failure. Threads: any. */
+/* Copies the options (defaults are the shard's business) and makes the parts.
+ * dxi_attachment_close() also after a failure. Threads: any. */
 DX_NODISCARD int dxi_attachment_init(dxi_attachment_t *attachment, dx_bus_t *bus,
                                      const dx_subscription_options_t *options, bool remote,
                                      dx_error_t *error);
@@ -195,8 +196,8 @@ DX_NODISCARD int dxi_attachments_spread(dx_bus_t *bus, const char *topic, dx_err
 /* Sums over all parts. Threads: no loop; holds the command mutex. */
 void dxi_attachment_stats(dxi_attachment_t *attachment, dx_subscription_stats_t *stats_out);
 
-/* deliver() or gap() found no room. The caller looks once more afterwards: room that came in between
- * was seen by nobody. Threads: the part's lane. */
+/* deliver() or gap() found no room. The caller looks once more afterwards: room that came in
+ * between was seen by nobody. Threads: the part's lane. */
 void dxi_part_starve(dxi_part_t *part);
 /* Takes it out of the list of those that wait for a ring. Threads: the part's lane. */
 void dxi_part_unwait(dxi_part_t *part);
@@ -233,7 +234,7 @@ void dxi_topic_declared(dx_bus_t *bus, const char *topic, size_t bytes, uint32_t
 dxi_lane_t *dxi_bus_lane_of(dx_bus_t *bus, const char *topic, size_t topic_bytes, const void *key,
                             size_t key_bytes);
 
-/* --------------------------------------------------------------------------------------- publishers */
+/* ----------------------------------------------------------------------------------- publishers */
 
 /* Where the answer to a waiting call comes in. One per place of a publisher, as long as the bus. */
 typedef struct dxi_mailbox {

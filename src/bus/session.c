@@ -27,7 +27,7 @@
 #define WAIT_NS INT64_C(100000) /* a frame that waits for another loop is offered again */
 #define CLOSE_PAUSE_NS 500000
 
-/* --------------------------------------------------------------------------------------- table */
+/* ---------------------------------------------------------------------------------------- table */
 
 int dxi_sessions_create(dxi_bus_loop_t *loop, dx_error_t *error)
 {
@@ -128,7 +128,7 @@ dxi_session_t *dxi_session_find(dxi_bus_loop_t *loop, uint64_t origin)
     return session != NULL && session->origin == origin ? session : NULL;
 }
 
-/* -------------------------------------------------------------------------------------- callbacks */
+/* ------------------------------------------------------------------------------------ callbacks */
 
 static dxi_bus_loop_t *home_of(dx_bus_t *bus, const dxi_connection_t *connection)
 {
@@ -277,7 +277,7 @@ void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
     options->loop_count = bus->loop_count;
 }
 
-/* ----------------------------------------------------------------------------------------- waiting */
+/* -------------------------------------------------------------------------------------- waiting */
 
 void dxi_session_wait(dxi_session_t *session, dxi_lane_t *lane, int64_t slots)
 {
@@ -344,7 +344,7 @@ void dxi_session_end(dxi_session_t *session, int code, const char *sentence)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- figures */
+/* -------------------------------------------------------------------------------------- figures */
 
 void dxi_bus_sessions_stat(dx_bus_t *bus, dxi_sessions_stat_t *stat_out)
 {

@@ -35,7 +35,7 @@ typedef struct topic_command {
     size_t last; /* the last of them */
 } topic_command_t;
 
-/* ------------------------------------------------------------------------------------------ answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 static char *frames_room(topic_command_t *it, size_t bytes)
 {
@@ -110,7 +110,7 @@ static void command_back(void *context)
     dxi_free(it);
 }
 
-/* ------------------------------------------------------------------------------------------ running */
+/* -------------------------------------------------------------------------------------- running */
 
 static int stats_run(topic_command_t *it)
 {
@@ -198,7 +198,7 @@ static void command_run(dxi_command_t *command)
     dxi_loop_post(it->home->loop, &it->task);
 }
 
-/* ------------------------------------------------------------------------------------------ reading */
+/* -------------------------------------------------------------------------------------- reading */
 
 static int topic_read(topic_command_t *it, const dx_frame_view_t *frame)
 {

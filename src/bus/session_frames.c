@@ -11,7 +11,7 @@
 #include "base/fail.h"
 #include "bus/session_internal.h"
 
-/* ------------------------------------------------------------------------------------------ events */
+/* --------------------------------------------------------------------------------------- events */
 
 /* Refuses an event: who waits for an answer gets it, else it is an ERROR. */
 static int event_refuse(dxi_session_t *session, const dx_frame_view_t *frame, int code,
@@ -119,7 +119,7 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
     return DX_OK;
 }
 
-/* -------------------------------------------------------------------------------------------- frames */
+/* --------------------------------------------------------------------------------------- frames */
 
 static int frame_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
 {

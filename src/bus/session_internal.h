@@ -103,8 +103,8 @@ struct dxi_session {
 
 /* A subscription of a session.
  *
- *     ASKED --(attached in all lanes; ACK)--> LIVE --(UNSUBSCRIBE, or its shard)--> LEAVING -> freed
- *       \--(refused; NACK)--> freed
+ *     ASKED --(attached in all lanes; ACK)--> LIVE --(UNSUBSCRIBE, or its shard)--> LEAVING ->
+ *       freed \--(refused; NACK)--> freed
  */
 enum dxi_remote_state { DXI_REMOTE_ASKED = 1, DXI_REMOTE_LIVE = 2, DXI_REMOTE_LEAVING = 3 };
 

@@ -10,9 +10,9 @@
  * Answers to publications are put together: consecutive ones are one ACK with a RANGE.
  *
  * Frames that must not wait for room (answers, gaps, what other loops have sent) go into the outbox
- * when there is none; while it holds anything, everything else goes behind it or waits, so the order
- * stays. Its size is bounded by what a client can ask for; a client that asks and never reads is
- * ended at DXI_OUTBOX_BYTES_MAX.
+ * when there is none; while it holds anything, everything else goes behind it or waits, so the
+ * order stays. Its size is bounded by what a client can ask for; a client that asks and never reads
+ * is ended at DXI_OUTBOX_BYTES_MAX.
  *
  * INVARIANTS
  *
@@ -28,7 +28,7 @@
 #define OUTBOX_BYTES_FIRST ((size_t)4096)
 #define DELIVER_ATTEMPT_BYTES 112
 
-/* ------------------------------------------------------------------------------------------ outbox */
+/* --------------------------------------------------------------------------------------- outbox */
 
 static bool outbox_empty(const dxi_session_t *session)
 {
@@ -94,7 +94,7 @@ bool dxi_session_room(const dxi_session_t *session)
     return outbox_empty(session) && session->connection != NULL && !session->ends;
 }
 
-/* --------------------------------------------------------------------------------------------- runs */
+/* ----------------------------------------------------------------------------------------- runs */
 
 void dxi_remote_deliver_make(dxi_remote_t *remote)
 {
@@ -194,6 +194,7 @@ static bool run_begin(dxi_session_t *session, const dxi_remote_t *remote, uint32
         !run_claim(session, DELIVER_ATTEMPT_BYTES + (size_t)bytes)) {
         return false;
     }
+    assert(run->base != NULL);
     run->head = run->used;
     run->head_bytes = deliver_write(run->base + run->head, remote, attempt, redelivered);
     run->used += run->head_bytes;
@@ -246,7 +247,7 @@ void dxi_session_put_aside(dxi_session_t *session, const dxi_remote_t *remote, c
     dxi_session_dirty(session); /* the outbox is tried, which says that room is wanted */
 }
 
-/* ----------------------------------------------------------------------------------- other frames */
+/* --------------------------------------------------------------------------------- other frames */
 
 void dxi_session_say_frame(dxi_session_t *session, const void *frame, size_t bytes)
 {
@@ -417,7 +418,7 @@ void dxi_session_answer(dxi_bus_loop_t *from, uint64_t origin, const dxi_answer_
     }
 }
 
-/* ----------------------------------------------------------------------------------------- credit */
+/* --------------------------------------------------------------------------------------- credit */
 
 void dxi_session_grant(dxi_session_t *session)
 {
@@ -432,7 +433,7 @@ void dxi_session_grant(dxi_session_t *session)
                     NULL);
 }
 
-/* ------------------------------------------------------------------------------------------ settling */
+/* ------------------------------------------------------------------------------------- settling */
 
 void dxi_session_dirty(dxi_session_t *session)
 {

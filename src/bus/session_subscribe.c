@@ -3,7 +3,8 @@
  * DESIGN
  *
  * SUBSCRIBE makes a dxi_remote_t and posts a command, which attaches it in all lanes; when that has
- * come back the client gets its ACK, and only then anything is delivered. Leaving goes the same way.
+ * come back the client gets its ACK, and only then anything is delivered. Leaving goes the same
+ * way.
  *
  * deliver() runs in the lane's loop. It needs credit, and then
  *
@@ -50,7 +51,7 @@ dxi_remote_t *dxi_session_remote(dxi_session_t *session, uint64_t number)
     return it;
 }
 
-/* ------------------------------------------------------------------------------------ delivering */
+/* ----------------------------------------------------------------------------------- delivering */
 
 /* Takes credit for an event. With one loop nobody else counts. */
 static bool credit_take(dxi_remote_t *remote, uint32_t bytes)
@@ -111,8 +112,8 @@ void dxi_part_unwait(dxi_part_t *part)
     part->waiting = false;
 }
 
-/* To another loop. Few bytes are on their way to a session at a time, so that one that does not read
- * leaves the ring to others. */
+/* To another loop. Few bytes are on their way to a session at a time, so that one that does not
+ * read leaves the ring to others. */
 static int push_there(dxi_part_t *part, dxi_remote_t *remote, const dxi_delivery_t *delivery)
 {
     dxi_session_t *session = remote->session;
@@ -342,7 +343,7 @@ void dxi_session_feed(dxi_session_t *session)
     }
 }
 
-/* --------------------------------------------------------------------------------------- leaving */
+/* -------------------------------------------------------------------------------------- leaving */
 
 static void remote_free(dxi_remote_t *remote)
 {
@@ -453,7 +454,7 @@ int dxi_session_unsubscribe(dxi_session_t *session, const dx_frame_view_t *frame
     return DX_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- asking */
+/* --------------------------------------------------------------------------------------- asking */
 
 static void subscribed_in_loop(void *context)
 {
@@ -620,7 +621,7 @@ int dxi_session_subscribe(dxi_session_t *session, const dx_frame_view_t *frame, 
     return DX_OK;
 }
 
-/* --------------------------------------------------------------------------- credit, acknowledging */
+/* ------------------------------------------------------------------------ credit, acknowledging */
 
 /* A position of the client, as far as our counts reach. */
 static int64_t position(uint64_t value)

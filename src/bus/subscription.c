@@ -6,8 +6,8 @@
  *     DX_DISPATCH_THREAD  shard -> deliver() -> queue -> thread -> handler       (delivery.c)
  *
  * The queue is a ring of spans whose producers are the loops. Its bounds are queue_events and the
- * ring's bytes; when there is no room deliver() says DX_EAGAIN, the shard lets the subscription lag,
- * and the thread feeds it again when half of the queue is free.
+ * ring's bytes; when there is no room deliver() says DX_EAGAIN, the shard lets the subscription
+ * lag, and the thread feeds it again when half of the queue is free.
  *
  * Ending, whoever wants it:  closing (deliver() refuses) -> the thread finishes what is queued ->
  * detached from all lanes -> on_end(), once, as the last call -> freed by dx_subscription_close().
@@ -16,8 +16,8 @@
  *
  *   C1  handled <= pushed; pushed - handled is at most queue_events and one for each loop
  *   C2  on_end() is called once, and after it nothing else
- *   C3  a subscription is freed only when it is detached, its thread has ended, and no command of it
- *       is on its way
+ *   C3  a subscription is freed only when it is detached, its thread has ended, and no command of
+ *       it is on its way
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -33,7 +33,7 @@
 #define QUEUE_BYTES_MIN UINT32_C(4096)
 #define QUEUE_BYTES_MAX UINT32_C(1073741824)
 
-/* --------------------------------------------------------------------------------------- options */
+/* -------------------------------------------------------------------------------------- options */
 
 static int handlers_check(const dx_subscription_options_t *options, dx_error_t *error)
 {
@@ -58,7 +58,7 @@ static int handlers_check(const dx_subscription_options_t *options, dx_error_t *
     return dxi_subscription_options_check(options, error);
 }
 
-/* ------------------------------------------------------------------------------------------ making */
+/* --------------------------------------------------------------------------------------- making */
 
 static uint32_t queue_slots(uint32_t bytes)
 {
@@ -93,7 +93,8 @@ static int queue_create(dx_subscription_t *subscription, dx_error_t *error)
                             error);
     subscription->producers = dxi_alloc_zeroed(bus->loop_count, sizeof(dx_producer_t));
     if (code == DX_OK && subscription->producers == NULL) {
-        code = dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
+        (void)dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
+        return DX_ENOMEM;
     }
     for (uint32_t i = 0; code == DX_OK && i < bus->loop_count; i++) {
         code = dx_producer_open(&subscription->producers[i], subscription->queue,
@@ -239,7 +240,7 @@ int dx_bus_filter(dx_bus_t *bus, const char *pattern, dx_predicate_fn predicate,
         subscription_out, error);
 }
 
-/* ------------------------------------------------------------------------------------------ ending */
+/* --------------------------------------------------------------------------------------- ending */
 
 /* Keeps the first reason. Under the mutex. */
 static void end_reason(dx_subscription_t *subscription, int code, const char *sentence)
@@ -396,7 +397,7 @@ void dxi_subscriptions_destroy(dx_bus_t *bus)
     }
 }
 
-/* ----------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 static int answer(dx_subscription_t *subscription, const dx_event_t *event, int code)
 {

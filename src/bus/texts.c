@@ -15,6 +15,7 @@
  */
 #include "bus/texts.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -116,7 +117,7 @@ static const field_t stats_fields[] = {
 
 #define COUNT(fields) (sizeof(fields) / sizeof((fields)[0]))
 
-/* ------------------------------------------------------------------------------------------ writing */
+/* -------------------------------------------------------------------------------------- writing */
 
 typedef struct text {
     char *bytes;
@@ -303,7 +304,7 @@ int64_t dxi_topic_stats_write(const dx_topic_stats_t *stats, char *text_out, siz
     return write_text(stats_fields, COUNT(stats_fields), stats, text_out, text_bytes);
 }
 
-/* ------------------------------------------------------------------------------------------ reading */
+/* -------------------------------------------------------------------------------------- reading */
 
 /* Where strings of the struct go. */
 typedef struct texts {
@@ -387,6 +388,7 @@ static int read_string(const json_t *value, const field_t *field, void *at, text
         return dxi_fail(error, DX_ELIMIT, "the texts of the options have more than %d bytes",
                         DXI_TEXT_BYTES_MAX);
     }
+    assert(texts->bytes != NULL);
     char *copy = texts->bytes + texts->used;
     memcpy(copy, json_string_value(value), bytes + 1);
     texts->used += bytes + 1;

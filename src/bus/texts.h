@@ -1,7 +1,7 @@
 /* bus/texts.h - options and statistics as JSON, in the payloads of SUBSCRIBE, TOPIC_CREATE,
- * TOPIC_CHANGE and TOPIC_INFO frames. The keys are those of the structs in disruptorx/bus.h, choices
- * are words ("drop", "block"), what is 0 is left out; unknown keys are refused by their name, so
- * that nobody believes in an option that does nothing. docs/protocol.md lists them.
+ * TOPIC_CHANGE and TOPIC_INFO frames. The keys are those of the structs in disruptorx/bus.h,
+ * choices are words ("drop", "block"), what is 0 is left out; unknown keys are refused by their
+ * name, so that nobody believes in an option that does nothing. docs/protocol.md lists them.
  *
  * Used by both sides: sessions (src/bus) and the client (src/client).
  *

@@ -57,7 +57,7 @@ int dxi_topic_options_check(const dx_topic_options_t *options, dx_error_t *error
     return DX_OK;
 }
 
-/* --------------------------------------------------------------------------------- declared topics */
+/* ------------------------------------------------------------------------------ declared topics */
 
 /* Where a topic stands in the table, or would. Under the lock. */
 static dxi_declared_t **declared_find(dx_bus_t *bus, const char *topic, size_t bytes, uint32_t hash)
@@ -77,8 +77,8 @@ void dxi_topic_declared(dx_bus_t *bus, const char *topic, size_t bytes, uint32_t
 {
     *keyed_out = false;
     *fail_out = bus->options.topic.full == DX_TOPIC_FULL_FAIL;
-    /* ACQUIRE is not needed for the table, which the lock guards; a declaration that is under way is
-     * seen or not, as its caller has not been told yet. */
+    /* ACQUIRE is not needed for the table, which the lock guards; a declaration that is under way
+     * is seen or not, as its caller has not been told yet. */
     if (dx_load_relaxed(&bus->declared_count) == 0) {
         return;
     }
@@ -160,7 +160,7 @@ void dxi_topics_destroy(dx_bus_t *bus)
     bus->declared_room = 0;
 }
 
-/* ----------------------------------------------------------------------------------- the right lane */
+/* ------------------------------------------------------------------------------- the right lane */
 
 dxi_lane_t *dxi_bus_lane_of(dx_bus_t *bus, const char *topic, size_t topic_bytes, const void *key,
                             size_t key_bytes)
@@ -182,7 +182,7 @@ uint16_t dx_bus_shard_of(dx_bus_t *bus, const char *topic, const void *key, size
     return dxi_bus_lane_of(bus, topic, strlen(topic), key, key_bytes)->index;
 }
 
-/* --------------------------------------------------------------------------------- through lanes */
+/* -------------------------------------------------------------------------------- through lanes */
 
 /* A command on its way through the loops. */
 typedef struct topic_call {
@@ -266,7 +266,7 @@ static int name_check(const char *name, dx_error_t *error)
     return dxi_topic_check(name, strlen(name), error);
 }
 
-/* ---------------------------------------------------------------------------------- create, change */
+/* ------------------------------------------------------------------------------- create, change */
 
 static int create_in_lane(topic_call_t *call, dxi_lane_t *lane)
 {
@@ -454,7 +454,7 @@ int dx_bus_topic_delete(dx_bus_t *bus, const char *name, dx_error_t *error)
     return code;
 }
 
-/* ---------------------------------------------------------------------------------------- figures */
+/* -------------------------------------------------------------------------------------- figures */
 
 static uint64_t least_but_0(uint64_t a, uint64_t b)
 {
@@ -526,7 +526,7 @@ int dx_bus_topic_stats(dx_bus_t *bus, const char *name, dx_topic_stats_t *stats_
     return code;
 }
 
-/* ------------------------------------------------------------------------------------------- list */
+/* ----------------------------------------------------------------------------------------- list */
 
 typedef struct topic_list {
     topic_call_t call; /* first: what loops get */

@@ -129,7 +129,8 @@ static void a_request_gets_its_reply(void **state)
         assert_fails(dx_request(publisher, &question, SOON_NS, answer, &bytes, &said), DX_ENOTFOUND,
                      said, "");
         dx_subscription_t *subscription = NULL;
-        /* A handler in several shards' threads would share the publisher: one topic is one shard. */
+        /* A handler in several shards' threads would share the publisher: one topic is one
+         * shard. */
         assert_ok(dx_bus_subscribe(bus,
                                    &(dx_subscription_options_t){.pattern = "ask",
                                                                 .on_event = on_request,
