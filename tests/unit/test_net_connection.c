@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "net/connection_internal.h"
 #include "net_test.h"
 
 static char folder[64];
@@ -208,6 +209,34 @@ static void large_frames_make_both_buffers_grow(void **state)
     pair_end(&pair);
 }
 
+static void buffer_run(void *context)
+{
+    side_t *const side = ((void **)context)[0];
+    *(size_t *)((void **)context)[1] = side->connection->in_bytes;
+}
+
+static void memory_of_large_frames_is_given_back(void **state)
+{
+    (void)state;
+    pair_t pair;
+    const dxi_listener_options_t listener = {.connection = {.keep_alive_ns = 5000000}};
+    pair_open(&pair, unix_address, &listener, NULL);
+    send_call_t call = {.side = &pair.client, .first = 1, .count = 1, .payload_bytes = 900000};
+    dxi_loop_call(pair.client_loop, send_run, &call);
+    assert_int_equal(call.sent, 1);
+    side_wait(&pair.node, pair.node.frames == 1);
+    const int64_t limit_ns = dx_clock_ns() + HUNG_S * DX_NS_PER_S;
+    size_t bytes = SIZE_MAX;
+    while (bytes > 256 * 1024 && dx_clock_ns() < limit_ns) { /* two ticks later */
+        dxi_loop_call(pair.node_loop, buffer_run, (void *[]){&pair.node, &bytes});
+    }
+    assert_int_equal(bytes, 256 * 1024);
+    assert_int_equal(side_send(pair.client_loop, &pair.client, 2, 10, 500), 10);
+    side_wait(&pair.node, pair.node.sum == 11);
+    assert_true(pair.node.ordered);
+    pair_end(&pair);
+}
+
 /* A frame that is filled in after others behind it are complete. */
 static void held_run(void *context)
 {
@@ -320,6 +349,25 @@ static void an_error_code_given_to_close_reaches_the_peer(void **state)
     pair_end(&pair);
 }
 
+static void a_loop_may_end_while_a_name_is_resolved(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        dxi_loop_t *const loop = loop_started("names");
+        const dxi_address_t address = {.transport = DXI_TCP, .port = 1, .host = "localhost"};
+        side_t side;
+        side_init(&side);
+        connect_to(loop, &address, NULL, &side);
+        dxi_loop_stop(loop);
+        assert_int_equal(side.closes, 1);
+        const dxi_connection_events_t events = side_events(&side);
+        dx_error_t error = {0};
+        assert_fails(connect_try(loop, &address, &(dxi_connection_options_t){0}, &events, &error),
+                     DX_ESTATE, error, "has been stopped");
+        dxi_loop_destroy(loop);
+    }
+}
+
 /* ------------------------------------------------------------------------------- in callbacks */
 
 /* Closes in the callback that `where` names. */
@@ -399,6 +447,8 @@ int main(void)
         cmocka_unit_test(who_shows_no_token_where_one_is_wanted_times_out),
         cmocka_unit_test(authentication_has_a_bounded_number_of_rounds),
         cmocka_unit_test(large_frames_make_both_buffers_grow),
+        cmocka_unit_test(memory_of_large_frames_is_given_back),
+        cmocka_unit_test(a_loop_may_end_while_a_name_is_resolved),
         cmocka_unit_test(a_held_frame_is_sent_as_it_is_in_the_end),
         cmocka_unit_test(what_is_held_when_a_connection_is_closed_is_forgotten),
         cmocka_unit_test(after_close_nothing_is_taken_and_what_was_there_is_sent),

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "net/connection_internal.h"
 #include "net_raw.h"
 
 #define MS INT64_C(1000000)
@@ -214,6 +215,18 @@ static void a_whole_frame_that_is_refused_leaves_the_connection_alive(void **sta
         assert_string_equal(dx_error_name(code->code), dx_error_name(cases[i].code));
         assert_int_equal(code->number, cases[i].number);
     }
+    script.count = 0; /* a PING that would have us send as much as it likes */
+    static char large[DXI_PING_BYTES_MAX + 2];
+    memset(large, 'p', sizeof large - 1);
+    script_plain(&script, DX_FRAME_PING, large);
+    assert_true(raw_send(fd, script.bytes, script.count));
+    assert_true(raw_read_until(fd, DX_FRAME_ERROR, &answers, &view));
+    assert_string_equal(dx_error_name(error_code(&view)), "DX_ELIMIT");
+    script.count = 0;
+    script_plain(&script, DX_FRAME_PING, large + 1);
+    assert_true(raw_send(fd, script.bytes, script.count));
+    assert_true(raw_read_until(fd, DX_FRAME_PONG, &answers, &view));
+    assert_int_equal(view.payload_bytes, DXI_PING_BYTES_MAX);
     script.count = 0; /* a second greeting is whole, but not now */
     script_greet(&script, DX_FRAME_HELLO, 1, 1);
     assert_true(raw_send(fd, script.bytes, script.count));
@@ -225,7 +238,7 @@ static void a_whole_frame_that_is_refused_leaves_the_connection_alive(void **sta
     side_wait(&rig.side, rig.side.frames == 1);
     uint64_t refused = 0;
     dxi_loop_call(rig.loop, refused_run, (void *[]){&rig.side, &refused});
-    assert_int_equal(refused, COUNT_OF(cases) + 1);
+    assert_int_equal(refused, COUNT_OF(cases) + 2);
     assert_int_equal(close(fd), 0);
     rig_end(&rig);
 }

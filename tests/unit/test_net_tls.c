@@ -211,6 +211,80 @@ static void who_is_not_believed_is_told_why(void **state)
     }
 }
 
+static void resume_run(void *context)
+{
+    side_t *const side = context;
+    dxi_connection_resume(side->connection);
+}
+
+static void a_client_that_does_not_read_stops_the_node_and_loses_nothing(void **state)
+{
+    (void)state;
+    dxi_tls_t *const node = node_tls("node", false);
+    dxi_tls_t *const client = client_tls("ca.pem", NULL);
+    pair_t pair;
+    const dxi_listener_options_t listener = {
+        .connection = {.tls = node, .send_bytes = DXI_SEND_BYTES_MIN}};
+    const dxi_connection_options_t options = {.tls = client,
+                                              .receive_bytes = DXI_RECEIVE_BYTES_MIN};
+    pair_open(&pair, "tls://127.0.0.1:0", &listener, &options);
+    for (int round = 0; round < 2; round++) {
+        side_lock(&pair.client);
+        pair.client.answer = DX_EAGAIN;
+        side_unlock(&pair.client);
+        uint64_t sent = pair.client.sum;
+        int more = 0;
+        for (int quiet = 0; quiet < 20; quiet = more == 0 ? quiet + 1 : 0) {
+            more = side_send(pair.node_loop, &pair.node, sent + 1, 1000, 1000);
+            sent += (uint64_t)more;
+            (void)usleep(1000);
+        }
+        side_lock(&pair.client);
+        pair.client.answer = DX_OK;
+        side_unlock(&pair.client);
+        dxi_loop_call(pair.client_loop, resume_run, &pair.client);
+        side_wait(&pair.client, pair.client.sum == sent);
+        assert_true(pair.client.ordered);
+        side_wait(&pair.node, pair.node.writables > round);
+    }
+    pair_end(&pair);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+}
+
+static void a_name_in_the_address_must_be_in_the_certificate(void **state)
+{
+    (void)state;
+    dxi_tls_t *const node = node_tls("node", false);
+    dxi_tls_t *const client = client_tls("ca.pem", NULL);
+    dxi_tls_t *const wrong = tls_of(
+        &(dxi_tls_options_t){.authority_file = path_of("ca.pem"), .server_name = "other.example"});
+    dxi_loop_t *const loop = loop_started("names");
+    side_t side;
+    side_init(&side);
+    const dxi_listener_options_t options = {.connection = {.tls = node},
+                                            .events = side_events(&side)};
+    dxi_listener_t *const listener = listen_on(loop, "tls://127.0.0.1:0", &options);
+    dxi_address_t address = *dxi_listener_address(listener);
+    (void)snprintf(address.host, sizeof address.host, "localhost");
+    for (int i = 0; i < 2; i++) {
+        side_t peer;
+        const dxi_connection_options_t wishes = {.tls = i == 0 ? client : wrong};
+        side_init(&peer);
+        connect_to(loop, &address, &wishes, &peer);
+        side_wait(&peer, peer.opens == 1 || peer.closes == 1);
+        assert_int_equal(peer.opens, i == 0);
+        assert_true(i == 0 || strstr(peer.why.message, "hostname mismatch") != NULL);
+        side_close(loop, &peer, DX_ECLOSED, NULL);
+        side_wait(&peer, peer.closes == 1);
+    }
+    listener_end(loop, listener);
+    dxi_loop_destroy(loop);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+    dxi_tls_destroy(wrong);
+}
+
 static void an_insecure_client_believes_anybody(void **state)
 {
     (void)state;
@@ -453,6 +527,8 @@ int main(void)
         cmocka_unit_test(frames_go_both_ways_over_tls),
         cmocka_unit_test(with_mtls_the_node_knows_its_client),
         cmocka_unit_test(who_is_not_believed_is_told_why),
+        cmocka_unit_test(a_client_that_does_not_read_stops_the_node_and_loses_nothing),
+        cmocka_unit_test(a_name_in_the_address_must_be_in_the_certificate),
         cmocka_unit_test(an_insecure_client_believes_anybody),
         cmocka_unit_test(new_certificates_are_used_without_a_restart),
         cmocka_unit_test(tls_may_come_byte_by_byte_and_break_off_anywhere),
