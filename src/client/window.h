@@ -83,8 +83,8 @@ typedef struct dxi_window {
     dx_atomic32_t shut;                /* no wait any more */
     dx_atomic32_t turn;                /* futex: changes when there is room */
 
-    /* The client's thread, each publication. 1: what is there can't be sent now, for want of credit,
-     * room or a connection, so nobody needs to wake that thread for more of it. */
+    /* The client's thread, each publication. 1: what is there can't be sent now, for want of
+     * credit, room or a connection, so nobody needs to wake that thread for more of it. */
     DX_ISOLATED dx_atomic32_t stuck;
 
     /* The client's thread. */
