@@ -280,8 +280,8 @@ typedef struct dx_bus_options {
     uint32_t shards; /* 0 = 16; a power of two, at most DX_BUS_SHARDS_MAX */
     uint32_t loops;  /* threads that serve shards and connections, io.0 ...; 0: half of the
                                 * processors, at least 1 */
-    uint32_t shard_ring_bytes; /* of each shard, a power of two; 0 = 4 MiB */
-    uint32_t event_bytes_max;  /* of a payload; 0 = 1 MiB; a quarter of the ring at most */
+    uint32_t shard_ring_bytes; /* of each shard, a power of two; 0 = 1 MiB */
+    uint32_t event_bytes_max;  /* of a payload; 0 = 256 KiB; a quarter of the ring at most */
     uint32_t topics_max;       /* 0 = 65536 */
     dx_topic_options_t
         topic; /* defaults of topics; retain_events 0 = 1024, retain_bytes 0 = 1 MiB */

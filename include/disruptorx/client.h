@@ -75,7 +75,7 @@ typedef struct dx_client_options {
     int64_t keep_alive_ns;      /* 0 = 15 s */
 
     uint64_t producer_id;   /* 0: made up */
-    uint32_t window_bytes;  /* publications on their way; a power of two from 65536; 0 = 4 MiB */
+    uint32_t window_bytes;  /* publications on their way; a power of two from 65536; 0 = 512 KiB */
     uint32_t window_events; /* of acknowledged ones; 0 = 65536 */
     uint32_t receive_bytes; /* of the receive buffer; 0 = 256 KiB */
     bool fail_when_full;    /* DX_EAGAIN instead of waiting for the window */

@@ -54,10 +54,10 @@ static void options_fill(dx_bus_options_t *filled, const dx_bus_options_t *optio
     *filled = options != NULL ? *options : (dx_bus_options_t){0};
     filled->shards = or_default(filled->shards, 16);
     filled->loops = or_default(filled->loops, default_loops());
-    filled->shard_ring_bytes = or_default(filled->shard_ring_bytes, UINT32_C(4194304));
+    filled->shard_ring_bytes = or_default(filled->shard_ring_bytes, UINT32_C(1048576));
     const uint32_t quarter = filled->shard_ring_bytes / 4;
     filled->event_bytes_max =
-        or_default(filled->event_bytes_max, quarter < 1048576 ? quarter : 1048576);
+        or_default(filled->event_bytes_max, quarter < 262144 ? quarter : 262144);
     filled->topics_max = or_default(filled->topics_max, 65536);
     filled->topic.retain_events =
         filled->topic.retain_events != 0 ? filled->topic.retain_events : 1024;

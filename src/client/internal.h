@@ -269,13 +269,14 @@ DX_INLINE void dxi_client_ring(dx_client_t *client)
 
 /* The same behind a publication, but not while those before it can't be sent.
  *
- * RELAXED, behind a light fence: when we see an old 1, our note was stored before, and the client's
- * thread, which stored the 0 before the heavy fence of its last look, sees the note there. */
+ * RELAXED, behind a fence: when we see an old 1, our note was stored before the client's thread's
+ * fence behind its 0, and it sees the note in its last look. One fence serves both words. */
 DX_INLINE void dxi_client_ring_published(dx_client_t *client)
 {
-    dx_fence_light();
-    if (DX_LIKELY(dx_load32_relaxed(&client->window.stuck) == 0)) {
-        dxi_client_ring(client);
+    dx_fence_seq_cst(); /* pairs with the one before the loop's last look */
+    if (DX_LIKELY(dx_load32_relaxed(&client->window.stuck) == 0) &&
+        DX_UNLIKELY(dx_load32_relaxed(&client->bell->asleep) != 0)) {
+        dxi_loop_wake(client->loop);
     }
 }
 

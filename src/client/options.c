@@ -13,7 +13,7 @@
 #include "client/internal.h"
 #include "disruptorx/clock.h"
 
-#define WINDOW_BYTES_DEFAULT 4194304
+#define WINDOW_BYTES_DEFAULT 524288
 #define WINDOW_EVENTS_DEFAULT 65536
 #define RECEIVE_BYTES_DEFAULT 262144
 #define RECEIVE_BYTES_MAX 1073741824

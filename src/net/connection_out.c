@@ -7,8 +7,8 @@
  *     [ sent   | goes with the next write     | held back    | a claim  |  free ... reserve ]
  *
  * A frame is put together where it will be sent from. Committed bytes wait for the end of the turn,
- * so that everything of a turn is one write; when a quarter of the ring waits, it is written at
- * once, while it is still in the cache. When the socket takes no more, nothing is tried until it
+ * so that everything of a turn is one write; when a quarter of the ring or WRITE_BYTES wait, they are
+ * written at once, while they are still in the cache and the peer has nothing to do. When the socket takes no more, nothing is tried until it
  * says that it is writable.
  *
  * The last DXI_RESERVE_BYTES of room are for our own answers (PONG, ERROR, GOODBYE), so that an
@@ -33,8 +33,9 @@
 #include "base/fail.h"
 #include "net/connection_internal.h"
 
-/* Written at once when 1/WRITE_PART of the ring waits. */
+/* Written at once when 1/WRITE_PART of the ring waits, or this much. */
 #define WRITE_PART 4
+#define WRITE_BYTES ((size_t)131072)
 
 /* --------------------------------------------------------------------------------------- claims */
 
@@ -100,7 +101,8 @@ void dxi_connection_commit(dxi_connection_t *connection, size_t bytes)
     connection->frames_out++;
     dxi_send_ring_fill(&connection->out, bytes);
     dxi_loop_flush_later(connection->loop, &connection->flush);
-    if (dxi_send_ring_pending(&connection->out) >= connection->out.bytes / WRITE_PART) {
+    const size_t pending = dxi_send_ring_pending(&connection->out);
+    if (pending >= WRITE_BYTES || pending >= connection->out.bytes / WRITE_PART) {
         dxi_connection_write(connection);
     }
 }

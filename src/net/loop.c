@@ -7,23 +7,25 @@
  *     |           |
  *     |           | nothing was there, for spin_ns
  *     |           v
- *     |   asleep = 1 -> heavy fence -> tasks and duties once more -> uv_run, waiting -> asleep = 0
+ *     |   asleep = 1 -> fence -> tasks and duties once more -> uv_run, waiting -> asleep = 0
  *     +-----------+----------------------------------------------------------------------+
  *
  * A look at the sockets is a system call. While duties find work and sockets do not, it is made
- * every LOOK_TURNS turns or LOOK_NS, whichever is earlier.
+ * every LOOK_TURNS turns or LOOK_NS, whichever is earlier; a turn behind a wait that sockets have
+ * ended needs none, so what was received is answered first.
  *
- * THE BELL is the pair of Dekker, as in src/ring/park.c:
+ * THE BELL is the pair of Dekker:
  *
  *     loop                                   somebody else
  *     asleep = 1                        (A)  store what the loop is to find
- *     heavy fence                            light fence                        (dxi_loop_bell)
+ *     fence                                  fence                              (dxi_loop_bell)
  *     look: tasks, duties               (B)  load asleep                        (C)
  *
- * If (B) does not see the store, the store had not been made when the fence ran; so (C), behind it,
- * comes after (A) and rings. Who rings takes the bit away (fetch-and), so one sleep is ended by one
- * system call, however many ring. Without membarrier() the light fence is not enough: then a second
- * bit of the word always stands and sends everybody to dxi_loop_wake(), which fences.
+ * If (B) does not see the store, (A) came before (C) in the one order of the fences, so (C) rings.
+ * Who rings takes the word back (exchange), so one sleep is ended by one system call, however many
+ * ring. membarrier() on the loop's side would make the other fence free, as the rings do it. But a
+ * loop sleeps ten thousand times a second where events are rare, and each of those calls interrupts
+ * the processor of the very thread that is about to get the event: 5 us against 10 ns a publish.
  *
  * TASKS are a stack that everybody pushes on and the loop takes as a whole and turns round: the
  * order of each thread is kept, and nothing is allocated.
@@ -46,6 +48,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -54,15 +57,10 @@
 #include "base/fail.h"
 #include "disruptorx/clock.h"
 #include "net/loop_internal.h"
-#include "ring/fence.h"
 
 #define LOOK_TURNS 8
 #define LOOK_NS INT64_C(20000)
 #define CLOSE_ROUNDS_MAX 1000 /* of uv_run() in dxi_loop_destroy(); each closes handles */
-
-/* The bits of the bell's word. */
-#define BELL_ASLEEP 1
-#define BELL_FENCE 2 /* there is no membarrier(): who rings must fence */
 
 struct dxi_loop {
     /* Read by all, written seldom. */
@@ -78,6 +76,7 @@ struct dxi_loop {
     int alarm_fd;
     bool handles; /* ring, alarm and doorstep are there */
     bool waiting; /* in the uv_run() that may wait */
+    bool looked;  /* sockets have ended a wait: what they had to say was heard */
     bool busy_poll;
     int64_t spin_ns;
     int64_t now_ns;
@@ -319,16 +318,8 @@ static int duties_run(dxi_loop_t *loop)
 
 void dxi_loop_wake(dxi_loop_t *loop)
 {
-    int32_t word = dx_load32_relaxed(&loop->bell.asleep);
-    if ((word & BELL_FENCE) != 0) {
-        dx_fence_seq_cst(); /* no membarrier() here: the light fence was none */
-        word = dx_load32_relaxed(&loop->bell.asleep);
-    }
-    if ((word & BELL_ASLEEP) == 0) {
-        return;
-    }
-    /* ACQ_REL: of several that ring, only the one that takes the bit away makes the call. */
-    if ((dx_fetch_and32_acq_rel(&loop->bell.asleep, ~BELL_ASLEEP) & BELL_ASLEEP) != 0) {
+    /* ACQ_REL: of several that ring, only the one that takes the word back makes the call. */
+    if (dx_exchange32_acq_rel(&loop->bell.asleep, 0) != 0) {
         (void)dx_fetch_add_relaxed(&loop->bells, 1);
         (void)uv_async_send(&loop->ring);
     }
@@ -412,9 +403,9 @@ static bool turn_run(dxi_loop_t *loop, bool look_now)
 /* Waits in the kernel, if there is nothing at all. */
 static void wait_run(dxi_loop_t *loop)
 {
-    /* RELAXED: the heavy fence behind it orders it (A). */
-    dx_store32_relaxed(&loop->bell.asleep, dx_load32_relaxed(&loop->bell.asleep) | BELL_ASLEEP);
-    dxi_heavy_fence_process();
+    /* RELAXED: the fence behind it orders it (A); pairs with the one in dxi_loop_bell(). */
+    dx_store32_relaxed(&loop->bell.asleep, 1);
+    dx_fence_seq_cst();
     const bool there = tasks_run(loop) + duties_run(loop) != 0 || /* (B) */
                        !dxi_link_alone(&loop->next_hooks) || !dxi_link_alone(&loop->flush_hooks) ||
                        dx_load32_acquire(&loop->stopping) != 0;
@@ -424,14 +415,14 @@ static void wait_run(dxi_loop_t *loop)
         loop->waiting = true;
         (void)uv_run(&loop->uv, UV_RUN_ONCE);
         loop->waiting = false;
-        loop->unlooked = LOOK_TURNS;
+        loop->looked = loop->events != 0;
         if (loop->events == 0) {
             loop->now_ns = dx_clock_ns();
         }
     } else {
         loop->worked_ns = loop->now_ns;
     }
-    (void)dx_fetch_and32_acq_rel(&loop->bell.asleep, ~BELL_ASLEEP);
+    (void)dx_exchange32_acq_rel(&loop->bell.asleep, 0);
 }
 
 static void statistics(dxi_loop_t *loop, int64_t took_ns, bool worked)
@@ -475,12 +466,15 @@ static void thread_run(void *context)
         if (loop->wake_ns <= begun_ns) {
             loop->wake_ns = INT64_MAX; /* this turn is what was wished for */
         }
-        worked = turn_run(loop, !worked);
+        worked = turn_run(loop, !worked && !loop->looked);
+        loop->looked = false;
         loop->now_ns = dx_clock_ns();
         statistics(loop, loop->now_ns - begun_ns, worked);
         if (worked) {
             loop->worked_ns = loop->now_ns;
-        } else if (loop->busy_poll || loop->now_ns - loop->worked_ns < loop->spin_ns) {
+        } else if (loop->busy_poll) {
+            (void)sched_yield(); /* where there are fewer processors than threads that spin */
+        } else if (loop->now_ns - loop->worked_ns < loop->spin_ns) {
             dx_cpu_relax();
         } else {
             wait_run(loop);
@@ -582,7 +576,6 @@ int dxi_loop_create(const dxi_loop_options_t *options, dxi_loop_t **loop_out, dx
     dxi_link_init(&loop->next_hooks);
     dxi_link_init(&loop->flush_hooks);
     dxi_link_init(&loop->members);
-    dx_store32_relaxed(&loop->bell.asleep, dxi_heavy_fence_works() ? 0 : BELL_FENCE);
     *loop_out = loop;
     return DX_OK;
 }

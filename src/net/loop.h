@@ -7,8 +7,8 @@
  *
  * The bell: whoever has put something where a duty will look (a ring, a list) calls
  * dxi_loop_bell() behind it. While the loop is awake that is one load of a shared word. The pair is
- * Dekker's: the loop stores `asleep`, fences heavily (membarrier, so that the other side needs
- * none) and looks once more; the others publish, fence lightly and load `asleep`.
+ * Dekker's: the loop stores `asleep`, fences and looks once more; the others publish, fence and load
+ * `asleep`.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -110,7 +110,7 @@ dxi_bell_t *dxi_loop_bell_of(dxi_loop_t *loop);
  * the loop is to find. Threads: any. */
 DX_INLINE void dxi_loop_bell(dxi_loop_t *loop, dxi_bell_t *bell)
 {
-    dx_fence_light(); /* pairs with the heavy fence before the loop's last look */
+    dx_fence_seq_cst(); /* pairs with the fence before the loop's last look */
     if (DX_UNLIKELY(dx_load32_relaxed(&bell->asleep) != 0)) {
         dxi_loop_wake(loop);
     }

@@ -90,23 +90,14 @@ bool dxi_heavy_fence_works(void)
     return membarrier_works;
 }
 
-static void fence_heavily(int command)
+void dxi_heavy_fence(const dx_ring_block_t *block)
 {
     dx_fence_seq_cst();
     if (dxi_heavy_fence_works()) {
+        const int command = dxi_block_shared(block) ? MEMBARRIER_CMD_GLOBAL_EXPEDITED
+                                                    : MEMBARRIER_CMD_PRIVATE_EXPEDITED;
         (void)syscall(SYS_membarrier, command, 0, 0);
     }
-}
-
-void dxi_heavy_fence_process(void)
-{
-    fence_heavily(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-}
-
-void dxi_heavy_fence(const dx_ring_block_t *block)
-{
-    fence_heavily(dxi_block_shared(block) ? MEMBARRIER_CMD_GLOBAL_EXPEDITED
-                                          : MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }
 
 /* --------------------------------------------------------------------------------------- futex */

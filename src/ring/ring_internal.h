@@ -10,7 +10,6 @@
 #include "disruptorx/consumer.h"
 #include "disruptorx/producer.h"
 #include "disruptorx/ring.h"
-#include "ring/fence.h"
 
 /* What a producer's slow paths need; one per entry of the producer table. */
 struct dxi_producer_core {
@@ -198,6 +197,14 @@ void dxi_event_skip(const dx_consumer_t *consumer, int64_t sequence);
 /* Orders our earlier stores before our later loads, and makes every running thread that may use the
  * ring do the same: the heavy side of (W1) and (W2). */
 void dxi_heavy_fence(const dx_ring_block_t *block);
+
+/* True when dxi_heavy_fence() reaches the other threads; else they must fence themselves. */
+bool dxi_heavy_fence_works(void);
+
+#if DX_TEST_HOOKS
+/* Makes rings created from now on behave as on a system without membarrier(). */
+void dxi_heavy_fence_disable(bool disable);
+#endif
 
 /* Puts the consumer to sleep until `want` is reached by what it follows, it is woken for another
  * reason, or `timeout_ns` has passed (negative: no limit). May return early. */

@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "net_test.h"
-#include "ring/fence.h"
 
 /* ---------------------------------------------------------------------------------------- tasks */
 
@@ -251,18 +250,6 @@ static void no_bell_is_lost(void **state)
     }
 }
 
-static void no_bell_is_lost_without_membarrier(void **state)
-{
-#if DX_TEST_HOOKS
-    dxi_heavy_fence_disable(true);
-    no_bell_is_lost(state);
-    dxi_heavy_fence_disable(false);
-#else
-    (void)state;
-    skip();
-#endif
-}
-
 static void a_loop_with_nothing_to_do_sleeps(void **state)
 {
     (void)state;
@@ -405,7 +392,6 @@ int main(void)
         cmocka_unit_test(a_call_returns_when_it_has_run_even_when_the_loop_stops),
         cmocka_unit_test(a_call_runs_at_once_in_the_loop_and_before_it_starts),
         cmocka_unit_test(no_bell_is_lost),
-        cmocka_unit_test(no_bell_is_lost_without_membarrier),
         cmocka_unit_test(a_loop_with_nothing_to_do_sleeps),
         cmocka_unit_test(a_loop_wakes_up_when_it_was_asked_to),
         cmocka_unit_test(a_duty_may_remove_itself_and_the_next),
