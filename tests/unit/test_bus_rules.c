@@ -376,8 +376,8 @@ static void options_of_topics_have_bounds(void **state)
         {{.retain_bytes = DX_RETAIN_BYTES_MAX}, NULL},
         {{.retain_bytes = DX_RETAIN_BYTES_MAX + 1}, "at most 17179869184"},
         {{.retain_age_ns = -1}, "retain_age_ns is -1"},
-        {{.event_bytes_max = 1048576}, NULL},
-        {{.event_bytes_max = 1048577}, "at most 1048576"},
+        {{.event_bytes_max = 262144}, NULL},
+        {{.event_bytes_max = 262145}, "at most 262144"},
         {{.reserved_0 = 1}, "reserved"},
         {{.reserved = {1}}, "reserved"},
     };
