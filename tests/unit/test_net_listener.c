@@ -310,7 +310,9 @@ static void connections_go_to_loops_in_turns(void **state)
         side_init(&sides[i]);
         connect_to(loops[0], dxi_listener_address(listener), NULL, &sides[i]);
         side_wait(&node, node.opens == i + 1);
+        side_lock(&node);
         const dxi_loop_t *const loop = dxi_connection_loop(node.connection);
+        side_unlock(&node);
         for (int j = 0; j < 3; j++) {
             seen[j] += loop == loops[j];
         }
