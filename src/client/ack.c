@@ -136,6 +136,14 @@ void dxi_ack_delivered(dx_client_subscription_t *subscription, const dx_event_t 
     }
 }
 
+/* Sequences of a node that is no more. */
+void dxi_ack_forget(dx_client_subscription_t *subscription)
+{
+    subscription->last_sequence = 0;
+    subscription->several_shards = false;
+    subscription->unacknowledged_head = subscription->unacknowledged_tail;
+}
+
 /* The program is done with an event. */
 static void acknowledged(dx_client_subscription_t *subscription, uint64_t sequence)
 {

@@ -210,6 +210,8 @@ struct dx_client {
     DX_ISOLATED dxi_connection_t *connection; /* NULL: none */
     bool open;                                /* its greeting is over */
     bool ever_open;
+    uint64_t node_id; /* of the node it was last connected to */
+    bool node_anew;   /* this one is another, or was started anew: its sequences are others */
     bool closing;
     bool reading_stopped; /* a frame was not taken for want of room for its answers */
     int address_index;
@@ -400,6 +402,8 @@ void dxi_ack_refused(dx_client_subscription_t *subscription, const dx_event_t *e
 int dxi_ack_flush(dx_client_subscription_t *subscription);
 void dxi_ack_delivered(dx_client_subscription_t *subscription, const dx_event_t *event);
 uint64_t dxi_ack_next_sequence(const dx_client_subscription_t *subscription);
+/* Nothing of what was given counts any more: the node is another. */
+void dxi_ack_forget(dx_client_subscription_t *subscription);
 
 /* Replies: the handler of the inbox. */
 int dxi_reply_take(void *context, const dx_event_t *event);

@@ -330,10 +330,14 @@ static int credit_send(dx_client_subscription_t *subscription)
 }
 
 /* Where a subscription begins: where the program said, or where it stood when the connection
- * broke. */
+ * broke. On a node that was started anew the topic begins with 1 again, so where it stood says
+ * nothing: all that the node has is what came since. */
 static dx_frame_start_t start_of(const dx_client_subscription_t *subscription)
 {
     const dx_subscription_options_t *const o = &subscription->options;
+    if (subscription->again && subscription->literal && subscription->client->node_anew) {
+        return (dx_frame_start_t){.from = DX_FRAME_FROM_EARLIEST};
+    }
     const uint64_t next = subscription->again ? dxi_ack_next_sequence(subscription) : 0;
     if (next != 0) {
         return (dx_frame_start_t){.from = DX_FRAME_FROM_SEQUENCE, .value = next};
@@ -544,6 +548,9 @@ void dxi_subscriptions_opened(dx_client_t *client)
     for (uint32_t i = 0; i < client->subscription_room; i++) {
         dx_client_subscription_t *const subscription = client->subscriptions[i];
         if (subscription != NULL && subscription->state != DXI_SUBSCRIPTION_ENDED) {
+            if (client->node_anew) {
+                dxi_ack_forget(subscription);
+            }
             subscription->to_send = true;
             client->subscriptions_due = true;
         }
