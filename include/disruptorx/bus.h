@@ -75,7 +75,8 @@ typedef struct dx_receipt {
     int code; /* DX_OK, or why it was refused */
     uint16_t shard;
     uint32_t term;
-    uint64_t sequence; /* of the event in its topic */
+    uint64_t sequence; /* of the event in its topic; 0 for a duplicate of so long ago that it is not
+                        * remembered */
     uint64_t timestamp_ns;
     bool duplicate; /* it had been taken before, under the same producer id and sequence */
 } dx_receipt_t;
