@@ -271,6 +271,41 @@ static const scenario_t race_refused = {
     .after = end,
 };
 
+/* The same where the ring has been closed: the claim is refused before it looks at anything. */
+static void race_closed_before(void)
+{
+    race_before();
+    CHECK(dx_producer_claim(&rig->producers[1]) == 0);
+    dx_ring_close(rig->ring);
+}
+static void race_closed_thread(int index)
+{
+    dx_producer_t *handle = &rig->producers[1];
+    if (index == 0) {
+        *DX_PRODUCER_EVENT(handle, 0, int64_t) = VALUE(0, 1);
+        CHECK(dx_producer_publish(handle, 0) == DX_ECLOSED);
+        CHECK(dx_producer_claim(handle) == DX_ECLOSED);
+        return;
+    }
+    (void)recover();
+    while (dx_consumer_poll(&rig->consumers[0]) < 0) {
+        machine_yield();
+    }
+    take(0, 0);
+    CHECK(seen_of[1] == 1);
+}
+static const scenario_t race_closed = {
+    .name = "recover-race-closed",
+    .what = "a claim is refused by a closed ring while the recovery looks at its record",
+    .threads = 2,
+    .runs = 20000,
+    .bound = 2,
+    .bound_runs = 20000,
+    .before = race_closed_before,
+    .thread = race_closed_thread,
+    .after = end,
+};
+
 /* The consumer sleeps on a hole, or on an event whose publisher died before it woke anybody. */
 static void asleep_thread(int index)
 {
@@ -480,6 +515,6 @@ static const scenario_t consumer = {
 };
 
 const scenario_t *const scenarios[] = {
-    &claims, &race, &race_slow, &race_hull, &race_refused, &asleep,
-    &waker,  &full, &hull,      &consumer,  NULL,
+    &claims, &race,  &race_slow, &race_hull, &race_refused, &race_closed,
+    &asleep, &waker, &full,      &hull,      &consumer,     NULL,
 };
