@@ -341,7 +341,7 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     if (DX_UNLIKELY(!dxi_list_queued(&topic->in_active))) {
         dxi_topic_activate(shard, topic);
     }
-    if (DX_UNLIKELY(topic->options.retain_age_ns != 0)) {
+    if (DX_UNLIKELY(topic->ages)) {
         dxi_topic_expire(topic, unix_ns);
     }
     if (incoming.producer != NULL) {

@@ -140,7 +140,8 @@ int dxi_shard_acknowledge(dxi_shard_t *shard, dxi_subscriber_t *subscriber, cons
                           size_t topic_bytes, uint64_t first, uint64_t last, int code,
                           int64_t clock_ns);
 
-/* What is due: redeliveries, retention by age, blocks that are over, rates.
+/* What is due: redeliveries, feeding that goes on, retention by age, dead letters, rates. (That a
+ * block is over is found when its event is brought again.)
  * Returns when it must be called next (dx_clock_ns()), INT64_MAX when nothing is due. */
 int64_t dxi_shard_tick(dxi_shard_t *shard, int64_t clock_ns, int64_t unix_ns);
 

@@ -68,24 +68,27 @@ const dx_frame_view_t *dxi_incoming_view(dxi_incoming_t *incoming);
 /* --------------------------------------------------------------------------------------- topics */
 
 struct dxi_topic {
+    /* Seldom looked at. */
+    dx_topic_options_t options;
+    dxi_rates_t rates;
+    uint64_t refused, duplicates, redelivered, dropped, dead, filtered, unheard;
+    bool declared;
+    /* For every event, the name included: next to each other. */
+    bool inbox;
+    bool ages; /* events are let go by age */
+    uint16_t name_bytes;
+    uint32_t event_bytes_max; /* of a payload */
     uint64_t hash;
     uint64_t last;
     dxi_link_t **links;
     uint32_t link_count;
     uint32_t link_room;
-    uint32_t blocking;        /* links that are BLOCKING */
-    uint32_t event_bytes_max; /* of a payload */
-    bool declared;
-    bool inbox;
-    uint16_t name_bytes;
+    uint32_t blocking; /* links that are BLOCKING */
     dxi_retain_t retain;
     dxi_retain_limits_t limits;
-    uint64_t published_bytes, refused, duplicates, delivered, redelivered, dropped, dead, filtered,
-        unheard;
-    dxi_list_t in_active; /* shard->active: it has a rate, or will */
-    dxi_rates_t rates;
+    uint64_t published_bytes, delivered;
+    dxi_list_t in_active;   /* shard->active: it has a rate, or will */
     dxi_latency_t *latency; /* NULL: nothing was measured */
-    dx_topic_options_t options;
     char name[];
 };
 

@@ -165,6 +165,7 @@ static void options_apply(dxi_shard_t *shard, dxi_topic_t *topic, const dx_topic
     topic->options = *filled;
     shard->aged_count += topic->options.retain_age_ns != 0;
     topic->event_bytes_max = filled->event_bytes_max;
+    topic->ages = filled->retain_age_ns != 0;
     const bool none = topic->inbox || filled->retain_events == DX_RETAIN_NONE; /* S8 */
     topic->limits = (dxi_retain_limits_t){.events_max = none ? 0 : filled->retain_events,
                                           .bytes_max = none ? 0 : filled->retain_bytes,

@@ -20,7 +20,7 @@
 
 #include "shard_sim.h"
 
-#define RUNS 300
+#define RUNS 200
 #define STEPS 400
 
 static const char *const PATTERNS[] = {"a", "a.*", ">", "b.>", "*", "$inbox.1", "b.x.y", "a.b"};
