@@ -113,7 +113,7 @@ static void part_take_acks(void *context);
 
 static int part_create(dxi_attachment_t *attachment, dxi_lane_t *lane, dx_error_t *error)
 {
-    if (attachment->parts[lane->index] != NULL) {
+    if (dxi_attachment_part(attachment, lane->index) != NULL) {
         return DX_OK;
     }
     dxi_part_t *part = dxi_alloc_zeroed(1, sizeof *part);
@@ -125,7 +125,8 @@ static int part_create(dxi_attachment_t *attachment, dxi_lane_t *lane, dx_error_
     part->ready = (dxi_task_t){.run = part_ready, .context = part};
     part->acks.task = (dxi_task_t){.run = part_take_acks, .context = part};
     (void)pthread_mutex_init(&part->acks.mutex, NULL);
-    attachment->parts[lane->index] = part;
+    /* RELEASE, pairs with dxi_attachment_part(): an attachment may be spread while it is used. */
+    dx_store_release(&attachment->parts[lane->index], (int64_t)(uintptr_t)part);
     return DX_OK;
 }
 
@@ -161,7 +162,7 @@ int dxi_attachment_init(dxi_attachment_t *attachment, dx_bus_t *bus,
         return code;
     }
     attachment->literal = is_literal(options->pattern);
-    attachment->parts = dxi_alloc_zeroed(bus->options.shards, sizeof(dxi_part_t *));
+    attachment->parts = dxi_alloc_zeroed(bus->options.shards, sizeof(dx_atomic64_t));
     if (attachment->parts == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
     }
@@ -172,7 +173,7 @@ void dxi_attachment_close(dxi_attachment_t *attachment)
 {
     if (attachment->parts != NULL) {
         for (uint32_t i = 0; i < attachment->bus->options.shards; i++) {
-            part_destroy(attachment->parts[i]);
+            part_destroy(dxi_attachment_part(attachment, i));
         }
         dxi_free(attachment->parts);
         attachment->parts = NULL;
@@ -195,7 +196,7 @@ static void attach_in_loop(void *context)
     attach_call_t *call = context;
     for (uint32_t i = 0; i < call->loop->lane_count && call->code == DX_OK; i++) {
         dxi_lane_t *lane = call->loop->lanes[i];
-        dxi_part_t *part = call->attachment->parts[lane->index];
+        dxi_part_t *part = dxi_attachment_part(call->attachment, lane->index);
         if (part == NULL || part->subscriber != NULL) {
             continue;
         }
@@ -216,7 +217,7 @@ static void detach_in_loop(void *context)
     attach_call_t *call = context;
     for (uint32_t i = 0; i < call->loop->lane_count; i++) {
         dxi_lane_t *lane = call->loop->lanes[i];
-        dxi_part_t *part = call->attachment->parts[lane->index];
+        dxi_part_t *part = dxi_attachment_part(call->attachment, lane->index);
         if (part != NULL && part->subscriber != NULL) {
             part_take_acks(part); /* what was answered before counts */
             dxi_part_unwait(part);
@@ -231,7 +232,7 @@ static void detach_in_loop(void *context)
 static bool has_part_in(const dxi_attachment_t *attachment, const dxi_bus_loop_t *loop)
 {
     for (uint32_t i = 0; i < loop->lane_count; i++) {
-        if (attachment->parts[loop->lanes[i]->index] != NULL) {
+        if (dxi_attachment_part(attachment, loop->lanes[i]->index) != NULL) {
             return true;
         }
     }
@@ -375,7 +376,7 @@ void dxi_attachment_feed(dxi_attachment_t *attachment)
     }
     (void)dx_exchange32_acq_rel(&attachment->hungry, 0);
     for (uint32_t i = 0; i < attachment->bus->options.shards; i++) {
-        dxi_part_t *part = attachment->parts[i];
+        dxi_part_t *part = dxi_attachment_part(attachment, i);
         if (part != NULL && dx_load32_relaxed(&part->starved) != 0 &&
             dx_exchange32_acq_rel(&part->starved, 0) != 0 &&
             dx_exchange32_acq_rel(&part->ready_posted, 1) == 0) {
@@ -507,7 +508,7 @@ static void stats_in_loop(void *context)
     stats_call_t *call = context;
     dx_subscription_stats_t *sum = call->sum;
     for (uint32_t i = 0; i < call->loop->lane_count; i++) {
-        dxi_part_t *part = call->attachment->parts[call->loop->lanes[i]->index];
+        dxi_part_t *part = dxi_attachment_part(call->attachment, call->loop->lanes[i]->index);
         if (part == NULL || part->subscriber == NULL) {
             continue;
         }

@@ -171,10 +171,16 @@ struct dxi_attachment {
     bool remote;
     bool literal;         /* without wildcards: only in the lane of its topic, unless keyed */
     bool listed;          /* in bus->attachments */
-    dxi_part_t **parts;   /* by lane; NULL: none there */
+    dx_atomic64_t *parts; /* by lane, a dxi_part_t *; NULL: none there */
     dx_atomic32_t hungry; /* a part is starved */
     dxi_attachment_t *next, *previous;
 };
+
+/* Its part in a lane; NULL: none. Threads: any. */
+DX_INLINE dxi_part_t *dxi_attachment_part(const dxi_attachment_t *attachment, uint32_t lane)
+{
+    return (dxi_part_t *)(uintptr_t)dx_load_acquire(&attachment->parts[lane]);
+}
 
 /* Copies the options (defaults are the shard's business) and makes the parts.
  * dxi_attachment_close() also after a failure. Threads: any. */

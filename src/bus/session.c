@@ -258,7 +258,10 @@ void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
 {
     (void)pthread_mutex_lock(&bus->command_mutex);
     dxi_serve_t *serve = &bus->serves[DXI_BUS_SERVES_MAX]; /* refuses */
-    if (bus->serve_count < DXI_BUS_SERVES_MAX) {
+    for (uint32_t i = 0; i < bus->serve_count; i++) {
+        serve = bus->serves[i].policy == policy ? &bus->serves[i] : serve;
+    }
+    if (serve->bus == NULL && bus->serve_count < DXI_BUS_SERVES_MAX) {
         serve = &bus->serves[bus->serve_count++];
         *serve = (dxi_serve_t){bus, policy};
     }

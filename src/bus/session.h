@@ -62,8 +62,8 @@ typedef void (*dxi_session_visitor_t)(void *context, const dxi_session_info_t *i
 typedef void (*dxi_subscription_visitor_t)(void *context, uint64_t connection,
                                            const dx_subscription_stats_t *stats);
 
-/* Calls `visit`, in the caller's thread, for each session, and for each subscription of sessions and
- * of this process. Return how many, or DX_ENOMEM, DX_ESTATE.
+/* Calls `visit`, in the caller's thread, for each session, and for each subscription of sessions
+ * and of this process. Return how many, or DX_ENOMEM, DX_ESTATE.
  * Threads: any that is no loop; they wait for loops. */
 int dxi_bus_sessions_each(dx_bus_t *bus, dxi_session_visitor_t visit, void *context);
 int dxi_bus_subscriptions_each(dx_bus_t *bus, dxi_subscription_visitor_t visit, void *context);

@@ -673,7 +673,8 @@ int dxi_session_acknowledge(dxi_session_t *session, const dx_frame_view_t *frame
     if (remote == NULL || remote->state != DXI_REMOTE_LIVE) {
         return DX_OK; /* what was pending has gone to others */
     }
-    dxi_part_t *part = shard < session->bus->options.shards ? remote->base.parts[shard] : NULL;
+    dxi_part_t *part =
+        shard < session->bus->options.shards ? dxi_attachment_part(&remote->base, shard) : NULL;
     if (part == NULL) {
         return dxi_fail(error, DX_EINVAL, "the subscription has no part in shard %u", shard);
     }

@@ -270,7 +270,8 @@ int dxi_local_finish(dx_subscription_t *subscription, int code, const char *sent
     dx_bus_t *bus = subscription->base.bus;
     (void)pthread_mutex_lock(&subscription->mutex);
     end_reason(subscription, code, sentence);
-    dx_store32_release(&subscription->closing, 1);
+    int32_t open = 0;
+    (void)dx_compare_exchange32_acq_rel(&subscription->closing, &open, DXI_LOCAL_CLOSING);
     if (subscription->thread != NULL) {
         dx_store32_release(&subscription->ending,
                            deadline_ns <= dx_clock_ns() ? DXI_END_NOW : DXI_END_EMPTY);
@@ -291,6 +292,7 @@ int dxi_local_finish(dx_subscription_t *subscription, int code, const char *sent
     (void)pthread_mutex_lock(&bus->command_mutex);
     dxi_attachment_detach(&subscription->base);
     (void)pthread_mutex_unlock(&bus->command_mutex);
+    dx_store32_release(&subscription->closing, DXI_LOCAL_DETACHED);
     dxi_local_say_end(subscription);
     return dx_load_relaxed(&subscription->pushed) > dx_load_relaxed(&subscription->handled)
                ? DX_ETIMEDOUT
@@ -317,6 +319,7 @@ static void end_command(dxi_command_t *command)
     (void)pthread_mutex_lock(&bus->command_mutex);
     dxi_attachment_detach(&subscription->base);
     (void)pthread_mutex_unlock(&bus->command_mutex);
+    dx_store32_release(&subscription->closing, DXI_LOCAL_DETACHED);
     if (subscription->queue == NULL) {
         dxi_local_say_end(subscription);
     }
@@ -337,8 +340,8 @@ void dxi_local_end(dxi_part_t *part, int code, const char *sentence)
     dx_subscription_t *subscription = dxi_local_of(part);
     (void)pthread_mutex_lock(&subscription->mutex);
     const bool first = dx_load32_relaxed(&subscription->closing) == 0;
-    dx_store32_release(&subscription->closing, 1);
     if (first) {
+        dx_store32_release(&subscription->closing, DXI_LOCAL_CLOSING);
         end_reason(subscription, code, sentence);
         subscription->commanded = true;
         subscription->command.run = end_command;
@@ -402,15 +405,15 @@ void dxi_subscriptions_destroy(dx_bus_t *bus)
 static int answer(dx_subscription_t *subscription, const dx_event_t *event, int code)
 {
     dxi_attachment_t *base = &subscription->base;
-    if (event->shard >= base->bus->options.shards || base->parts[event->shard] == NULL ||
-        base->options.ack != DX_ACK_EXPLICIT || event->topic == NULL ||
-        event->topic_bytes > DX_TOPIC_BYTES_MAX) {
+    if (event->shard >= base->bus->options.shards ||
+        dxi_attachment_part(base, event->shard) == NULL || base->options.ack != DX_ACK_EXPLICIT ||
+        event->topic == NULL || event->topic_bytes > DX_TOPIC_BYTES_MAX) {
         return DX_EINVAL;
     }
-    if (dx_load32_acquire(&subscription->closing) != 0 && !base->listed) {
+    if (dx_load32_acquire(&subscription->closing) == DXI_LOCAL_DETACHED) {
         return DX_ECLOSED;
     }
-    dxi_part_t *part = base->parts[event->shard];
+    dxi_part_t *part = dxi_attachment_part(base, event->shard);
     const int result = dxi_part_ack(part, event->topic, event->topic_bytes, event->sequence,
                                     event->sequence, code, true);
     if (result == DX_OK) {

@@ -14,6 +14,9 @@ static_assert(DXI_HANDLER_EVENTS <= DX_BATCH_EVENTS_MAX, "as the header says");
 /* What a thread does when its queue is empty. */
 enum dxi_end { DXI_END_NOT = 0, DXI_END_EMPTY = 1, DXI_END_NOW = 2 };
 
+/* How far it has gone to its end. */
+enum dxi_closing { DXI_LOCAL_OPEN = 0, DXI_LOCAL_CLOSING = 1, DXI_LOCAL_DETACHED = 2 };
+
 /* What on_batch() gets, and where it came from. */
 typedef struct dxi_batch {
     int count;
@@ -39,7 +42,7 @@ struct dx_subscription {
     DX_ISOLATED dx_atomic64_t pushed;  /* records that went into the queue; the loops' */
     DX_ISOLATED dx_atomic64_t handled; /* and out of it; the thread's */
 
-    DX_ISOLATED dx_atomic32_t closing; /* deliver() refuses */
+    DX_ISOLATED dx_atomic32_t closing; /* a dxi_closing; deliver() refuses but while it is OPEN */
     dx_atomic32_t ending;              /* a dxi_end */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
