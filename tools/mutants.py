@@ -63,6 +63,8 @@ EQUAL = [
     (r"dxi_producer_open\(\): dx_load_acquire\(&block->cursor\)",
      "the entry, taken before, brings what its last owner published"),
     (r"start_place\(\)", "the sequence that is stored behind it releases"),
+    (r"join\(\): dx_store_release\(&entry->sequence, dxi_gating_minimum",
+     "the fences of this dxi_gating_minimum() and of the reader's stand between"),
     (r"join\(\): dx_fetch_or_acq_rel\(&block->active", "for eyes, and for those under the lock"),
     (r"dxi_consumer_control\(\): dx_fetch_or32_acq_rel", FLAG),
     (r"wait\.c: (__attribute__|dxi_pause_watch)\(\)", NUMBER),

@@ -335,8 +335,9 @@ static int join(dx_ring_block_t *block, int32_t index, const dx_consumer_options
     const uint64_t others = (uint64_t)dx_load_relaxed(&block->gating);
     /* First as slow as the slowest, so that no limit passes us while we look for our place. Who
      * reads it by a mask of before, in which the entry was another's, must see who gates now.
-     * RELAXED: the fences of this dxi_gating_minimum() and of theirs stand between. */
-    dx_store_relaxed(&entry->sequence, dxi_gating_minimum(block));
+     * RELEASE, pairs with dxi_minimum(), for the race checker: the fences of dxi_gating_minimum(),
+     * of this one and of theirs, say the same, but that it can't follow. */
+    dx_store_release(&entry->sequence, dxi_gating_minimum(block));
     (void)dx_fetch_or_acq_rel(&block->active, bit);
     (void)dx_fetch_or_acq_rel(&block->gating, bit);
     /* RELEASE, pairs with dxi_gating_minimum(): who sees that somebody joined sees the bit. */

@@ -13,8 +13,8 @@
  *   futex            sleeps in relacy's scheduler; all asleep is an error, which is what a lost
  *                    wake-up ends in. It orders no memory: the code must not rely on that
  *   membarrier()     the heavy side of an asymmetric fence: it orders what others did before their
- *                    last signal fence, and what they do after their next one. Two light sides
- *                    order nothing between each other
+ *                    last signal fence, what they do after their next one, and what they store from
+ *                    then on. Two light sides order nothing between each other
  *   mutexes, clock   simulated: time moves by a microsecond with each look at it
  *
  * What is outside of the arena (stacks, static tables) belongs to one thread and is not looked at.
