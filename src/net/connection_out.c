@@ -7,9 +7,9 @@
  *     [ sent   | goes with the next write     | held back    | a claim  |  free ... reserve ]
  *
  * A frame is put together where it will be sent from. Committed bytes wait for the end of the turn,
- * so that everything of a turn is one write; when a quarter of the ring or WRITE_BYTES wait, they are
- * written at once, while they are still in the cache and the peer has nothing to do. When the socket takes no more, nothing is tried until it
- * says that it is writable.
+ * so that everything of a turn is one write; when a quarter of the ring or WRITE_BYTES wait, they
+ * are written at once, while they are still in the cache and the peer has nothing to do. When the
+ * socket takes no more, nothing is tried until it says that it is writable.
  *
  * The last DXI_RESERVE_BYTES of room are for our own answers (PONG, ERROR, GOODBYE), so that an
  * owner that fills the ring can't silence them.

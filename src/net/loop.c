@@ -416,9 +416,10 @@ static void wait_run(dxi_loop_t *loop)
         (void)uv_run(&loop->uv, UV_RUN_ONCE);
         loop->waiting = false;
         loop->looked = loop->events != 0;
-        if (loop->events == 0) {
+        if (!loop->looked) {
             loop->now_ns = dx_clock_ns();
         }
+        loop->looked_ns = loop->now_ns;
     } else {
         loop->worked_ns = loop->now_ns;
     }

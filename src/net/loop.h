@@ -7,8 +7,8 @@
  *
  * The bell: whoever has put something where a duty will look (a ring, a list) calls
  * dxi_loop_bell() behind it. While the loop is awake that is one load of a shared word. The pair is
- * Dekker's: the loop stores `asleep`, fences and looks once more; the others publish, fence and load
- * `asleep`.
+ * Dekker's: the loop stores `asleep`, fences and looks once more; the others publish, fence and
+ * load `asleep`.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
