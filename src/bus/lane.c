@@ -197,10 +197,12 @@ int64_t dxi_lane_depth(const dxi_lane_t *lane)
 int dxi_lane_put(dxi_lane_t *lane, dx_producer_t *producer, const void *frame, uint32_t bytes,
                  uint64_t origin, uint64_t ticks)
 {
-    const int64_t sequence = dx_producer_try_claim_span(producer, bytes - DX_FRAME_SPAN_BYTES);
+    /* Opened with DX_FULL_FAIL: it never waits. */
+    const int64_t sequence = dx_producer_claim_span(producer, bytes - DX_FRAME_SPAN_BYTES);
     if (DX_UNLIKELY(sequence < 0)) {
         return sequence == DX_EINVAL ? DX_ELIMIT : (int)sequence;
     }
+    dx_producer_prefetch_span(producer, sequence);
     memcpy(dx_producer_span(producer, sequence), frame, bytes);
     lane->notes[sequence & lane->notes_mask] = (dxi_lane_note_t){origin, ticks};
     return dx_producer_publish_span(producer, sequence);

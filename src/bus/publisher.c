@@ -364,6 +364,10 @@ static int message_check(const dx_publisher_t *publisher, const dx_message_t *me
         return dxi_fail(error, DX_ELIMIT, "the event has %zu bytes, event_bytes_max is %u",
                         message->bytes, most);
     }
+    if (DX_UNLIKELY(message->key_bytes > DX_FRAME_KEY_BYTES_MAX)) {
+        return dxi_fail(error, DX_ELIMIT, "the key has %zu bytes, must be at most %d",
+                        message->key_bytes, DX_FRAME_KEY_BYTES_MAX);
+    }
     if (DX_UNLIKELY((message->reserved[0] | message->reserved[1] | message->reserved[2] |
                      message->reserved[3]) != 0)) {
         return dxi_fail(error, DX_EINVAL, "a reserved field of the message is not zero");
