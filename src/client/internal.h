@@ -190,6 +190,7 @@ struct dx_client {
     char inbox[DXI_INBOX_NAME_BYTES];
     dx_atomic32_t closed; /* 1: for good; nothing is taken any more */
     dxi_window_t window;
+    dx_atomic64_t direct_ns;    /* when a publisher sent for the thread the last time */
     dxi_client_counts_t counts; /* written by the client's thread */
 
     /* Under `lock`. */
@@ -209,6 +210,7 @@ struct dx_client {
     /* The client's thread: the connection. */
     DX_ISOLATED dxi_connection_t *connection; /* NULL: none */
     bool open;                                /* its greeting is over */
+    bool lent;                                /* a publisher acts for the thread: no callbacks */
     bool ever_open;
     uint64_t node_id; /* of the node it was last connected to */
     bool node_anew;   /* this one is another, or was started anew: its sequences are others */
@@ -269,6 +271,9 @@ DX_INLINE void dxi_client_ring(dx_client_t *client)
     dxi_loop_bell(client->loop, client->bell);
 }
 
+/* The client's thread sleeps, and there is something to send: sends it, or wakes the thread. */
+void dxi_send_asleep(dx_client_t *client);
+
 /* The same behind a publication, but not while those before it can't be sent.
  *
  * RELAXED, behind a fence: when we see an old 1, our note was stored before the client's thread's
@@ -278,7 +283,7 @@ DX_INLINE void dxi_client_ring_published(dx_client_t *client)
     dx_fence_seq_cst(); /* pairs with the one before the loop's last look */
     if (DX_LIKELY(dx_load32_relaxed(&client->window.stuck) == 0) &&
         DX_UNLIKELY(dx_load32_relaxed(&client->bell->asleep) != 0)) {
-        dxi_loop_wake(client->loop);
+        dxi_send_asleep(client);
     }
 }
 

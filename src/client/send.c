@@ -26,6 +26,8 @@
  *       closed
  *   N4  frames of the window are sent in its order; on a new connection behind all retries
  *   N5  nothing is sent beyond the node's credit
+ *   N6  everything here belongs to the client's thread, or to a publisher that has borrowed its loop
+ *       while it slept (net/loop.h); that one calls no callback
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -33,11 +35,13 @@
 #include <string.h>
 
 #include "client/internal.h"
+#include "disruptorx/clock.h"
 #include "wire/frame_internal.h"
 
 #define RECORD_BYTES ((int64_t)sizeof(dxi_receipt_record_t))
 /* In one turn: answers and events are read in between. */
 #define TURN_BYTES (DXI_CLIENT_SEND_BYTES / 2)
+#define DIRECT_PAUSE_NS INT64_C(30000)
 
 typedef struct run {
     int64_t bytes;
@@ -333,6 +337,9 @@ static bool head_send(dx_client_t *client)
     const uint32_t note = dxi_window_peek(&client->window, 0);
     const int64_t bytes = dxi_record_bytes(note);
     if ((note & DXI_RECORD_RECEIPT) != 0) {
+        if (client->lent && never_sent(client, bytes - RECORD_BYTES)) {
+            return false; /* its publisher is told by the client's thread */
+        }
         return record_send(client, bytes);
     }
     if (note != 0 && never_sent(client, bytes)) {
@@ -393,6 +400,28 @@ int dxi_send_window(dx_client_t *client)
     }
     stuck_set(client, done == 0 && (!all || dxi_window_peek(&client->window, 0) != 0));
     return done;
+}
+
+/* N6. A lone publication is sent by its publisher: to wake the thread would take longer. One that
+ * follows soon wakes it, so that more of them go in one write. */
+void dxi_send_asleep(dx_client_t *client)
+{
+    const int64_t now_ns = dx_clock_ns();
+    const bool soon = now_ns - dx_load_relaxed(&client->direct_ns) < DIRECT_PAUSE_NS;
+    if (soon || !dxi_loop_borrow(client->loop)) {
+        dxi_loop_wake(client->loop);
+        return;
+    }
+    dx_store_relaxed(&client->direct_ns, now_ns);
+    client->lent = true;
+    (void)dxi_send_window(client);
+    client->lent = false;
+    dxi_window_settle(&client->window);
+    const bool left = dxi_window_peek(&client->window, 0) != 0;
+    dxi_loop_give_back(client->loop);
+    if (left) {
+        dxi_loop_wake(client->loop);
+    }
 }
 
 /* ----------------------------------------------------------------------------- what was written */

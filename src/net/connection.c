@@ -357,6 +357,10 @@ void dxi_connection_arm(dxi_connection_t *connection)
     if (wanted == connection->armed) {
         return;
     }
+    if (DX_UNLIKELY(dxi_loop_is_lent(connection->loop))) {
+        dxi_loop_run_next(connection->loop, &connection->next); /* which comes here again */
+        return;
+    }
     if (wanted != 0) {
         (void)uv_poll_start(&connection->poll, wanted, on_poll);
     } else {
@@ -400,10 +404,14 @@ static void on_flush(void *context)
 {
     dxi_connection_t *const connection = context;
     dxi_connection_write(connection);
-    if (connection->state == DXI_CLOSING) {
+    if (DX_LIKELY(connection->state != DXI_CLOSING)) {
+        dxi_connection_arm(connection);
+    } else if (dxi_loop_is_lent(connection->loop)) {
+        dxi_loop_run_next(connection->loop, &connection->next);
+    } else {
         dxi_connection_closing(connection);
+        dxi_connection_arm(connection);
     }
-    dxi_connection_arm(connection);
 }
 
 /* The start of a turn: what could not be done inside another call. */

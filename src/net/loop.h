@@ -100,7 +100,18 @@ void dxi_loop_stat(const dxi_loop_t *loop, dxi_loop_stat_t *stat_out);
 /* The slow half of the bell. Threads: any. */
 void dxi_loop_wake(dxi_loop_t *loop);
 
-/* The word of the bell: 1 while the loop sleeps or is about to. */
+/* Takes the place of a loop that sleeps, for a moment and without waking it: until
+ * dxi_loop_give_back() this thread may do with the loop's connections what its thread may (send and
+ * flush, but no call that is a callback's, and nothing that ends or begins one), and whatever its
+ * duties do not share with others. Returns false when the loop is awake or lent: then ring the bell.
+ * Threads: any but the loop's. */
+bool dxi_loop_borrow(dxi_loop_t *loop);
+
+/* Writes what was put into sending rings and gives the loop back; wakes it if there is more to do.
+ * Threads: who borrowed it. */
+void dxi_loop_give_back(dxi_loop_t *loop);
+
+/* The word of the bell: 0 while the loop is awake. */
 typedef struct dxi_bell {
     dx_atomic32_t asleep;
 } dxi_bell_t;

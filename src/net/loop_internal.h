@@ -69,6 +69,10 @@ void dxi_loop_join(dxi_loop_t *loop, dxi_hook_t *member);
 /* A socket or timer had something: the turn was not idle. Threads: loop. */
 void dxi_loop_worked(dxi_loop_t *loop);
 
+/* True when another thread acts for the loop: libuv must not be told anything now.
+ * Threads: who acts for the loop. */
+bool dxi_loop_is_lent(const dxi_loop_t *loop);
+
 /* True when the loop's thread has ended, or is about to: nothing new may begin. Threads: loop, or
  * who runs its tasks after its end. */
 bool dxi_loop_is_ending(const dxi_loop_t *loop);

@@ -250,6 +250,106 @@ static void no_bell_is_lost(void **state)
     }
 }
 
+/* ----------------------------------------------------------------------------------------- loans */
+
+#define BORROWERS 3
+#define DEEDS_EACH 4000
+
+/* `plain` belongs to who acts for the loop: not atomic, so that two at once are a race. */
+typedef struct lender {
+    dxi_loop_t *loop;
+    dxi_bell_t *bell;
+    dxi_duty_t duty;
+    int64_t plain;
+    dx_atomic64_t wanted;
+    dx_atomic64_t done; /* as far as `plain` */
+    dx_atomic64_t loans;
+} lender_t;
+
+static int deeds_do(lender_t *lender)
+{
+    const int64_t wanted = dx_load_acquire(&lender->wanted);
+    int done = 0;
+    for (; lender->plain < wanted; lender->plain++) {
+        done++;
+    }
+    dx_store_release(&lender->done, lender->plain);
+    return done;
+}
+
+static int deeds_run(void *context, int64_t now_ns)
+{
+    (void)now_ns;
+    return deeds_do(context);
+}
+
+static void lender_add(void *context)
+{
+    lender_t *const lender = context;
+    dxi_loop_add_duty(lender->loop, &lender->duty);
+}
+
+static void lender_remove(void *context)
+{
+    lender_t *const lender = context;
+    dxi_loop_remove_duty(lender->loop, &lender->duty);
+}
+
+static void borrower_run(void *context)
+{
+    lender_t *const lender = context;
+    uint64_t seed = (uint64_t)(uintptr_t)&seed;
+    for (int i = 0; i < DEEDS_EACH; i++) {
+        (void)dx_fetch_add_relaxed(&lender->wanted, 1);
+        dx_fence_seq_cst();
+        if (i % 3 != 0 && dxi_loop_borrow(lender->loop)) {
+            (void)deeds_do(lender);
+            (void)dx_fetch_add_relaxed(&lender->loans, 1);
+            dxi_loop_give_back(lender->loop);
+        } else {
+            dxi_loop_bell(lender->loop, lender->bell);
+        }
+        for (uint64_t pause = random_next(&seed) % 300; pause > 0; pause--) {
+            dx_cpu_relax();
+        }
+    }
+}
+
+static void who_borrows_a_loop_is_alone_and_loses_no_bell(void **state)
+{
+    (void)state;
+    lender_t lender = {.plain = 0};
+    dx_thread_t *threads[BORROWERS];
+    dx_error_t error = {0};
+    assert_ok(dxi_loop_create(&(dxi_loop_options_t){.name = "lends"}, &lender.loop, &error));
+    assert_ok(dxi_loop_start(lender.loop, &error));
+    lender.bell = dxi_loop_bell_of(lender.loop);
+    lender.duty = (dxi_duty_t){.run = deeds_run, .context = &lender};
+    dxi_loop_call(lender.loop, lender_add, &lender);
+    for (int i = 0; i < BORROWERS; i++) {
+        assert_ok(dx_thread_start(NULL, borrower_run, &lender, &threads[i], &error));
+    }
+    for (int i = 0; i < BORROWERS; i++) {
+        assert_ok(dx_thread_join(threads[i]));
+    }
+    /* Nobody rings any more: what is left undone was never rung for. */
+    const int64_t limit_ns = dx_clock_ns() + HUNG_S * DX_NS_PER_S;
+    while (dx_load_acquire(&lender.done) != BORROWERS * DEEDS_EACH) {
+        (void)usleep(0);
+        assert_true(dx_clock_ns() < limit_ns);
+    }
+    /* One more, when it is known to sleep, so that there is a loan whatever the machine did. */
+    while (!dxi_loop_borrow(lender.loop)) {
+        (void)usleep(0);
+        assert_true(dx_clock_ns() < limit_ns);
+    }
+    assert_int_equal(lender.plain, BORROWERS * DEEDS_EACH);
+    assert_false(dxi_loop_borrow(lender.loop)); /* to one at a time */
+    dxi_loop_give_back(lender.loop);
+    dxi_loop_call(lender.loop, lender_remove, &lender);
+    dxi_loop_destroy(lender.loop);
+}
+
 static void a_loop_with_nothing_to_do_sleeps(void **state)
 {
     (void)state;
@@ -392,6 +492,7 @@ int main(void)
         cmocka_unit_test(a_call_returns_when_it_has_run_even_when_the_loop_stops),
         cmocka_unit_test(a_call_runs_at_once_in_the_loop_and_before_it_starts),
         cmocka_unit_test(no_bell_is_lost),
+        cmocka_unit_test(who_borrows_a_loop_is_alone_and_loses_no_bell),
         cmocka_unit_test(a_loop_with_nothing_to_do_sleeps),
         cmocka_unit_test(a_loop_wakes_up_when_it_was_asked_to),
         cmocka_unit_test(a_duty_may_remove_itself_and_the_next),
