@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <disruptorx/bus.h>
+#include <disruptorx/client.h>
 #include <disruptorx/clock.h>
 #include <disruptorx/consumer.h>
 #include <disruptorx/counters.h>
@@ -49,11 +51,21 @@ extern dx_handler_t handlers[4];
 extern dx_handler_t workers[4];
 extern order_t order;
 extern const char *text;
+extern size_t bytes;
+extern dx_bus_t *bus;
+extern dx_publisher_t *publisher;
+extern dx_subscription_t *subscription;
+extern dx_client_t *client;
+extern dx_client_subscription_t *remote;
 
 enum { KIND_TEXT = 1 };
 
 int on_order(void *context, void *event, int64_t sequence, bool end_of_batch);
 int use(const order_t *event);
+int on_event(void *context, const dx_event_t *event);
+void on_gap(void *context, const dx_gap_t *gap);
+void on_receipt(void *context, const dx_receipt_t *receipt);
+bool is_large(void *context, const dx_event_t *event);
 void report(int64_t code);
 
 #endif
