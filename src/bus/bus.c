@@ -150,8 +150,10 @@ static int loop_create(dx_bus_t *bus, uint32_t index, dx_error_t *error)
 
 static int lanes_create(dx_bus_t *bus, dx_error_t *error)
 {
+    const uint32_t loops = bus->loop_count;
+    assert(loops != 0);
     for (uint32_t i = 0; i < bus->options.shards; i++) {
-        dxi_bus_loop_t *owner = &bus->loops[i % bus->loop_count];
+        dxi_bus_loop_t *owner = &bus->loops[i % loops];
         const int code = dxi_lane_create(bus, (uint16_t)i, owner, &bus->lanes[i], error);
         if (code != DX_OK) {
             return code;

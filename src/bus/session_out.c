@@ -114,6 +114,7 @@ void dxi_remote_deliver_make(dxi_remote_t *remote)
 static size_t deliver_write(char *to, const dxi_remote_t *remote, uint32_t attempt,
                             bool redelivered)
 {
+    assert(remote != NULL);
     if (DX_LIKELY(attempt <= 1 && !redelivered)) {
         memcpy(to, remote->deliver, DXI_DELIVER_BYTES);
         return DXI_DELIVER_BYTES;
