@@ -38,7 +38,7 @@
 
 DX_EXTERN_C_BEGIN
 
-/* ---------------------------------------------------------------------------------------- limits */
+/* --------------------------------------------------------------------------------------- limits */
 
 #define DX_TOPIC_BYTES_MAX 255   /* of a name or pattern */
 #define DX_TOPIC_TOKENS_MAX 32   /* parts between dots */
@@ -52,7 +52,7 @@ DX_EXTERN_C_BEGIN
 #define DX_GROUP_MEMBERS_MAX 1024
 #define DX_REQUESTS_MAX 65536 /* open at a time, per publisher or client */
 
-/* -------------------------------------------------------------------------------------- messages */
+/* ------------------------------------------------------------------------------------- messages */
 
 /* What is published. Zero means absent; everything is copied before the call returns. */
 typedef struct dx_message {
@@ -100,7 +100,7 @@ typedef struct dx_event {
     const dx_frame_view_t *frame; /* all the rest: headers, trace, reply_to */
 } dx_event_t;
 
-/* ---------------------------------------------------------------------------------------- topics */
+/* --------------------------------------------------------------------------------------- topics */
 
 typedef enum dx_shard_by { DX_SHARD_BY_TOPIC = 0, DX_SHARD_BY_KEY = 1 } dx_shard_by_t;
 
@@ -161,7 +161,7 @@ typedef struct dx_topic_stats {
     int64_t latency_max_ns;
 } dx_topic_stats_t;
 
-/* ------------------------------------------------------------------------------- subscriptions */
+/* -------------------------------------------------------------------------------- subscriptions */
 
 typedef enum dx_start_from {
     DX_FROM_LATEST = 0,   /* what is published from now on */
@@ -192,7 +192,8 @@ typedef enum dx_dispatch {
     DX_DISPATCH_THREAD = 0, /* in a thread of the subscription's own, behind a ring of its own */
     DX_DISPATCH_SHARD = 1   /* in the shard's thread, on the event in its ring: the least latency;
                              * the handler must not block, and each microsecond of it is one for
-                             * everybody */
+                             * everybody. With a pattern, or a keyed topic, and several loops it is
+                             * called by several threads at a time */
 } dx_dispatch_t;
 
 /* Handles an event. Returns DX_OK; with AUTO a negative code asks for redelivery, and DX_EFATAL for
@@ -242,7 +243,7 @@ typedef struct dx_subscription_options {
     const char *filter;          /* such as: key = "AAPL" and header.kind != "test"; NULL: none */
     dx_predicate_fn predicate;   /* in process only; NULL: none */
     uint32_t queue_events;       /* events on their way to the handler; 0 = 8192 */
-    uint32_t queue_bytes;        /* and their bytes; 0 = 4 MiB */
+    uint32_t queue_bytes;        /* and their bytes; 0 = 4 MiB; rounded up to a power of two */
     uint32_t pending_events_max; /* acknowledged delivery: not yet acknowledged; 0 = 1024 */
     uint32_t attempts_max;       /* deliveries of one event before it is given up; 0 = 5 */
     int64_t ack_timeout_ns;      /* redelivered when not acknowledged in time; 0 = 30 s */
@@ -270,7 +271,7 @@ typedef struct dx_subscription_stats {
     uint64_t lag;     /* events of its topics that it has not been given yet */
 } dx_subscription_stats_t;
 
-/* ------------------------------------------------------------------------------------------- bus */
+/* ------------------------------------------------------------------------------------------ bus */
 
 typedef struct dx_bus dx_bus_t;                   /* opaque */
 typedef struct dx_publisher dx_publisher_t;       /* opaque: of one thread */
@@ -327,8 +328,8 @@ DX_API uint16_t dx_bus_shard_of(dx_bus_t *bus, const char *topic, const void *ke
                                 size_t key_bytes);
 
 /* Declares a topic. Declaring it again with the same options is allowed.
- * Returns DX_OK, DX_EINVAL, DX_EEXIST when it is there with others, DX_ELIMIT, DX_ENOMEM, DX_ESTATE.
- * Threads: any but a handler in the shard's thread; waits for the shards. */
+ * Returns DX_OK, DX_EINVAL, DX_EEXIST when it is there with others, DX_ELIMIT, DX_ENOMEM,
+ * DX_ESTATE. Threads: any but a handler in the shard's thread; waits for the shards. */
 DX_API DX_NODISCARD int dx_bus_topic_create(dx_bus_t *bus, const char *name,
                                             const dx_topic_options_t *options, dx_error_t *error);
 
@@ -359,7 +360,7 @@ DX_API DX_NODISCARD int dx_bus_topic_list(dx_bus_t *bus, const char *pattern,
                                           dx_topic_visitor_t visit, void *context,
                                           dx_error_t *error);
 
-/* ------------------------------------------------------------------------------------ publishing */
+/* ----------------------------------------------------------------------------------- publishing */
 
 typedef struct dx_publisher_options {
     uint64_t producer_id; /* 0: made up, so that no other has it. Give one that outlives the process
@@ -415,7 +416,7 @@ DX_API DX_NODISCARD int dx_publish_retry(dx_publisher_t *publisher, const dx_mes
 DX_API DX_NODISCARD int dx_bus_publish(dx_bus_t *bus, const char *topic, const void *data,
                                        size_t bytes, dx_error_t *error);
 
-/* ----------------------------------------------------------------------------------- subscribing */
+/* ---------------------------------------------------------------------------------- subscribing */
 
 /* Subscribes. When it returns, every event that is published from now on is seen.
  * Returns DX_OK; DX_EINVAL (pattern, options); DX_EPARSE (filter); DX_ELIMIT; DX_ENOMEM; DX_ESTATE.
@@ -452,7 +453,7 @@ DX_API DX_NODISCARD int dx_subscription_nack(dx_subscription_t *subscription,
 DX_API DX_NODISCARD int dx_subscription_stats(dx_subscription_t *subscription,
                                               dx_subscription_stats_t *stats_out);
 
-/* -------------------------------------------------------------------------------- request, reply */
+/* ------------------------------------------------------------------------------- request, reply */
 
 /* Publishes a request and waits for the first answer; `*bytes_inout` is the room of `data_out`, and
  * afterwards the bytes of the answer (of which only what fits is stored).
