@@ -283,7 +283,7 @@ typedef struct dx_bus_options {
     uint32_t loops;  /* threads that serve shards and connections, io.0 ...; 0: half of the
                                 * processors, at least 1 */
     uint32_t shard_ring_bytes; /* of each shard, a power of two; 0 = 1 MiB */
-    uint32_t event_bytes_max;  /* of a payload; 0 = 256 KiB; a quarter of the ring at most */
+    uint32_t event_bytes_max;  /* of a payload; 0 = 128 KiB; a quarter of the ring at most */
     uint32_t topics_max;       /* 0 = 65536 */
     dx_topic_options_t
         topic; /* defaults of topics; retain_events 0 = 1024, retain_bytes 0 = 1 MiB */
@@ -329,7 +329,8 @@ DX_API uint16_t dx_bus_shard_of(dx_bus_t *bus, const char *topic, const void *ke
 
 /* Declares a topic. Declaring it again with the same options is allowed.
  * Returns DX_OK, DX_EINVAL, DX_EEXIST when it is there with others, DX_ELIMIT, DX_ENOMEM,
- * DX_ESTATE. Threads: any but a handler in the shard's thread; waits for the shards. */
+ * DX_ESTATE.
+ * Threads: any but a handler in the shard's thread; waits for the shards. */
 DX_API DX_NODISCARD int dx_bus_topic_create(dx_bus_t *bus, const char *name,
                                             const dx_topic_options_t *options, dx_error_t *error);
 

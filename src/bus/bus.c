@@ -57,7 +57,7 @@ static void options_fill(dx_bus_options_t *filled, const dx_bus_options_t *optio
     filled->shard_ring_bytes = or_default(filled->shard_ring_bytes, UINT32_C(1048576));
     const uint32_t quarter = filled->shard_ring_bytes / 4;
     filled->event_bytes_max =
-        or_default(filled->event_bytes_max, quarter < 262144 ? quarter : 262144);
+        or_default(filled->event_bytes_max, quarter < 131072 ? quarter : 131072);
     filled->topics_max = or_default(filled->topics_max, 65536);
     filled->topic.retain_events =
         filled->topic.retain_events != 0 ? filled->topic.retain_events : 1024;

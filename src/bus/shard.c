@@ -16,7 +16,7 @@
 
 static void bus_options_fill(dx_bus_options_t *bus)
 {
-    bus->event_bytes_max = bus->event_bytes_max != 0 ? bus->event_bytes_max : 262144;
+    bus->event_bytes_max = bus->event_bytes_max != 0 ? bus->event_bytes_max : 131072;
     bus->topics_max = bus->topics_max != 0 ? bus->topics_max : 65536;
     bus->topic.retain_events = bus->topic.retain_events != 0 ? bus->topic.retain_events : 1024;
     bus->topic.retain_bytes = bus->topic.retain_bytes != 0 ? bus->topic.retain_bytes : 1048576;

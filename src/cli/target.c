@@ -17,11 +17,6 @@
 
 static dxi_target_words_t target_words;
 
-dxi_target_words_t *dxi_target_words(void)
-{
-    return &target_words;
-}
-
 static const char *or_null(const char *text)
 {
     return text != NULL && text[0] != '\0' ? text : NULL;

@@ -26,8 +26,8 @@
  *       closed
  *   N4  frames of the window are sent in its order; on a new connection behind all retries
  *   N5  nothing is sent beyond the node's credit
- *   N6  everything here belongs to the client's thread, or to a publisher that has borrowed its loop
- *       while it slept (net/loop.h); that one calls no callback
+ *   N6  everything here belongs to the client's thread, or to a publisher that has borrowed its
+ *       loop while it slept (net/loop.h); that one calls no callback
  *
  * SPDX-License-Identifier: Apache-2.0
  */

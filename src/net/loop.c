@@ -27,9 +27,9 @@
  * loop sleeps ten thousand times a second where events are rare, and each of those calls interrupts
  * the processor of the very thread that is about to get the event: 5 us against 10 ns a publish.
  *
- * LENDING. While the loop sleeps, somebody else may act in its place for a moment: what he would have
- * woken the loop for, he does himself, without the 15 us that a wake-up takes. The bell's word is the
- * token of all that belongs to the loop's thread:
+ * LENDING. While the loop sleeps, somebody else may act in its place for a moment: what he would
+ * have woken the loop for, he does himself, without the 15 us that a wake-up takes. The bell's word
+ * is the token of all that belongs to the loop's thread:
  *
  *     AWAKE -> DOZING -> ASLEEP --(dxi_loop_borrow)--> LENT --(another rings)--> LENT_RUNG
  *       ^        |        |  ^                          |                          |
@@ -502,8 +502,8 @@ static void wait_run(dxi_loop_t *loop)
     dx_store_relaxed(&loop->sleeps, dx_load_relaxed(&loop->sleeps) + 1);
     loop->waiting = true;
     int32_t word = BELL_DOZING;
-    /* ACQ_REL: who borrows sees all that we have done. When it fails somebody has rung, and uv_run()
-     * returns at once. */
+    /* ACQ_REL: who borrows sees all that we have done. When it fails somebody has rung, and
+     * uv_run() returns at once. */
     (void)dx_compare_exchange32_acq_rel(&loop->bell.asleep, &word, BELL_ASLEEP);
     (void)uv_run(&loop->uv, UV_RUN_ONCE);
     reclaim(loop);

@@ -103,7 +103,8 @@ void dxi_loop_wake(dxi_loop_t *loop);
 /* Takes the place of a loop that sleeps, for a moment and without waking it: until
  * dxi_loop_give_back() this thread may do with the loop's connections what its thread may (send and
  * flush, but no call that is a callback's, and nothing that ends or begins one), and whatever its
- * duties do not share with others. Returns false when the loop is awake or lent: then ring the bell.
+ * duties do not share with others. Returns false when the loop is awake or lent: then ring the
+ * bell.
  * Threads: any but the loop's. */
 bool dxi_loop_borrow(dxi_loop_t *loop);
 

@@ -133,7 +133,7 @@ static const dx_config_option_t ROWS[] = {
              "cache is fastest."},
     {.name = "bus.event_bytes_max",
      .type = DX_CONFIG_BYTES,
-     .default_text = "256Ki",
+     .default_text = "128Ki",
      .low = 64,
      .high = 15 * MI,
      .help = "The largest payload; at most a quarter of bus.shard_ring_bytes."},

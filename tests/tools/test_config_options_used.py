@@ -18,7 +18,8 @@ class ConfigOptionsUsed(unittest.TestCase):
         self.assertEqual(len(rows), len(set(rows)))
         wiring = "\n".join(path.read_text(encoding="utf-8") for path in NODE.glob("node*.c"))
         used = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', wiring))
-        self.assertFalse(sorted(set(rows) - used), "options that nothing in src/node/node*.c reads: "
+        self.assertFalse(sorted(set(rows) - used),
+                         "options that nothing in src/node/node*.c reads: "
                          "wire them, or take them out of the table")
 
 

@@ -33,7 +33,7 @@ static void assert_refused(int code, const char *text)
     assert_contains(rig.sentence, text);
 }
 
-/* -------------------------------------------------------------------------------------- blocking */
+/* ------------------------------------------------------------------------------------- blocking */
 
 static held_frame_t held;
 
@@ -263,7 +263,7 @@ static void what_is_no_publication_is_refused(void **state)
     assert_int_equal(rig.answers, 8);
 }
 
-/* ---------------------------------------------------------------------------------------- limits */
+/* --------------------------------------------------------------------------------------- limits */
 
 static void payloads_may_be_as_large_as_the_topic_says(void **state)
 {
@@ -376,8 +376,8 @@ static void options_of_topics_have_bounds(void **state)
         {{.retain_bytes = DX_RETAIN_BYTES_MAX}, NULL},
         {{.retain_bytes = DX_RETAIN_BYTES_MAX + 1}, "at most 17179869184"},
         {{.retain_age_ns = -1}, "retain_age_ns is -1"},
-        {{.event_bytes_max = 262144}, NULL},
-        {{.event_bytes_max = 262145}, "at most 262144"},
+        {{.event_bytes_max = 131072}, NULL},
+        {{.event_bytes_max = 131073}, "at most 131072"},
         {{.reserved_0 = 1}, "reserved"},
         {{.reserved = {1}}, "reserved"},
     };
@@ -398,7 +398,7 @@ static void options_of_topics_have_bounds(void **state)
     assert_fails(dxi_shard_topic_create(rig.shard, "a.*", NULL, &error), DX_EINVAL, error, "'*'");
 }
 
-/* ---------------------------------------------------------------------------------------- topics */
+/* --------------------------------------------------------------------------------------- topics */
 
 static void topics_are_declared_changed_and_deleted(void **state)
 {
@@ -516,7 +516,7 @@ static void many_topics_and_subscribers_are_no_trouble(void **state)
     assert_true(sizeof(dxi_topic_t) < 700); /* a topic that nobody uses stays below 1 KiB */
 }
 
-/* ---------------------------------------------------------------------------------------- memory */
+/* --------------------------------------------------------------------------------------- memory */
 
 static int attempt(void)
 {

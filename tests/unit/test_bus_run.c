@@ -628,11 +628,11 @@ static void large_events_pass_small_queues(void **state)
                                                             .queue_bytes = 4096},
                                &subscription, &said));
     dx_publisher_t *publisher = publisher_opened(bus);
-    char *data = calloc(1, 262144);
+    char *data = calloc(1, 131072);
     assert_non_null(data);
     for (int i = 0; i < 20; i++) {
         assert_ok(dx_publish(publisher,
-                             &(dx_message_t){.topic = "t", .data = data, .bytes = 262144}, &said));
+                             &(dx_message_t){.topic = "t", .data = data, .bytes = 131072}, &said));
     }
     seen_wait(&seen, 20);
     free(data);

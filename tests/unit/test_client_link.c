@@ -152,7 +152,7 @@ typedef struct states {
 static void on_state(void *context, dx_client_state_t state, int code, const char *sentence)
 {
     states_t *const states = context;
-    assert(sentence != NULL);
+    assert_non_null(sentence);
     const int64_t at = number(&states->count);
     if (at < 64) {
         states->seen[at] = state;
@@ -376,6 +376,7 @@ static void calls_without_an_answer_end_at_their_deadline(void **state)
     node_end(node);
 }
 
+#if DX_TEST_HOOKS
 static node_t *sweep_node;
 
 static int connect_once(void)
@@ -396,6 +397,7 @@ static int connect_once(void)
     wait_until(number(&sweep_node->opened) == number(&sweep_node->closed));
     return code;
 }
+#endif
 
 /* Every allocation, mapping, thread and socket of the client fails once. The node takes part in the
  * same process, so it is started before the count of what lives. */
