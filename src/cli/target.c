@@ -15,8 +15,6 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 
-static dxi_target_words_t target_words;
-
 static const char *or_null(const char *text)
 {
     return text != NULL && text[0] != '\0' ? text : NULL;

@@ -5,6 +5,8 @@
  */
 #include "cli/target.h"
 
+static dxi_target_words_t target_words;
+
 dxi_target_words_t *dxi_target_words(void)
 {
     return &target_words;
