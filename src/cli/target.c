@@ -149,7 +149,7 @@ int dxi_target_read(dxi_target_t *target_out, dx_error_t *error)
         result = dxi_contexts_load(path, contexts, error);
     }
     if (result == DX_OK) {
-        result = dxi_target_choose(&target_words, contexts, environment_read, target_out, error);
+        result = dxi_target_choose(dxi_target_words(), contexts, environment_read, target_out, error);
     }
     dxi_free(contexts);
     return result;
