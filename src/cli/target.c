@@ -145,11 +145,13 @@ int dxi_target_read(dxi_target_t *target_out, dx_error_t *error)
     }
     int result = DX_OK;
     /* Without a home there are no contexts; with --address they don't matter. */
-    if (target_words.address == NULL && dxi_contexts_path(path, sizeof path, NULL) == DX_OK) {
+    if (dxi_target_words()->address == NULL &&
+        dxi_contexts_path(path, sizeof path, NULL) == DX_OK) {
         result = dxi_contexts_load(path, contexts, error);
     }
     if (result == DX_OK) {
-        result = dxi_target_choose(dxi_target_words(), contexts, environment_read, target_out, error);
+        result =
+            dxi_target_choose(dxi_target_words(), contexts, environment_read, target_out, error);
     }
     dxi_free(contexts);
     return result;
