@@ -385,7 +385,8 @@ int dxi_cli_pub(int argc, char **argv)
         dxi_complain_error(COMMAND, &error);
         return DXI_EXIT_FAILED;
     }
-    const dx_client_options_t wishes = {.timeout_ns = settings.timeout_ns};
+    const dx_client_options_t wishes = {.timeout_ns = settings.timeout_ns,
+                                        .window_bytes = DXI_WINDOW_BYTES_LARGE};
     int exit_code = dxi_target_connect(COMMAND, &wishes, &run.client);
     if (exit_code == DXI_CONNECTED) {
         exit_code = run_connected(&run);

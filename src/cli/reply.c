@@ -384,6 +384,14 @@ static void answers_run(responder_t *responder)
 
 static int outcome(const responder_t *responder)
 {
+    dx_client_stats_t stats;
+    dx_client_stats(responder->client, &stats);
+    if (stats.refused > 0) {
+        dxi_complain(COMMAND, "the node refused %s answer%s: too large? next: dx config get bus",
+                     dxi_format_count(&(dxi_text_t){0}, (int64_t)stats.refused),
+                     stats.refused == 1 ? "" : "s");
+        return DXI_EXIT_FAILED;
+    }
     if (responder->overflowed > 0) {
         dxi_complain(COMMAND, "%s requests were not answered: more than %d waited",
                      dxi_format_count(&(dxi_text_t){0}, responder->overflowed), QUEUE_MAX);
@@ -451,7 +459,9 @@ int dxi_cli_reply(int argc, char **argv)
         return dxi_usage_error(&USAGE, &error);
     }
     static char speaker[] = COMMAND;
-    const dx_client_options_t wishes = {.on_state = dxi_receive_on_state, .context = speaker};
+    const dx_client_options_t wishes = {.on_state = dxi_receive_on_state,
+                                        .context = speaker,
+                                        .window_bytes = DXI_WINDOW_BYTES_LARGE};
     dxi_interrupt_catch();
     int exit_code = dxi_target_connect(COMMAND, &wishes, &responder.client);
     if (exit_code == DXI_CONNECTED) {

@@ -150,8 +150,9 @@ static int requests_run(dx_client_t *client, const char *topic, const settings_t
 
 static int connected(const char *topic, const settings_t *settings, dxi_pub_source_t *source)
 {
+    const dx_client_options_t wishes = {.window_bytes = DXI_WINDOW_BYTES_LARGE};
     dx_client_t *client = NULL;
-    int exit_code = dxi_target_connect(COMMAND, NULL, &client);
+    int exit_code = dxi_target_connect(COMMAND, &wishes, &client);
     if (exit_code != DXI_CONNECTED) {
         return exit_code;
     }

@@ -43,6 +43,9 @@ DX_NODISCARD int dxi_target_choose(const dxi_target_words_t *words, const dxi_co
  * Threads: main. */
 DX_NODISCARD int dxi_target_read(dxi_target_t *target_out, dx_error_t *error);
 
+/* Window of a client that may have to send one large event: half of it is the largest. */
+#define DXI_WINDOW_BYTES_LARGE 4194304
+
 #define DXI_CONNECTED (-1)
 
 /* Connects, with `wishes` (NULL: none) beside address, token and TLS files. `speaker` ("dx pub")

@@ -55,6 +55,16 @@ class Publish(NodeTest):
         self.assertNotIn("Acknowledged", text)
         wait_for(lambda: self.info("fire")["published"] == 1000, "1000 are published")
 
+    def test_events_may_be_as_large_as_the_node_takes_them(self):
+        text = self.ok("config", "get", "bus.event_bytes_max").strip()
+        limit = int(text.replace("Ki", "")) * 1024
+        self.ok("pub", "large", "--ack", stdin=b"x" * limit)
+        self.assertEqual(self.ok("sub", "large", "--from", "earliest", "-n", 1, "--raw"),
+                         "x" * limit + "\n")
+        done = self.dx("pub", "large", "--ack", stdin=b"x" * (limit + 1))
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn("DX_ELIMIT", done.stderr)
+
     def test_a_rate_is_kept(self):
         result = self.json("pub", "slowly", "x", "-n", 11, "--rate", 100)
         self.assertGreaterEqual(result["elapsed_ns"], 100_000_000)
@@ -159,6 +169,10 @@ class Subscribe(NodeTest):
 
 
 class Request(NodeTest):
+    def request(self, *arguments):
+        """Asks, and has time, however busy the machine is."""
+        return self.ok("request", *arguments, "--timeout", "60s")
+
     def reply(self, topic, *arguments, **options):
         self.ok("topic", "create", topic)
         process = self.start("reply", topic, *arguments, **options)
@@ -167,27 +181,36 @@ class Request(NodeTest):
 
     def test_an_answer_is_printed(self):
         process = self.reply("double", "--command", "read n; echo $((n * 2))", "-n", 2)
-        self.assertEqual(self.ok("request", "double", "21"), "42\n")
-        answer = json.loads(self.ok("request", "double", "4", "-o", "json"))
+        self.assertEqual(self.request("double", "21"), "42\n")
+        answer = json.loads(self.request("double", "4", "-o", "json"))
         self.assertEqual((answer["data"], answer["bytes"]), ("8", 1))
         printed = self.finished(process)
         self.assertEqual(printed, "double  1  21\ndouble  2  4\n")
 
     def test_an_echo_and_a_text_answer_as_well(self):
         self.reply("echo", "--echo", "--quiet")
-        self.assertEqual(self.ok("request", "echo", "n{{.Count}}", "-n", 2), "n1\nn2\n")
-        self.assertEqual(self.ok("request", "echo"), "\n")
+        self.assertEqual(self.request("echo", "n{{.Count}}", "-n", 2), "n1\nn2\n")
+        self.assertEqual(self.request("echo"), "\n")
         self.reply("text", "answer {{.Count}}")
-        self.assertEqual(self.ok("request", "text"), "answer 1\n")
+        self.assertEqual(self.request("text"), "answer 1\n")
 
     def test_the_command_knows_topic_and_key(self):
         self.reply("env", "--command", 'echo "$DX_TOPIC $DX_KEY"')
-        self.assertEqual(self.ok("request", "env", "--key", "k7"), "env k7\n")
+        self.assertEqual(self.request("env", "--key", "k7"), "env k7\n")
 
     def test_a_large_answer_of_a_command_comes_whole(self):
-        self.reply("large", "--command", "cat; head -c 300000 /dev/zero | tr '\\0' x")
-        self.assertEqual(self.ok("request", "large", "begin", "--raw"),
-                         "begin" + "x" * 300_000 + "\n")
+        self.reply("large", "--command", "cat; head -c 200000 /dev/zero | tr '\\0' x")
+        self.assertEqual(self.request("large", "begin", "--raw"),
+                         "begin" + "x" * 200_000 + "\n")
+
+    def test_an_answer_that_the_node_refuses_is_told(self):
+        process = self.reply("too.large", "--command", "head -c 1000000 /dev/zero")
+        self.refuses(UNREACHABLE, "no answer from too.large", "request", "too.large",
+                     "--timeout", "3s")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, FAILED)
+        self.assertRegex(said.decode(), r"the node refused 1 answer|DX_ELIMIT")
 
     def test_nobody_there_is_told_at_once(self):
         error = self.refuses(UNREACHABLE, "nobody subscribes to empty.topic (DX_ENOTFOUND)",
