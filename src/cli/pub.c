@@ -301,8 +301,8 @@ static int outcome(const run_t *run, const dx_client_stats_t *stats, int result,
         return DXI_EXIT_FAILED;
     }
     if (refused > 0) {
-        dxi_complain(COMMAND, "the node refused %s events; next: --ack says why",
-                     dxi_format_count(&(dxi_text_t){0}, refused));
+        dxi_complain(COMMAND, "the node refused %s event%s; next: --ack says why",
+                     dxi_format_count(&(dxi_text_t){0}, refused), refused == 1 ? "" : "s");
         return DXI_EXIT_FAILED;
     }
     return DXI_EXIT_OK;

@@ -384,14 +384,6 @@ static void answers_run(responder_t *responder)
 
 static int outcome(const responder_t *responder)
 {
-    dx_client_stats_t stats;
-    dx_client_stats(responder->client, &stats);
-    if (stats.refused > 0) {
-        dxi_complain(COMMAND, "the node refused %s answer%s: too large? next: dx config get bus",
-                     dxi_format_count(&(dxi_text_t){0}, (int64_t)stats.refused),
-                     stats.refused == 1 ? "" : "s");
-        return DXI_EXIT_FAILED;
-    }
     if (responder->overflowed > 0) {
         dxi_complain(COMMAND, "%s requests were not answered: more than %d waited",
                      dxi_format_count(&(dxi_text_t){0}, responder->overflowed), QUEUE_MAX);

@@ -203,15 +203,6 @@ class Request(NodeTest):
         self.assertEqual(self.request("large", "begin", "--raw"),
                          "begin" + "x" * 200_000 + "\n")
 
-    def test_an_answer_that_the_node_refuses_is_told(self):
-        process = self.reply("too.large", "--command", "head -c 1000000 /dev/zero")
-        self.refuses(UNREACHABLE, "no answer from too.large", "request", "too.large",
-                     "--timeout", "3s")
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, FAILED)
-        self.assertRegex(said.decode(), r"the node refused 1 answer|DX_ELIMIT")
-
     def test_nobody_there_is_told_at_once(self):
         error = self.refuses(UNREACHABLE, "nobody subscribes to empty.topic (DX_ENOTFOUND)",
                              "request", "empty.topic", "x", "--timeout", "60s")
