@@ -65,6 +65,13 @@ typedef struct dxi_lane_note {
     uint64_t ticks; /* dx_tsc_ticks() of the claim; 0: not measured */
 } dxi_lane_note_t;
 
+/* One reading of the clocks, for several events. */
+typedef struct dxi_times {
+    uint64_t ticks;
+    int64_t clock_ns;
+    int64_t unix_ns;
+} dxi_times_t;
+
 struct dxi_lane {
     dx_bus_t *bus;
     dxi_bus_loop_t *owner;
@@ -72,6 +79,7 @@ struct dxi_lane {
     dxi_lane_note_t *notes; /* as many as the ring has slots */
     int64_t notes_mask;
     dx_memory_t notes_memory;
+    dx_memory_t aside_memory; /* room for an event that came the short way and has to wait */
     uint32_t frame_bytes_max; /* of a frame in the ring */
     uint16_t index;
 
@@ -82,6 +90,10 @@ struct dxi_lane {
     bool viewed;          /* `view` is of it */
     bool blocked;         /* the shard said DX_EAGAIN: the same event again */
     bool touched;         /* the shard was called since the last tick */
+    uint32_t aside_bytes; /* of the event in aside_memory; 0: none */
+    dxi_lane_note_t aside_note;
+    dxi_times_t times; /* of the short way, good for `times_left` events */
+    int times_left;
     int64_t ticked_ns;    /* when it was ticked last */
     int64_t tick_due_ns;  /* when it must be again */
     dx_frame_view_t view; /* of `frame`: made once, whoever gets it */
@@ -114,6 +126,12 @@ void dxi_bus_loop_settle(dxi_bus_loop_t *loop);
 /* The producer of a loop in a lane's ring; NULL when it can't be opened.
  * Threads: loop. */
 dx_producer_t *dxi_bus_loop_producer(dxi_bus_loop_t *loop, dxi_lane_t *lane);
+
+/* The short way: gives a checked frame, in memory that may be written, to the shard at once.
+ * Returns DX_OK, or DX_EAGAIN when it has to go through the ring.
+ * Threads: the owner's loop. */
+DX_NODISCARD int dxi_lane_take(dxi_lane_t *lane, void *frame, uint32_t bytes, uint64_t origin,
+                               uint64_t ticks);
 
 /* Takes a frame (whole, sealed) into a lane's ring. Does not ring the bell.
  * Returns DX_OK, DX_EAGAIN, DX_ELIMIT (longer than the ring takes), DX_ECLOSED.

@@ -91,14 +91,24 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
         return event_refuse(session, frame, code, error);
     }
     dxi_lane_t *lane = dxi_bus_lane_of(session->bus, topic, topic_bytes, key, key_bytes);
-    dx_producer_t *producer = dxi_bus_loop_producer(home, lane);
-    if (DX_UNLIKELY(producer == NULL)) {
-        return event_refuse(session, frame, DX_ECLOSED, error);
-    }
     if (table->ticks == 0) {
         table->ticks = dx_tsc_ticks(session->bus->tsc);
     }
-    code = dxi_lane_put(lane, producer, frame->header, frame->bytes, session->origin, table->ticks);
+    const uint32_t frame_bytes = frame->bytes;
+    code = DX_EAGAIN;
+    if (lane->owner == home) {
+        /* The receive buffer is ours: the shard stamps the frame where it lies. */
+        code = dxi_lane_take(lane, (void *)(uintptr_t)frame->header, frame_bytes, session->origin,
+                             table->ticks);
+    }
+    if (code == DX_EAGAIN) {
+        dx_producer_t *producer = dxi_bus_loop_producer(home, lane);
+        if (DX_UNLIKELY(producer == NULL)) {
+            return event_refuse(session, frame, DX_ECLOSED, error);
+        }
+        code =
+            dxi_lane_put(lane, producer, frame->header, frame_bytes, session->origin, table->ticks);
+    }
     if (DX_UNLIKELY(code == DX_EAGAIN)) {
         dxi_loop_bell(lane->owner->loop, lane->owner->bell);
         dxi_session_wait(session, lane, dx_span_slots(frame->bytes));
@@ -114,8 +124,8 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
     }
     session->events_in++;
     dxi_count(&table->events_in, 1);
-    dxi_count(&table->bytes_in, frame->bytes);
-    credit_renew(session, frame->bytes);
+    dxi_count(&table->bytes_in, frame_bytes);
+    credit_renew(session, frame_bytes);
     return DX_OK;
 }
 
