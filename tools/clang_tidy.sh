@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Runs clang-tidy over the files of src/base, ring, wire, net, node and cli (or over the
-# files named). Needs the compile commands of a configured preset: $DX_BUILD, default build/dev.
+# Runs clang-tidy over the files of src/ (or over those named). Needs the compile commands of a configured preset: $DX_BUILD, default build/dev.
 # The last line is `N passed, N failed`, a file being a test.
 #
 # SPDX-License-Identifier: Apache-2.0
@@ -15,8 +14,7 @@ fi
 if [ "$#" -gt 0 ]; then
     files=("$@")
 else
-    mapfile -t files < <(find src/base src/ring src/wire src/net src/node src/cli -name '*.c' \
-        2>/dev/null | sort)
+    mapfile -t files < <(find src -name '*.c' | sort)
 fi
 
 # Each file's output is kept apart, so that two at a time don't mix.

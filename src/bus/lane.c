@@ -6,9 +6,9 @@
  * its turn and gives each frame, where it lies, to the shard. The ring is released in steps, so
  * that publishers go on while a long batch is handled.
  *
- * THE SHORT WAY. A frame that a connection of the owner's loop receives while the ring is empty goes
- * to the shard at once, from the receive buffer where it lies: through the ring it would come next
- * all the same, a quarter of the loop's time later.
+ * THE SHORT WAY. A frame that a connection of the owner's loop receives while the ring is empty
+ * goes to the shard at once, from the receive buffer where it lies: through the ring it would come
+ * next all the same, a quarter of the loop's time later.
  *
  * The shard may say DX_EAGAIN: one of its subscribers makes it wait. Then the event stays where it
  * is, at the head of the ring, or is copied aside when it came the short way, and the lane is
