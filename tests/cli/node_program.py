@@ -100,6 +100,14 @@ class NodeTest(DxTest):
     def info(self, topic):
         return self.json("topic", "info", topic)
 
+    def event_bytes_max(self):
+        """The largest payload that the node takes."""
+        text = self.ok("config", "get", "bus.event_bytes_max").strip()
+        for unit, factor in (("Ki", 1 << 10), ("Mi", 1 << 20)):
+            if text.endswith(unit):
+                return int(text[:-2]) * factor
+        return int(text)
+
     def subscribed(self, topic, count=1):
         """Waits until `count` subscriptions see a topic, which must be there."""
         wait_for(lambda: self.info(topic)["subscriptions"] >= count, f"{topic} is subscribed")

@@ -56,8 +56,7 @@ class Publish(NodeTest):
         wait_for(lambda: self.info("fire")["published"] == 1000, "1000 are published")
 
     def test_events_may_be_as_large_as_the_node_takes_them(self):
-        text = self.ok("config", "get", "bus.event_bytes_max").strip()
-        limit = int(text.replace("Ki", "")) * 1024
+        limit = self.event_bytes_max()
         self.ok("pub", "large", "--ack", stdin=b"x" * limit)
         self.assertEqual(self.ok("sub", "large", "--from", "earliest", "-n", 1, "--raw"),
                          "x" * limit + "\n")
@@ -199,9 +198,9 @@ class Request(NodeTest):
         self.assertEqual(self.request("env", "--key", "k7"), "env k7\n")
 
     def test_a_large_answer_of_a_command_comes_whole(self):
-        self.reply("large", "--command", "cat; head -c 200000 /dev/zero | tr '\\0' x")
-        self.assertEqual(self.request("large", "begin", "--raw"),
-                         "begin" + "x" * 200_000 + "\n")
+        count = self.event_bytes_max() - len("begin")
+        self.reply("large", "--command", f"cat; head -c {count} /dev/zero | tr '\\0' x")
+        self.assertEqual(self.request("large", "begin", "--raw"), "begin" + "x" * count + "\n")
 
     def test_nobody_there_is_told_at_once(self):
         error = self.refuses(UNREACHABLE, "nobody subscribes to empty.topic (DX_ENOTFOUND)",
