@@ -66,7 +66,6 @@ EQUAL = [
     (r"join\(\): dx_store_release\(&entry->sequence, dxi_gating_minimum",
      "the fences of this dxi_gating_minimum() and of the reader's stand between"),
     (r"join\(\): dx_fetch_or_acq_rel\(&block->active", "for eyes, and for those under the lock"),
-    (r"dxi_consumer_control\(\): dx_fetch_or32_acq_rel", FLAG),
     (r"wait\.c: (__attribute__|dxi_pause_watch)\(\)", NUMBER),
     (r"worker_claim\(\): dx_load_acquire\(pool_word\)",
      "the wait acquires what is read, and the swap checks the number"),
