@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs clang-tidy over the files of src/ (or over those named). Needs the compile commands of a configured preset: $DX_BUILD, default build/dev.
+# Runs clang-tidy over the files of src/ (or over those named). Needs the compile commands of a
+# configured preset: $DX_BUILD, default build/dev.
 # The last line is `N passed, N failed`, a file being a test.
 #
 # SPDX-License-Identifier: Apache-2.0

@@ -217,6 +217,7 @@ int dx_bus_create(const dx_bus_options_t *options, dx_bus_t **bus_out, dx_error_
     bus->options = filled;
     bus->loop_count = filled.loops;
     bus->tsc = dx_tsc_default();
+    bus->made_unix_ns = (uint64_t)dx_clock_realtime_ns();
     bus->queue_last = &bus->queue_first;
     (void)pthread_mutex_init(&bus->command_mutex, NULL);
     (void)pthread_mutex_init(&bus->shared_mutex, NULL);

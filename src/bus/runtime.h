@@ -337,6 +337,7 @@ struct dx_bus {
     dxi_loop_t **net_loops;
     dxi_lane_t **lanes; /* options.shards */
     const dx_tsc_t *tsc;
+    uint64_t made_unix_ns; /* since when its sequences count */
     dx_atomic64_t retained_bytes;
     dx_atomic64_t topic_count;
 

@@ -275,6 +275,7 @@ void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
         .on_auth = policy->authenticate != NULL ? on_auth : NULL,
         .on_close = on_close,
     };
+    options->connection.started_unix_ns = bus->made_unix_ns;
     options->on_accept = on_accept;
     options->loops = bus->net_loops;
     options->loop_count = bus->loop_count;

@@ -100,6 +100,7 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
         /* The receive buffer is ours: the shard stamps the frame where it lies. */
         code = dxi_lane_take(lane, (void *)(uintptr_t)frame->header, frame_bytes, session->origin,
                              table->ticks);
+        dxi_session_commit(session); /* O1: what it gets itself; the others at the pause */
     }
     if (code == DX_EAGAIN) {
         dx_producer_t *producer = dxi_bus_loop_producer(home, lane);
@@ -184,6 +185,7 @@ void dxi_session_pause(void *context, dxi_connection_t *connection)
     dxi_session_table_t *table = session->home->sessions;
     (void)connection;
     table->ticks = 0;
+    dxi_bus_loop_settle(session->home); /* O1: other connections have their turn now */
     while (table->bells_due != 0) {
         const uint32_t loop = (uint32_t)__builtin_ctz(table->bells_due);
         table->bells_due &= table->bells_due - 1;

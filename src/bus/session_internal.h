@@ -191,6 +191,9 @@ int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx
 
 /* session_out.c. All by the session's loop. */
 bool dxi_session_room(const dxi_session_t *session);
+/* Commits the deliveries that were put together (O1). */
+void dxi_session_commit(dxi_session_t *session);
+
 /* An event of a subscription. False: no room now (on_writable() follows). */
 bool dxi_session_put(dxi_session_t *session, const dxi_remote_t *remote, const void *frame,
                      uint32_t bytes, uint32_t attempt, bool redelivered);

@@ -4,8 +4,9 @@
  *
  * Deliveries. A piece of the sending ring is claimed, and filled with runs: a DELIVER frame and the
  * EVENT frames of one subscription behind it, copied once. What belongs to DELIVER and is not known
- * at its start (how many events) is filled in when the run ends. At the end of the shard's turn
- * (settle) everything is committed, and the connection writes it.
+ * at its start (how many events) is filled in when the run ends. At the end of the shard's turn, or
+ * of what a connection has received (settle), everything is committed, and the connection writes
+ * it.
  *
  * Answers to publications are put together: consecutive ones are one ACK with a RANGE.
  *
@@ -168,6 +169,11 @@ static void run_commit(dxi_session_t *session)
     run->base = NULL;
     run->used = 0;
     run->room = 0;
+}
+
+void dxi_session_commit(dxi_session_t *session)
+{
+    run_commit(session);
 }
 
 /* Claims a piece that has room for `bytes`. */

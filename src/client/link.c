@@ -214,8 +214,11 @@ static void on_open(void *context, dxi_connection_t *connection)
     if (client->ever_open) {
         dxi_count(&client->counts.reconnects, 1);
     }
-    client->node_anew = client->ever_open && info.peer_node_id != client->node_id;
+    client->node_anew =
+        client->ever_open && (info.peer_node_id != client->node_id ||
+                              info.peer_started_unix_ns != client->node_started_unix_ns);
     client->node_id = info.peer_node_id;
+    client->node_started_unix_ns = info.peer_started_unix_ns;
     client->open = true;
     client->ever_open = true;
     client->attempts = 0;

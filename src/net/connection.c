@@ -561,6 +561,7 @@ void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info
     *info_out = (dxi_connection_info_t){
         .id = connection->id,
         .peer_node_id = connection->peer_node_id,
+        .peer_started_unix_ns = connection->peer_started_unix_ns,
         .peer_capabilities = connection->peer_capabilities,
         .peer_frame_bytes_max = connection->peer_frame_bytes_max,
         .tls = connection->tls != NULL,

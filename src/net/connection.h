@@ -84,6 +84,7 @@ typedef struct dxi_connection_options {
     int64_t drain_timeout_ns;     /* dxi_connection_close(): to send what is there; 0 = 2 s */
     const char *name;             /* sent in HELLO or WELCOME, for people; copied; may be NULL */
     uint64_t node_id;             /* sent in HELLO or WELCOME when not 0 */
+    uint64_t started_unix_ns;     /* sent with it: since when its sequences count; 0: not said */
     uint64_t capabilities;        /* bits sent; see docs/protocol.md */
     const char *mechanism;        /* a client's AUTH: "token"; NULL: none. Copied */
     const char *proof;            /* and what it proves itself with; copied */
@@ -158,6 +159,7 @@ typedef struct dxi_connection_info {
     char peer_name[256];
     char peer_address[128];
     uint64_t peer_node_id;
+    uint64_t peer_started_unix_ns;
     uint64_t peer_capabilities;
     uint32_t peer_frame_bytes_max; /* larger frames must not be sent to it */
     bool tls;

@@ -48,7 +48,10 @@ static bool say_hello(dxi_connection_t *connection, uint8_t type)
     if (options->node_id != 0) {
         parts[count++] = dx_frame_part_of(DX_PART_NODE, &options->node_id, 8);
     }
-    const dx_frame_draft_t draft = {.type = type, .parts = parts, .part_count = count};
+    const dx_frame_draft_t draft = {.type = type,
+                                    .timestamp_ns = options->started_unix_ns,
+                                    .parts = parts,
+                                    .part_count = count};
     return dxi_connection_say(connection, &draft, NULL);
 }
 
@@ -152,6 +155,7 @@ static int hear_capabilities(dxi_connection_t *connection, const dx_frame_view_t
     connection->peer_capabilities = capabilities.bits;
     connection->peer_frame_bytes_max = capabilities.frame_bytes_max;
     connection->peer_node_id = dx_frame_part_u64(frame, DX_PART_NODE, 0);
+    connection->peer_started_unix_ns = frame->header->timestamp_ns;
     const void *const name = dx_frame_part(frame, DX_PART_NAME, &bytes);
     text_copy(connection->peer_name, sizeof connection->peer_name, name, bytes);
     return DX_OK;

@@ -122,6 +122,7 @@ struct dxi_connection {
 
     /* The peer. */
     uint64_t peer_node_id;
+    uint64_t peer_started_unix_ns;
     uint64_t peer_capabilities;
     uint32_t peer_frame_bytes_max;
     int auth_rounds;

@@ -246,6 +246,8 @@ void dxi_connection_write(dxi_connection_t *connection)
     }
     if (progress) {
         if (!connection->held) {
+            assert(connection->claimed ==
+                   0); /* a claim would be filled where nothing is sent from */
             dxi_send_ring_rewind(&connection->out);
         }
         room_tell(connection);
