@@ -214,7 +214,7 @@ struct dx_client {
     bool ever_open;
     uint64_t node_id; /* of the node it was last connected to */
     uint64_t node_started_unix_ns;
-    bool node_anew;   /* this one is another, or was started anew: its sequences are others */
+    bool node_anew; /* this one is another, or was started anew: its sequences are others */
     bool closing;
     bool reading_stopped; /* a frame was not taken for want of room for its answers */
     int address_index;
