@@ -190,7 +190,7 @@ typedef enum dx_slow_policy {
 /* Where a handler in this process runs. */
 typedef enum dx_dispatch {
     DX_DISPATCH_THREAD = 0, /* in a thread of the subscription's own, behind a ring of its own */
-    DX_DISPATCH_SHARD = 1   /* in the shard's thread, on the event in its ring: the least latency;
+    DX_DISPATCH_SHARD = 1   /* in the shard's thread, on the event where it lies: the least latency;
                              * the handler must not block, and each microsecond of it is one for
                              * everybody. With a pattern, or a keyed topic, and several loops it is
                              * called by several threads at a time */

@@ -22,8 +22,8 @@
  *   L2  notes[slot] is written by who claimed the slot, before it publishes, and read by the lane
  *       before it releases
  *   L3  while an event is blocked, or stands aside, nothing behind it reaches the shard
- *   L4  a frame goes the short way only when nothing published is in the ring, so the frames of a
- *       connection keep their order
+ *   L4  a frame goes the short way only when nothing is claimed in the ring: so it overtakes no
+ *       frame of its connection, and nothing that was published before it was sent
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -253,7 +253,8 @@ static int64_t published_ns(const dxi_lane_t *lane, const dxi_times_t *times, ui
     if (ticks == 0) {
         return 0;
     }
-    const int64_t ago = (int64_t)(times->ticks - ticks);
+    int64_t ago = (int64_t)(times->ticks - ticks);
+    ago = ago > 0 ? ago : 0; /* the times may be those of an earlier event */
     return times->clock_ns - (int64_t)(((wide_t)ago * (wide_t)lane->bus->tsc->multiplier) >> 32);
 }
 
@@ -274,7 +275,8 @@ int dxi_lane_take(dxi_lane_t *lane, void *frame, uint32_t bytes, uint64_t origin
 {
     if (DX_UNLIKELY(lane->frame != NULL || lane->blocked || lane->aside_bytes != 0 ||
                     bytes > lane->frame_bytes_max ||
-                    dx_consumer_poll(&lane->consumer) >= lane->consumer.next)) { /* L1, L3, L4 */
+                    dx_load_relaxed(&lane->consumer.block->claimed) >=
+                        lane->consumer.next)) { /* L1, L3, L4 */
         return DX_EAGAIN;
     }
     if (lane->times_left == 0) {

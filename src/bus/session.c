@@ -12,8 +12,9 @@
  * INVARIANTS
  *
  *   S1  a session is freed after its attachments are detached and its commands are back
- *   S2  a shard is called from duties, tasks and calls, never from a connection's callback: so no
- *       run of deliveries is open when the connection writes something of its own
+ * S2  no run of deliveries is open when a connection writes something of its own: duties, tasks and
+ *       calls end with dxi_bus_loop_settle(), and so does what a connection has received, whose
+ *       frames may go to a shard the short way (lane.c)
  *   S3  a frame that can't be taken now waits in the connection, which then reads nothing
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -2,9 +2,10 @@
  *
  * DESIGN
  *
- * PUBLISH, REQUEST and REPLY were checked by the connection: they are copied into a span of their
- * shard's ring as they are, and published at once. Bells of other loops are rung when no more
- * frames are there. When the ring has no room the frame waits in the connection.
+ * PUBLISH, REQUEST and REPLY were checked by the connection. Where the shard is this loop's and its
+ * ring is empty they go to it from the receive buffer (lane.c, the short way); else they are copied
+ * into a span of the ring as they are, and published at once. Bells of other loops are rung when no
+ * more frames are there. When the ring has no room the frame waits in the connection.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

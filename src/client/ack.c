@@ -117,6 +117,7 @@ static bool tracks(const dx_client_subscription_t *subscription)
 
 void dxi_ack_delivered(dx_client_subscription_t *subscription, const dx_event_t *event)
 {
+    subscription->anew = false;
     if (!subscription->literal) {
         return;
     }

@@ -116,9 +116,10 @@ static void flush_remove(dx_client_t *client, dxi_call_t *call)
     for (dxi_call_t **at = &client->flushes; *at != NULL; at = &(*at)->next) {
         if (*at == call) {
             *at = call->next;
-            return;
+            break;
         }
     }
+    dx_store32_release(&client->flushing, client->flushes != NULL);
 }
 
 /* Gives a slot back. Under the lock. */
@@ -405,6 +406,7 @@ static dxi_call_t *queue_take(dx_client_t *client, bool *go_on_out)
     if (call->kind == DXI_CALL_FLUSH) {
         call->next = client->flushes;
         client->flushes = call;
+        dx_store32_release(&client->flushing, 1); /* pairs with dxi_calls_flushed() */
     }
     *go_on_out = true;
     return call->kind == DXI_CALL_SUBSCRIBE || call->kind == DXI_CALL_UNSUBSCRIBE ? call : NULL;
@@ -452,7 +454,7 @@ void dxi_calls_again(dx_client_t *client)
 
 int dxi_calls_flushed(dx_client_t *client)
 {
-    if (client->flushes == NULL) {
+    if (dx_load32_acquire(&client->flushing) == 0) {
         return 0;
     }
     int done = 0;
@@ -534,10 +536,14 @@ void dxi_call_expect(dx_client_t *client, dxi_call_t *call, dx_reply_fn on_reply
     call->on_reply = on_reply;
     call->context = context;
     call->deadline_ns = deadline_ns;
-    if (deadline_ns < dx_load_relaxed(&client->next_deadline_ns)) {
+    const bool earliest = deadline_ns < dx_load_relaxed(&client->next_deadline_ns);
+    if (earliest) {
         dx_store_relaxed(&client->next_deadline_ns, deadline_ns);
     }
     unlock(client);
+    if (earliest) {
+        dxi_client_ring(client); /* the publication alone may not wake who keeps the time */
+    }
 }
 
 bool dxi_call_withdraw(dx_client_t *client, uint64_t correlation)

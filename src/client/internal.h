@@ -5,7 +5,8 @@
  * The client's thread runs the loop: the connection, the window's far end, subscriptions, handlers
  * and callbacks. What it alone touches stands behind "client's thread" below. Other threads meet it
  * in four places: the window (window.h), the calls (under `lock`), the answers of subscribers
- * (under `acks.lock`), and numbers that it publishes with relaxed stores.
+ * (under `acks.lock`), and numbers that it publishes with relaxed stores. A publisher may act for
+ * it while it sleeps (send.c, N6).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -113,6 +114,7 @@ struct dx_client_subscription {
     dxi_subscription_state_t state;
     dxi_call_t *call; /* who waits for SUBSCRIBE or UNSUBSCRIBE to be answered */
     bool to_send;     /* SUBSCRIBE must be sent when there is room */
+    bool anew;        /* the node is another than before, and nothing has come from it yet */
     bool again;       /* it has been live on an earlier connection */
     bool credit_due;
     uint64_t taken_events, taken_bytes; /* handled, of this connection's subscription */
@@ -203,6 +205,7 @@ struct dx_client {
     char address_text[256];         /* for statistics */
     char node_name[256];
     dx_error_t last_error;
+    dx_atomic32_t flushing;      /* `flushes` has something */
     dx_atomic32_t calls_waiting; /* the queue has something */
     dx_atomic32_t inbox_wanted;
     dxi_acks_t acks;

@@ -417,7 +417,9 @@ void dxi_send_asleep(dx_client_t *client)
     (void)dxi_send_window(client);
     client->lent = false;
     dxi_window_settle(&client->window);
-    const bool left = dxi_window_peek(&client->window, 0) != 0;
+    /* What is left, and those who wait until all is written, are the thread's. */
+    const bool left =
+        dxi_window_peek(&client->window, 0) != 0 || dx_load32_acquire(&client->flushing) != 0;
     dxi_loop_give_back(client->loop);
     if (left) {
         dxi_loop_wake(client->loop);

@@ -330,12 +330,12 @@ static int credit_send(dx_client_subscription_t *subscription)
 }
 
 /* Where a subscription begins: where the program said, or where it stood when the connection
- * broke. On a node that was started anew the topic begins with 1 again, so where it stood says
- * nothing: all that the node has is what came since. */
+ * broke. On a node that was started anew, or another one, where it stood says nothing: the topic
+ * begins with 1 again, and all that is kept is given. */
 static dx_frame_start_t start_of(const dx_client_subscription_t *subscription)
 {
     const dx_subscription_options_t *const o = &subscription->options;
-    if (subscription->again && subscription->literal && subscription->client->node_anew) {
+    if (subscription->again && subscription->literal && subscription->anew) {
         return (dx_frame_start_t){.from = DX_FRAME_FROM_EARLIEST};
     }
     const uint64_t next = subscription->again ? dxi_ack_next_sequence(subscription) : 0;
@@ -549,6 +549,7 @@ void dxi_subscriptions_opened(dx_client_t *client)
         dx_client_subscription_t *const subscription = client->subscriptions[i];
         if (subscription != NULL && subscription->state != DXI_SUBSCRIPTION_ENDED) {
             if (client->node_anew) {
+                subscription->anew = true;
                 dxi_ack_forget(subscription);
             }
             subscription->to_send = true;

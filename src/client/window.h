@@ -24,7 +24,9 @@
  *
  *   W1  released <= head <= claimed <= released + bytes
  *   W2  a note is overwritten only after it was taken: there are more notes than records that fit
- *   W3  `head` and `released` are changed by the client's thread only
+ * W3  `head` and `released` are changed by the client's thread only, or by a publisher that acts
+ * for
+ *       it while it sleeps (send.c, N6); below both are the client's thread
  *   W4  a record is not changed after its note was written
  *
  * MEMORY ORDERING

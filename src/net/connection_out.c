@@ -60,7 +60,8 @@ static bool ring_grow(dxi_connection_t *connection, size_t bytes)
 DX_NOINLINE static void *claim_slow(dxi_connection_t *connection, size_t bytes, size_t reserve)
 {
     if (bytes + reserve > connection->out.bytes && bytes <= DX_FRAME_BYTES_MAX &&
-        dxi_send_ring_pending(&connection->out) == 0 && !connection->held) {
+        dxi_send_ring_pending(&connection->out) == 0 && !connection->held &&
+        !dxi_loop_is_lent(connection->loop)) {
         if (ring_grow(connection, bytes + reserve)) {
             connection->claimed = bytes;
             return dxi_send_ring_tail(&connection->out);

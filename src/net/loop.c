@@ -65,6 +65,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -81,6 +82,7 @@
 #define BELL_LENT 3      /* the same, and another thread acts for it */
 #define BELL_LENT_RUNG 4 /* and somebody has published something meanwhile */
 
+#define YIELDS_MAX 64
 #define CLOSE_ROUNDS_MAX 1000 /* of uv_run() in dxi_loop_destroy(); each closes handles */
 
 struct dxi_loop {
@@ -394,10 +396,12 @@ void dxi_loop_give_back(dxi_loop_t *loop)
 /* The loop's thread comes back from its wait. */
 static void reclaim(dxi_loop_t *loop)
 {
+    const struct timespec pause = {.tv_nsec = 20000};
     int32_t word = dx_load32_relaxed(&loop->bell.asleep);
-    while (word != BELL_AWAKE) {
+    for (int look = 0; word != BELL_AWAKE; look++) {
         if (word >= BELL_LENT) {
-            (void)sched_yield(); /* for a write or two */
+            /* For a write or two; a real-time thread does not yield to others. */
+            (void)(look < YIELDS_MAX ? sched_yield() : nanosleep(&pause, NULL));
             word = dx_load32_relaxed(&loop->bell.asleep);
         } else if (dx_compare_exchange32_acq_rel(&loop->bell.asleep, &word, BELL_AWAKE)) {
             return;
