@@ -41,8 +41,8 @@
 #include "bus/texts.h"
 #include "client/internal.h"
 
-#define QUEUE_EVENTS_DEFAULT 8192
-#define QUEUE_BYTES_DEFAULT 4194304
+#define QUEUE_EVENTS_DEFAULT 65536
+#define QUEUE_BYTES_DEFAULT 16777216
 #define PENDING_EVENTS_DEFAULT 1024
 #define INDEX_BITS 16 /* of a number: DX_CLIENT_SUBSCRIPTIONS_MAX places */
 #define INDEX_MASK (DX_CLIENT_SUBSCRIPTIONS_MAX - 1)
