@@ -27,6 +27,9 @@
 #define BATCH 64
 #define SPIN_NS (60 * DX_NS_PER_US)
 #define FULL_NS (50 * DX_NS_PER_US) /* between two looks while the window is full */
+/* A step publishes in its handler, which can't wait: all orders on their way have room. */
+#define WINDOW_BYTES 4194304
+static_assert(WINDOW_BYTES / DXI_ORDERS_BUS_WINDOW_MAX >= 512, "an order's frame is shorter");
 #define CALL_NS (10 * DX_NS_PER_S)
 #define RETRY_MAX_NS CALL_NS
 
@@ -384,8 +387,11 @@ static void source_run(void *context)
 static int client_open(const dxi_orders_bus_t *bus, const char *name, dx_client_t **client_out,
                        dx_error_t *error)
 {
-    const dx_client_options_t options = {
-        .address = bus->address, .name = name, .timeout_ns = CALL_NS, .thread = {.name = name}};
+    const dx_client_options_t options = {.address = bus->address,
+                                         .name = name,
+                                         .timeout_ns = CALL_NS,
+                                         .window_bytes = WINDOW_BYTES,
+                                         .thread = {.name = name}};
     return dx_client_connect(&options, client_out, error);
 }
 
