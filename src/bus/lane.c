@@ -207,6 +207,20 @@ int64_t dxi_lane_depth(const dxi_lane_t *lane)
     return lane->notes_mask + 1 - dx_ring_remaining(lane->ring) + (lane->aside_bytes != 0);
 }
 
+int dxi_bus_lane_stat(const dx_bus_t *bus, uint32_t shard, dxi_lane_stat_t *stat_out)
+{
+    memset(stat_out, 0, sizeof *stat_out);
+    if (shard >= bus->options.shards) {
+        return DX_ENOTFOUND;
+    }
+    const dxi_lane_t *const lane = bus->lanes[shard];
+    stat_out->shard = shard;
+    stat_out->loop = lane->owner->index;
+    stat_out->used = dxi_lane_depth(lane);
+    dx_ring_stat(lane->ring, &stat_out->ring);
+    return DX_OK;
+}
+
 /* --------------------------------------------------------------------------------------- frames */
 
 int dxi_lane_put(dxi_lane_t *lane, dx_producer_t *producer, const void *frame, uint32_t bytes,

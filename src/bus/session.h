@@ -10,6 +10,7 @@
 #define DXI_BUS_SESSION_H
 
 #include "disruptorx/bus.h"
+#include "disruptorx/ring.h"
 #include "net/connection.h"
 
 /* The loops of a bus, io.0 to io.N-1; valid from dx_bus_create() to dx_bus_destroy().
@@ -67,6 +68,18 @@ typedef void (*dxi_subscription_visitor_t)(void *context, uint64_t connection,
  * Threads: any that is no loop; they wait for loops. */
 int dxi_bus_sessions_each(dx_bus_t *bus, dxi_session_visitor_t visit, void *context);
 int dxi_bus_subscriptions_each(dx_bus_t *bus, dxi_subscription_visitor_t visit, void *context);
+
+/* The ring in front of one shard, and who serves it. */
+typedef struct dxi_lane_stat {
+    uint32_t shard;
+    uint32_t loop;
+    int64_t used; /* slots claimed and not yet released, an event that stands aside included */
+    dx_ring_stat_t ring;
+} dxi_lane_stat_t;
+
+/* Returns DX_OK, or DX_ENOTFOUND behind the last shard. Valid from dx_bus_create() on.
+ * Threads: any. */
+DX_NODISCARD int dxi_bus_lane_stat(const dx_bus_t *bus, uint32_t shard, dxi_lane_stat_t *stat_out);
 
 /* Says goodbye to all sessions, and waits until they are gone or `timeout_ns` is over.
  * Returns how many were left. Threads: owner of the bus. */

@@ -7,6 +7,7 @@
  *     log.level [LEVEL]           the level; sets it
  *     connections                 those that are open
  *     subscriptions               of clients and of this process
+ *     rings                       those in front of the shards, and the loops that serve them
  *
  * Keys are a promise to programs: they may be added to, never renamed. Whoever may connect may ask.
  *
@@ -317,6 +318,75 @@ static int subscriptions_answer(answer_t *answer)
                            dxi_bus_subscriptions_each(answer->node->bus, subscription_put, &list));
 }
 
+/* ---------------------------------------------------------------------------------------- rings */
+
+static void ring_put(answer_t *answer, json_t *object, const dxi_lane_stat_t *lane)
+{
+    const dx_ring_stat_t *const ring = &lane->ring;
+    const struct number {
+        const char *key;
+        int64_t value;
+    } numbers[] = {
+        {"shard", lane->shard},
+        {"loop", lane->loop},
+        {"capacity_slots", ring->slot_count},
+        {"slot_bytes", ring->slot_bytes},
+        {"used_slots", lane->used},
+        {"published_slots", ring->published + 1},
+        {"consumed_slots", ring->consumed + 1},
+        {"claim_waits", ring->claim_waits},
+        {"claim_wait_ns", ring->claim_wait_ns},
+        {"refusals", ring->refusals},
+        {"drops", ring->drops},
+        {"wakes", ring->wakes},
+        {"producers", ring->producers},
+    };
+    put_text(answer, object, "name", ring->name);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        put_number(answer, object, numbers[i].key, (uint64_t)numbers[i].value);
+    }
+}
+
+/* Numbers since the start: who asks twice has the busy ratio of the time between, busy_ns over
+ * taken_ns. */
+static void loop_put(answer_t *answer, json_t *object, uint32_t index, const dxi_loop_t *loop)
+{
+    dxi_loop_stat_t stat;
+    char name[16];
+    dxi_loop_stat(loop, &stat);
+    (void)snprintf(name, sizeof name, "io.%u", index);
+    put_text(answer, object, "name", name);
+    put_number(answer, object, "turns", (uint64_t)stat.turns);
+    put_number(answer, object, "sleeps", (uint64_t)stat.sleeps);
+    put_number(answer, object, "bells", (uint64_t)stat.bells);
+    put_number(answer, object, "busy_ns", (uint64_t)stat.busy_ns);
+    put_number(answer, object, "turn_max_ns", (uint64_t)stat.turn_max_ns);
+}
+
+static int rings_answer(answer_t *answer)
+{
+    dx_bus_t *const bus = answer->node->bus;
+    json_t *const rings = add_array(answer, "rings");
+    dxi_lane_stat_t lane;
+    for (uint32_t i = 0; rings != NULL && dxi_bus_lane_stat(bus, i, &lane) == DX_OK; i++) {
+        json_t *const object = add_object(answer, rings);
+        if (object != NULL) {
+            ring_put(answer, object, &lane);
+        }
+    }
+    uint32_t count = 0;
+    dxi_loop_t *const *const all = dxi_bus_loops(bus, &count);
+    json_t *const loops = add_array(answer, "loops");
+    for (uint32_t i = 0; loops != NULL && i < count; i++) {
+        json_t *const object = add_object(answer, loops);
+        if (object != NULL) {
+            loop_put(answer, object, i, all[i]);
+        }
+    }
+    put_number(answer, answer->root, "taken_ns", (uint64_t)dx_clock_ns());
+    return DX_OK;
+}
+
 /* --------------------------------------------------------------------------------- all of them */
 
 static const struct question {
@@ -330,6 +400,7 @@ static const struct question {
     {"log.level", level_answer},
     {"connections", connections_answer},
     {"subscriptions", subscriptions_answer},
+    {"rings", rings_answer},
 };
 
 static const struct question *question_find(const char *name, dx_error_t *error)

@@ -130,6 +130,39 @@ static void it_lists_connections_and_subscriptions(void **state)
     dx_config_destroy(config);
 }
 
+static int64_t number_in(const json_t *object, const char *key)
+{
+    const json_t *const number = json_object_get(object, key);
+    assert_true(json_is_integer(number));
+    return (int64_t)json_integer_value(number);
+}
+
+static void it_lists_the_rings_and_the_loops_that_serve_them(void **state)
+{
+    (void)state;
+    dx_config_t *const config = config_small();
+    dx_node_t *const node = node_started(config);
+    assert_ok(dx_bus_publish(dx_node_bus(node), "a", "x", 1, NULL));
+    json_t *answer = asked(node, "rings", NULL);
+    const json_t *const loops = json_object_get(answer, "loops");
+    assert_int_equal(json_array_size(json_object_get(answer, "rings")), 2);
+    int64_t published = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *const ring = json_array_get(json_object_get(answer, "rings"), i);
+        assert_int_equal(number_in(ring, "shard"), i);
+        assert_true(number_in(ring, "loop") < (int64_t)json_array_size(loops));
+        assert_true(number_in(ring, "capacity_slots") >= 1024);
+        assert_true(number_in(ring, "used_slots") <= number_in(ring, "capacity_slots"));
+        published += number_in(ring, "published_slots");
+    }
+    assert_true(published > 0);
+    assert_string_equal(text_in(json_array_get(loops, 0), "name"), "io.0");
+    assert_true(number_in(json_array_get(loops, 0), "busy_ns") <= number_in(answer, "taken_ns"));
+    json_decref(answer);
+    node_end(node);
+    dx_config_destroy(config);
+}
+
 static void what_it_cannot_answer_has_a_sentence(void **state)
 {
     (void)state;
@@ -174,6 +207,7 @@ int main(void)
         cmocka_unit_test(it_shows_its_configuration_or_a_part_of_it),
         cmocka_unit_test(it_changes_what_it_is_told_to),
         cmocka_unit_test(it_lists_connections_and_subscriptions),
+        cmocka_unit_test(it_lists_the_rings_and_the_loops_that_serve_them),
         cmocka_unit_test(what_it_cannot_answer_has_a_sentence),
     };
     return cmocka_run_group_tests(tests, node_folder_make, node_folder_remove);
