@@ -15,7 +15,7 @@ import sys
 
 C_SUFFIXES = {".c", ".h"}
 CODE_SUFFIXES = C_SUFFIXES | {".cc", ".cpp", ".hpp", ".py", ".sh", ".cmake", ".yaml", ".yml",
-                              ".java", ".rs", ".in", ".toml", ".xml"}
+                              ".java", ".rs", ".in", ".toml", ".xml", ".js", ".css", ".html"}
 CODE_NAMES = {"CMakeLists.txt", "Makefile", "Dockerfile", ".clang-format", ".clang-tidy",
               ".editorconfig", ".gitignore", ".gitattributes"}
 TEXT_SUFFIXES = CODE_SUFFIXES | {".md", ".txt", ".json"}
