@@ -9,6 +9,7 @@
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 export LC_ALL=C
+readonly OS_RELEASE=${DX_OS_RELEASE:-/etc/os-release} # another file: for the test of this script
 
 # One requirement per line: <group> <how to see that it is there> <packages to install>
 #   command:a,b    all of these commands are in PATH (all of them, comma separated)
@@ -16,6 +17,8 @@ export LC_ALL=C
 #   file:f         the file f exists
 #   package:p      dpkg says p is installed
 #   java:N         a JDK of at least version N answers
+#   browser        Chromium and its driver, and Python's Selenium. Ubuntu packs Chromium as a snap
+#                  only, which is no package for apt: there the tests of the dashboard are skipped
 # `clang-rt` stands for the run-time package of the clang that is, or will be, installed.
 readonly REQUIREMENTS='
 build command:gcc                gcc
@@ -43,6 +46,7 @@ test  package:libcmocka-dev      libcmocka-dev
 test  file:/usr/include/relacy/relacy.hpp relacy-dev
 test  command:spin               spin
 test  package:clang-rt           clang-rt
+test  browser                    chromium chromium-driver python3-selenium
 bench java:17                    default-jdk-headless
 bench command:mvn                maven
 bench command:cargo,rustc        cargo rustc
@@ -106,6 +110,14 @@ have_java() {
     [ -n "$version" ] && [ "$version" -ge "$1" ]
 }
 
+have_browser() {
+    local release=
+    [ -r "$OS_RELEASE" ] && release=$'\n'$(<"$OS_RELEASE")$'\n'
+    [[ $release != *$'\nID=ubuntu\n'* ]] || return 0
+    command -v chromium >/dev/null && command -v chromedriver >/dev/null &&
+        [ -d /usr/lib/python3/dist-packages/selenium ]
+}
+
 have() {
     local name
     case $1 in
@@ -122,6 +134,7 @@ have() {
     package:clang-rt) have_clang_rt ;;
     package:*) have_library "${1#package:}" ;;
     java:*) have_java "${1#java:}" ;;
+    browser) have_browser ;;
     esac
 }
 

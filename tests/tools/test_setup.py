@@ -78,6 +78,21 @@ class Setup(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("no package with clang's sanitizer run time", output)
 
+    def test_the_dashboards_tests_want_a_browser_where_apt_has_one(self):
+        browser = " chromium chromium-driver python3-selenium"
+        with tempfile.NamedTemporaryFile("w", suffix=".release", encoding="utf-8") as release:
+            settings = {"DX_OS_RELEASE": release.name, "RT": "rt"}
+            for name, wanted in (("debian", True), ("ubuntu", False)):
+                release.truncate(0)
+                release.seek(0)
+                release.write(f'NAME="{name}"\nID={name}\nVERSION_ID="1"\n')
+                release.flush()
+                _, output, journal = self.setup("test", commands=BUILD, environment=settings)
+                self.assertEqual(browser in journal, wanted, output)
+            settings["DX_OS_RELEASE"] = release.name + ".none"
+            _, output, journal = self.setup("test", commands=BUILD, environment=settings)
+            self.assertIn(browser, journal, output)
+
     def test_commands_of_other_origin_count(self):
         commands = [*BUILD, "mvn", "cargo", "rustc"]
         _, _, journal = self.setup("bench", commands=commands)
