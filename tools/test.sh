@@ -2,7 +2,12 @@
 # Everything a change must pass, stage by stage, stopping at the first stage that fails.
 #
 #     tools/test.sh              all stages
-#     tools/test.sh dev asan     only these
+#     tools/test.sh once asan    only these
+#     tools/test.sh dev          all tests of build/dev, which the others run with sanitizers or
+#                                optimised: no stage of the whole, but the quickest for a change
+#
+# A test that says the same in every build has the label style, tool, relacy, model or once, and
+# runs in the stage `once` alone.
 #
 # Each stage prints one line with its duration; what it printed lies in build/test-logs/<stage>.log.
 # The last line is `N passed, N failed`, with `, N skipped` where tests were skipped: the sum over
@@ -15,7 +20,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-readonly STAGES=(dev lint asan tsan release install)
+readonly STAGES=(once lint asan tsan release install)
+readonly ONCE='style|tool|relacy|model|once'
 readonly LOGS=build/test-logs
 jobs=${DX_JOBS:-2}
 
@@ -70,10 +76,11 @@ run_preset() {
     return $status
 }
 
+stage_once() { run_preset dev -L "$ONCE"; }
 stage_dev() { run_preset dev; }
-stage_asan() { run_preset asan -LE 'style|tool'; }
-stage_tsan() { run_preset tsan -LE 'style|tool'; }
-stage_release() { run_preset release -LE 'style|tool'; }
+stage_asan() { run_preset asan -LE "$ONCE"; }
+stage_tsan() { run_preset tsan -LE "$ONCE"; }
+stage_release() { run_preset release -LE "$ONCE"; }
 stage_lint() {
     local status=0
     cmake --preset dev >/dev/null && tools/clang_tidy.sh || status=1
@@ -91,7 +98,7 @@ stages=("$@")
 [ "$#" -gt 0 ] || stages=("${STAGES[@]}")
 for stage in "${stages[@]}"; do
     if ! declare -F "stage_$stage" >/dev/null; then
-        echo "tools/test.sh: \"$stage\" is no stage; use: ${STAGES[*]}" >&2
+        echo "tools/test.sh: \"$stage\" is no stage; use: ${STAGES[*]} dev" >&2
         exit 2
     fi
 done
