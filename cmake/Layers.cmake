@@ -3,7 +3,8 @@
 #
 # SPDX-License-Identifier: Apache-2.0
 
-set(DX_LAYERS base ring wire net store consensus cluster bus workflow node client cli)
+set(DX_LAYERS base ring wire trace net yaml access store consensus cluster bus workflow admin node
+              client cli)
 
 # The layers that libdisruptorx is made of. They need libc and pthreads only.
 set(DX_LIBRARY_LAYERS base ring)
