@@ -5,11 +5,9 @@
 #include "cli/bench.h"
 
 #include <stddef.h>
-#include <stdio.h>
 
 #include "cli/commands.h"
 #include "cli/options.h"
-#include "cli/output.h"
 
 static const dxi_command_t BENCHES[] = {
     {"ring", "throughput, latency and idle cost of the ring, in every topology",
@@ -31,33 +29,11 @@ static const dxi_usage_t USAGE = {
     .examples = "  dx bench ring --quick\n  dx bench ring --scenario 1p1c,pingpong\n"
                 "  dx help bench counter\n",
     .stops_at_operands = 1,
+    .actions = BENCHES,
+    .noun = "benchmark",
 };
-
-static void benches_print(void)
-{
-    printf("\n%sBenchmarks%s\n", dxi_style(stdout, DXI_STYLE_HEADING),
-           dxi_style(stdout, DXI_STYLE_PLAIN));
-    dxi_command_list(BENCHES);
-}
 
 int dxi_cli_bench(int argc, char **argv)
 {
-    dxi_operands_t operands;
-    dx_error_t error = {0};
-    const int parsed = dxi_arguments_parse(&USAGE, argc, argv, NULL, &operands, &error);
-    if (parsed == DXI_PARSED_HELP) {
-        dxi_usage_print(&USAGE, stdout);
-        benches_print();
-        return DXI_EXIT_OK;
-    }
-    if (parsed != DX_OK) {
-        return dxi_usage_error(&USAGE, &error);
-    }
-    if (operands.count == 0) {
-        dxi_complain("dx bench", "which benchmark? There are: ring, counter, bus, e2e, pub, sub");
-        fputs("Help: dx bench --help\n", stderr);
-        return DXI_EXIT_USAGE;
-    }
-    const dxi_command_t *const bench = dxi_command_find(BENCHES, "dx bench", operands.texts[0]);
-    return bench == NULL ? DXI_EXIT_USAGE : bench->run(operands.count, operands.texts);
+    return dxi_command_group(&USAGE, argc, argv);
 }

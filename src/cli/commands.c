@@ -109,16 +109,26 @@ const dxi_command_t *dxi_command_find(const dxi_command_t *table, const char *sp
     return NULL;
 }
 
-static void command_print(const dxi_command_t *row)
+static void command_print(const dxi_command_t *row, FILE *stream)
 {
-    printf("  %-9s %s\n", row->name, row->summary);
+    fprintf(stream, "  %-9s %s\n", row->name, row->summary);
 }
 
-void dxi_command_list(const dxi_command_t *table)
+void dxi_command_list(const dxi_command_t *table, FILE *stream)
 {
     for (; table->name != NULL; table++) {
-        command_print(table);
+        command_print(table, stream);
     }
+}
+
+const dxi_command_t *dxi_commands(void)
+{
+    return COMMANDS;
+}
+
+const dxi_usage_t *dxi_commands_usage(void)
+{
+    return &USAGE;
 }
 
 /* "add, ls, rm" of a table. */
@@ -132,16 +142,13 @@ static void names_write(const dxi_command_t *table, char *text, size_t bytes)
     }
 }
 
-int dxi_command_group(const dxi_usage_t *usage, const dxi_command_t *table, int argc, char **argv)
+int dxi_command_group(const dxi_usage_t *usage, int argc, char **argv)
 {
     dxi_operands_t operands;
     dx_error_t error = {0};
     const int parsed = dxi_arguments_parse(usage, argc, argv, NULL, &operands, &error);
     if (parsed == DXI_PARSED_HELP) {
         dxi_usage_print(usage, stdout);
-        printf("\n%sActions%s\n", dxi_style(stdout, DXI_STYLE_HEADING),
-               dxi_style(stdout, DXI_STYLE_PLAIN));
-        dxi_command_list(table);
         return DXI_EXIT_OK;
     }
     if (parsed != DX_OK) {
@@ -149,12 +156,17 @@ int dxi_command_group(const dxi_usage_t *usage, const dxi_command_t *table, int 
     }
     if (operands.count == 0) {
         char names[160];
-        names_write(table, names, sizeof names);
-        dxi_complain(usage->command, "what to do? There are: %s", names);
+        names_write(usage->actions, names, sizeof names);
+        if (usage->noun == NULL) {
+            dxi_complain(usage->command, "what to do? There are: %s", names);
+        } else {
+            dxi_complain(usage->command, "which %s? There are: %s", usage->noun, names);
+        }
         fprintf(stderr, "Help: %s --help\n", usage->command);
         return DXI_EXIT_USAGE;
     }
-    const dxi_command_t *const command = dxi_command_find(table, usage->command, operands.texts[0]);
+    const dxi_command_t *const command =
+        dxi_command_find(usage->actions, usage->command, operands.texts[0]);
     return command == NULL ? DXI_EXIT_USAGE : command->run(operands.count, operands.texts);
 }
 
@@ -168,7 +180,7 @@ static void overview_print(void)
                        dxi_style(stdout, DXI_STYLE_PLAIN));
             }
         }
-        command_print(row);
+        command_print(row, stdout);
     }
 }
 

@@ -9,6 +9,8 @@
 #ifndef DXI_CLI_COMMANDS_H
 #define DXI_CLI_COMMANDS_H
 
+#include <stdio.h>
+
 /* What the shell gets. */
 enum dxi_exit {
     DXI_EXIT_OK = 0,
@@ -33,17 +35,20 @@ int dxi_cli_main(int argc, char **argv);
 const dxi_command_t *dxi_command_find(const dxi_command_t *table, const char *speaker,
                                       const char *name);
 
-/* Prints the names and summaries of such a table to standard output.
+/* Prints the names and summaries of such a table.
  * Threads: main. */
-void dxi_command_list(const dxi_command_t *table);
+void dxi_command_list(const dxi_command_t *table, FILE *stream);
+
+/* The table of `dx` itself, and `dx` as a command. Threads: any. */
+const dxi_command_t *dxi_commands(void);
+const struct dxi_usage *dxi_commands_usage(void);
 
 struct dxi_usage;
 
-/* A command that only chooses among others, as `dx topic ls` does: --help lists them too, and an
- * unknown one is told the nearest. Returns an exit code.
+/* A command that only chooses among its usage's actions, as `dx topic ls` does: --help lists them
+ * too, and an unknown one is told the nearest. Returns an exit code.
  * Threads: main. */
-int dxi_command_group(const struct dxi_usage *usage, const dxi_command_t *table, int argc,
-                      char **argv);
+int dxi_command_group(const struct dxi_usage *usage, int argc, char **argv);
 
 int dxi_cli_bench(int argc, char **argv);
 int dxi_cli_cheat(int argc, char **argv);

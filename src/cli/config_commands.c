@@ -391,6 +391,7 @@ int dxi_cli_config(int argc, char **argv)
         .examples = "  dx config sample > node.yaml\n  dx config check node.yaml\n"
                     "  dx config get limits\n",
         .stops_at_operands = 1,
+        .actions = ACTIONS,
     };
-    return dxi_command_group(&usage, ACTIONS, argc, argv);
+    return dxi_command_group(&usage, argc, argv);
 }

@@ -377,6 +377,7 @@ int dxi_cli_context(int argc, char **argv)
         .examples = "  dx context add dev --address unix:///run/dx.sock --select\n"
                     "  dx --context prod topic ls\n",
         .stops_at_operands = 1,
+        .actions = ACTIONS,
     };
-    return dxi_command_group(&usage, ACTIONS, argc, argv);
+    return dxi_command_group(&usage, argc, argv);
 }

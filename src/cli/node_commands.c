@@ -235,6 +235,7 @@ int dxi_cli_node(int argc, char **argv)
         .description = "A node from inside: what it says of itself.\n",
         .examples = "  dx node info\n  dx node subscriptions\n",
         .stops_at_operands = 1,
+        .actions = ACTIONS,
     };
-    return dxi_command_group(&usage, ACTIONS, argc, argv);
+    return dxi_command_group(&usage, argc, argv);
 }

@@ -16,6 +16,7 @@
 #include "cli/options.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -369,8 +370,45 @@ static void heading_print(const char *text, FILE *stream)
             dxi_style(stream, DXI_STYLE_PLAIN));
 }
 
+static struct {
+    void (*listen)(void *context, const dxi_usage_t *usage);
+    void *context;
+} listener;
+
+void dxi_usage_listen(void (*listen)(void *context, const dxi_usage_t *usage), void *context)
+{
+    listener.listen = listen;
+    listener.context = context;
+}
+
+const dxi_option_t *dxi_options_of_node(size_t *count_out)
+{
+    *count_out = NODE_OPTION_COUNT;
+    return NODE_OPTIONS;
+}
+
+const dxi_option_t *dxi_options_of_all(size_t *count_out)
+{
+    *count_out = GLOBAL_COUNT;
+    return GLOBALS;
+}
+
+/* "Benchmarks" of "benchmark". */
+static void actions_print(const dxi_usage_t *usage, FILE *stream)
+{
+    char title[32];
+    snprintf(title, sizeof title, "%ss", usage->noun != NULL ? usage->noun : "action");
+    title[0] = (char)toupper((unsigned char)title[0]);
+    heading_print(title, stream);
+    dxi_command_list(usage->actions, stream);
+}
+
 void dxi_usage_print(const dxi_usage_t *usage, FILE *stream)
 {
+    if (listener.listen != NULL) {
+        listener.listen(listener.context, usage);
+        return;
+    }
     fprintf(stream, "Usage: %s [OPTION]...%s%s\n\n%s", usage->command,
             usage->operands != NULL ? " " : "", usage->operands != NULL ? usage->operands : "",
             usage->description);
@@ -393,5 +431,8 @@ void dxi_usage_print(const dxi_usage_t *usage, FILE *stream)
     if (usage->examples != NULL) {
         heading_print("Examples", stream);
         fputs(usage->examples, stream);
+    }
+    if (usage->actions != NULL) {
+        actions_print(usage, stream);
     }
 }

@@ -51,6 +51,8 @@ typedef struct dxi_option {
     const char *help;
 } dxi_option_t;
 
+struct dxi_command;
+
 /* What --help prints, and what the parser goes by. */
 typedef struct dxi_usage {
     const char *command;     /* "dx demo orders" */
@@ -62,6 +64,9 @@ typedef struct dxi_usage {
     int operands_max;      /* more is an error */
     int stops_at_operands; /* 1: what follows the first operand is for somebody else */
     int uses_node;         /* 1: --context, --address and --token are options, too */
+    const struct dxi_command *actions; /* of dxi_command_group(), ends with a row of NULLs; else
+                                        * NULL */
+    const char *noun;                  /* for one of them: "benchmark"; NULL: "action" */
 } dxi_usage_t;
 
 /* The values of an option that may be given several times: the member of a row of the kind CUSTOM
@@ -103,8 +108,18 @@ DX_NODISCARD int dxi_arguments_begin(const dxi_usage_t *usage, int argc, char **
  * Threads: main. */
 int dxi_usage_error(const dxi_usage_t *usage, const dx_error_t *error);
 
-/* Prints the help.
+/* Prints the help, or gives it to the listener.
  * Threads: main. */
 void dxi_usage_print(const dxi_usage_t *usage, FILE *stream);
+
+/* From now on --help prints nothing: `listen` gets what it would have printed. So man pages and
+ * completions are made of what the commands themselves say. NULL ends that.
+ * Threads: main. */
+void dxi_usage_listen(void (*listen)(void *context, const dxi_usage_t *usage), void *context);
+
+/* The options that a command has beside its own: of the node (where it talks with one), and those
+ * of every command. `*count_out` rows. Threads: any. */
+const dxi_option_t *dxi_options_of_node(size_t *count_out);
+const dxi_option_t *dxi_options_of_all(size_t *count_out);
 
 #endif

@@ -359,28 +359,11 @@ static const dxi_usage_t USAGE = {
                    "`dx stat` shows a ring at work.\n",
     .examples = "  dx ring ls\n  dx ring dump orders\n  dx help ring rm\n",
     .stops_at_operands = 1,
+    .actions = COMMANDS,
+    .noun = "command",
 };
 
 int dxi_cli_ring(int argc, char **argv)
 {
-    dxi_operands_t operands;
-    dx_error_t error = {0};
-    const int parsed = dxi_arguments_parse(&USAGE, argc, argv, NULL, &operands, &error);
-    if (parsed == DXI_PARSED_HELP) {
-        dxi_usage_print(&USAGE, stdout);
-        printf("\n%sCommands%s\n", dxi_style(stdout, DXI_STYLE_HEADING),
-               dxi_style(stdout, DXI_STYLE_PLAIN));
-        dxi_command_list(COMMANDS);
-        return DXI_EXIT_OK;
-    }
-    if (parsed != DX_OK) {
-        return dxi_usage_error(&USAGE, &error);
-    }
-    if (operands.count == 0) {
-        dxi_complain("dx ring", "which command? There are: ls, rm, dump");
-        fputs("Help: dx ring --help\n", stderr);
-        return DXI_EXIT_USAGE;
-    }
-    const dxi_command_t *const command = dxi_command_find(COMMANDS, "dx ring", operands.texts[0]);
-    return command == NULL ? DXI_EXIT_USAGE : command->run(operands.count, operands.texts);
+    return dxi_command_group(&USAGE, argc, argv);
 }

@@ -437,6 +437,7 @@ int dxi_cli_topic(int argc, char **argv)
         .examples =
             "  dx topic ls\n  dx topic info orders.created\n  dx topic tail orders.created\n",
         .stops_at_operands = 1,
+        .actions = ACTIONS,
     };
-    return dxi_command_group(&usage, ACTIONS, argc, argv);
+    return dxi_command_group(&usage, argc, argv);
 }
