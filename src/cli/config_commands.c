@@ -142,18 +142,14 @@ static int check_run(int argc, char **argv)
             "wrong with it, with file and line; else what differs from the defaults.\n",
         .examples = "  dx config check node.yaml\n",
         .operands_max = 1,
+        .question = "which file?",
     };
     dxi_operands_t operands;
-    dx_error_t error = {0};
     dx_config_t *defaults = NULL;
     dx_config_t *config = NULL;
     const int begun = dxi_arguments_begin(&usage, argc, argv, NULL, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
-    }
-    if (operands.count == 0) {
-        dxi_fail(&error, DX_EINVAL, "which file?");
-        return dxi_usage_error(&usage, &error);
     }
     int exit_code = DXI_EXIT_FAILED;
     if (config_open(usage.command, operands.texts[0], &config) == DX_OK &&

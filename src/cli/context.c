@@ -126,6 +126,7 @@ static const dxi_usage_t ADD_USAGE = {
     .examples = "  dx context add dev --address unix:///run/dx.sock --select\n"
                 "  dx context add prod --address tls://a:7400,tls://b:7400 --token @token.txt\n",
     .operands_max = 1,
+    .question = "which name should it have?",
 };
 
 static int text_put(char *room, const char *text, const char *option, dx_error_t *error)
@@ -206,10 +207,6 @@ static int add_run(int argc, char **argv)
         return begun;
     }
     dxi_context_t context = {0};
-    if (operands.count == 0) {
-        dxi_fail(&error, DX_EINVAL, "which name should it have?");
-        return dxi_usage_error(&ADD_USAGE, &error);
-    }
     if (context_fill(operands.texts[0], &settings, &context, &error) != DX_OK) {
         return dxi_usage_error(&ADD_USAGE, &error);
     }
@@ -336,6 +333,7 @@ static int rm_run(int argc, char **argv)
         .description = "Forgets a saved node.\n",
         .examples = "  dx context rm dev\n",
         .operands_max = 1,
+        .question = "which context?",
     };
     dxi_operands_t operands;
     dx_error_t error = {0};
@@ -343,10 +341,6 @@ static int rm_run(int argc, char **argv)
     store_t *store = NULL;
     if (begun != DXI_GO_ON) {
         return begun;
-    }
-    if (operands.count == 0) {
-        dxi_fail(&error, DX_EINVAL, "which context?");
-        return dxi_usage_error(&usage, &error);
     }
     if (store_open(usage.command, &store) != DX_OK) {
         return DXI_EXIT_FAILED;

@@ -334,10 +334,16 @@ int dxi_arguments_begin(const dxi_usage_t *usage, int argc, char **argv, void *t
                         dxi_operands_t *operands_out)
 {
     dx_error_t error = {0};
-    const int result = dxi_arguments_parse(usage, argc, argv, target, operands_out, &error);
+    int result = dxi_arguments_parse(usage, argc, argv, target, operands_out, &error);
     if (result == DXI_PARSED_HELP) {
         dxi_usage_print(usage, stdout);
         return DXI_EXIT_OK;
+    }
+    if (result == DX_OK && operands_out->count == 0 && usage->question != NULL) {
+        result = dxi_fail(&error, DX_EINVAL, "%s", usage->question);
+    }
+    if (result == DX_OK && usage->check != NULL) {
+        result = usage->check(target, operands_out, &error);
     }
     return result == DX_OK ? DXI_GO_ON : dxi_usage_error(usage, &error);
 }

@@ -52,6 +52,7 @@ typedef struct dxi_option {
 } dxi_option_t;
 
 struct dxi_command;
+struct dxi_operands;
 
 /* What --help prints, and what the parser goes by. */
 typedef struct dxi_usage {
@@ -67,6 +68,12 @@ typedef struct dxi_usage {
     const struct dxi_command *actions; /* of dxi_command_group(), ends with a row of NULLs; else
                                         * NULL */
     const char *noun;                  /* for one of them: "benchmark"; NULL: "action" */
+    /* Asked by dxi_arguments_begin() where no operand is given: "which topic?". NULL: none is
+     * needed. */
+    const char *question;
+    /* Called by dxi_arguments_begin() in the end: whether what was given goes together. Returns
+     * DX_OK or DX_EINVAL. NULL: it does. */
+    int (*check)(const void *target, const struct dxi_operands *operands, dx_error_t *error);
 } dxi_usage_t;
 
 /* The values of an option that may be given several times: the member of a row of the kind CUSTOM
@@ -98,7 +105,8 @@ DX_NODISCARD int dxi_arguments_parse(const dxi_usage_t *usage, int argc, char **
 
 #define DXI_GO_ON (-1)
 
-/* The beginning of every command: parses, and prints the help or the complaint.
+/* The beginning of every command: parses, asks for a missing operand, checks, and prints the help
+ * or the complaint.
  * Returns DXI_GO_ON, or the exit code with which the command is over.
  * Threads: main. */
 DX_NODISCARD int dxi_arguments_begin(const dxi_usage_t *usage, int argc, char **argv, void *target,

@@ -101,6 +101,19 @@ static const dxi_option_t OPTIONS[] = {
      .help = "show the progress also where standard error is no terminal"},
 };
 
+static int settings_check(const void *target, const dxi_operands_t *operands, dx_error_t *error)
+{
+    const settings_t *const settings = target;
+    if (operands->count == 2 && settings->file != NULL) {
+        return dxi_fail(error, DX_EINVAL, "DATA and --file exclude each other");
+    }
+    if (settings->headers.count > DX_FRAME_HEADERS_MAX) {
+        return dxi_fail(error, DX_EINVAL, "--header is there %d times, at most %d",
+                        settings->headers.count, DX_FRAME_HEADERS_MAX);
+    }
+    return DX_OK;
+}
+
 static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .operands = "TOPIC [DATA]",
@@ -121,6 +134,8 @@ static const dxi_usage_t USAGE = {
                 "  dx pub logs.app --file /var/log/syslog --key web -H kind=log\n",
     .operands_max = 2,
     .uses_node = 1,
+    .question = "which topic?",
+    .check = settings_check,
 };
 
 /* ---------------------------------------------------------------------------------------- a run */
@@ -339,22 +354,6 @@ static int run_connected(run_t *run)
     return exit_code != DXI_EXIT_OK ? exit_code : written;
 }
 
-static int settings_check(const settings_t *settings, const dxi_operands_t *operands,
-                          dx_error_t *error)
-{
-    if (operands->count == 0) {
-        return dxi_fail(error, DX_EINVAL, "which topic?");
-    }
-    if (operands->count == 2 && settings->file != NULL) {
-        return dxi_fail(error, DX_EINVAL, "DATA and --file exclude each other");
-    }
-    if (settings->headers.count > DX_FRAME_HEADERS_MAX) {
-        return dxi_fail(error, DX_EINVAL, "--header is there %d times, at most %d",
-                        settings->headers.count, DX_FRAME_HEADERS_MAX);
-    }
-    return DX_OK;
-}
-
 int dxi_cli_pub(int argc, char **argv)
 {
     settings_t settings = {0};
@@ -363,9 +362,6 @@ int dxi_cli_pub(int argc, char **argv)
     const int begun = dxi_arguments_begin(&USAGE, argc, argv, &settings, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
-    }
-    if (settings_check(&settings, &operands, &error) != DX_OK) {
-        return dxi_usage_error(&USAGE, &error);
     }
     run_t run = {.settings = &settings, .topic = operands.texts[0]};
     run.source = (dxi_pub_source_t){.data = operands.count > 1 ? operands.texts[1] : NULL,

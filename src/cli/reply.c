@@ -85,6 +85,17 @@ static const dxi_option_t OPTIONS[] = {
      .help = "don't print the requests"},
 };
 
+static int settings_check(const void *target, const dxi_operands_t *operands, dx_error_t *error)
+{
+    const settings_t *const settings = target;
+    const int ways = (operands->count > 1) + (settings->command != NULL) + settings->echo;
+    if (ways != 1) {
+        return dxi_fail(error, DX_EINVAL,
+                        "exactly one of DATA, --command and --echo must be there");
+    }
+    return DX_OK;
+}
+
 static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .operands = "TOPIC [DATA]",
@@ -98,6 +109,8 @@ static const dxi_usage_t USAGE = {
                 "  dx reply work.do --echo --group workers\n",
     .operands_max = 2,
     .uses_node = 1,
+    .question = "which topic?",
+    .check = settings_check,
 };
 
 /* A request with its own copy of the frame (I1). */
@@ -417,20 +430,6 @@ static int connected(responder_t *responder, const char *topic)
     return outcome(responder);
 }
 
-static int settings_check(const settings_t *settings, const dxi_operands_t *operands,
-                          dx_error_t *error)
-{
-    const int ways = (operands->count > 1) + (settings->command != NULL) + settings->echo;
-    if (operands->count == 0) {
-        return dxi_fail(error, DX_EINVAL, "which topic?");
-    }
-    if (ways != 1) {
-        return dxi_fail(error, DX_EINVAL,
-                        "exactly one of DATA, --command and --echo must be there");
-    }
-    return DX_OK;
-}
-
 int dxi_cli_reply(int argc, char **argv)
 {
     settings_t settings = {0};
@@ -443,11 +442,8 @@ int dxi_cli_reply(int argc, char **argv)
     responder_t responder = {.settings = &settings, .mutex = PTHREAD_MUTEX_INITIALIZER};
     responder.last = &responder.first;
     responder.values.random_state = (uint64_t)dx_clock_realtime_ns() | 1;
-    int result = settings_check(&settings, &operands, &error);
-    if (result == DX_OK && operands.count > 1) {
-        result = dxi_template_parse(operands.texts[1], &responder.data, &error);
-    }
-    if (result != DX_OK) {
+    if (operands.count > 1 &&
+        dxi_template_parse(operands.texts[1], &responder.data, &error) != DX_OK) {
         return dxi_usage_error(&USAGE, &error);
     }
     static char speaker[] = COMMAND;

@@ -81,6 +81,7 @@ static const dxi_usage_t USAGE = {
         "  dx reply math.square --command 'awk \"{print \\$1*\\$1}\"'   in another window\n",
     .operands_max = 2,
     .uses_node = 1,
+    .question = "which topic?",
 };
 
 static int answer_print(const settings_t *settings, const void *data, size_t bytes, int64_t ns)
@@ -176,10 +177,6 @@ int dxi_cli_request(int argc, char **argv)
     const int begun = dxi_arguments_begin(&USAGE, argc, argv, &settings, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
-    }
-    if (operands.count == 0) {
-        dxi_fail(&error, DX_EINVAL, "which topic?");
-        return dxi_usage_error(&USAGE, &error);
     }
     dxi_pub_source_t source = {.data = operands.count > 1 ? operands.texts[1] : "",
                                .count = settings.count,

@@ -111,6 +111,7 @@ static const dxi_usage_t USAGE = {
                 "  dx ring dump orders --layout 'i64 price, u32 qty, pad 4, char[8] symbol'\n"
                 "  dx ring dump orders -o json | jq '.events[].hex'\n",
     .operands_max = 1,
+    .question = "which ring? dx ring ls lists what there is",
 };
 
 /* One run of the command. */
@@ -510,10 +511,6 @@ int dxi_ring_dump(int argc, char **argv)
         return begun;
     }
     dxi_ring_place_t place;
-    if (operands.count == 0) {
-        dxi_fail(&error, DX_EINVAL, "which ring? dx ring ls lists what there is");
-        return dxi_usage_error(&USAGE, &error);
-    }
     if (dxi_ring_place_parse(operands.texts[0], settings.folder, &place, &error) != DX_OK) {
         return dxi_usage_error(&USAGE, &error);
     }

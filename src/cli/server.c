@@ -100,33 +100,25 @@ static int addresses_set(dx_config_t *config, const char *const *addresses, int 
     return dx_config_set(config, "listen.addresses", text, error);
 }
 
-static int dev_configure(dx_config_t *config, const settings_t *settings, char *folder,
-                         dx_error_t *error)
-{
-    int result = DX_OK;
-    if (settings->file == NULL) {
-        result = dx_config_set(config, "log.level", "warn", error);
-    }
-    return result == DX_OK ? dxi_dev_begin(config, folder, error) : result;
-}
-
+/* What is set comes before the file, which is read under it: so they are checked together. */
 static int configure(dx_config_t *config, const settings_t *settings, char *folder,
                      dx_error_t *error)
 {
     int result = DX_OK;
-    if (settings->file != NULL) {
-        result = dx_config_load(config, settings->file, error);
+    if (settings->dev && settings->file == NULL) {
+        result = dx_config_set(config, "log.level", "warn", error);
     }
     if (result == DX_OK && settings->listen.count > 0) {
         result = addresses_set(config, settings->listen.texts, settings->listen.count, error);
     }
-    if (result == DX_OK && settings->dev) {
-        result = dev_configure(config, settings, folder, error);
-    }
     for (int i = 0; i < settings->set.count && result == DX_OK; i++) {
         result = dxi_config_apply(config, settings->set.texts[i], error);
     }
-    return result == DX_OK ? dx_config_check(config, error) : result;
+    if (result == DX_OK) {
+        result = settings->file != NULL ? dx_config_load(config, settings->file, error)
+                                        : dx_config_check(config, error);
+    }
+    return result == DX_OK && settings->dev ? dxi_dev_begin(config, folder, error) : result;
 }
 
 /* ------------------------------------------------------------------------------------- printing */

@@ -90,6 +90,16 @@ static const dxi_option_t OPTIONS[] = {
      .help = "print time, shard, key and headers, too"},
 };
 
+static int settings_check(const void *target, const dxi_operands_t *operands, dx_error_t *error)
+{
+    const settings_t *const settings = target;
+    (void)operands;
+    if (settings->raw && (settings->headers || dxi_output_is_json())) {
+        return dxi_fail(error, DX_EINVAL, "--raw excludes --headers and -o json");
+    }
+    return DX_OK;
+}
+
 static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .operands = "PATTERN",
@@ -108,31 +118,17 @@ static const dxi_usage_t USAGE = {
                 "  dx sub '>' -o json | jq -r .data\n",
     .operands_max = 1,
     .uses_node = 1,
+    .question = "which topic or pattern? '>' is everything",
+    .check = settings_check,
 };
-
-static int settings_check(const settings_t *settings, const dxi_operands_t *operands,
-                          dx_error_t *error)
-{
-    if (operands->count == 0) {
-        return dxi_fail(error, DX_EINVAL, "which topic or pattern? '>' is everything");
-    }
-    if (settings->raw && (settings->headers || dxi_output_is_json())) {
-        return dxi_fail(error, DX_EINVAL, "--raw excludes --headers and -o json");
-    }
-    return DX_OK;
-}
 
 int dxi_cli_sub(int argc, char **argv)
 {
     settings_t settings = {0};
     dxi_operands_t operands;
-    dx_error_t error = {0};
     const int begun = dxi_arguments_begin(&USAGE, argc, argv, &settings, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
-    }
-    if (settings_check(&settings, &operands, &error) != DX_OK) {
-        return dxi_usage_error(&USAGE, &error);
     }
     dxi_receive_t receive = {
         .speaker = COMMAND,

@@ -105,6 +105,7 @@ static const dxi_usage_t CREATE_USAGE = {
                 "  dx topic create prices --shard-by key --max-bytes 1Ki --full fail\n",
     .operands_max = 1,
     .uses_node = 1,
+    .question = "which topic?",
 };
 
 static const dxi_usage_t CHANGE_USAGE = {
@@ -116,6 +117,7 @@ static const dxi_usage_t CHANGE_USAGE = {
     .examples = "  dx topic change orders.created --retain-events 1M\n",
     .operands_max = 1,
     .uses_node = 1,
+    .question = "which topic?",
 };
 
 /* Puts what was given over what is there. */
@@ -185,10 +187,6 @@ static int make_run(const dxi_usage_t *usage, bool is_change, int argc, char **a
     if (begun != DXI_GO_ON) {
         return begun;
     }
-    if (operands.count == 0) {
-        dxi_fail(&error, DX_EINVAL, "which topic?");
-        return dxi_usage_error(usage, &error);
-    }
     if (is_change && nothing_given(&settings)) {
         dxi_fail(&error, DX_EINVAL, "nothing to change: give one of the options");
         return dxi_usage_error(usage, &error);
@@ -249,6 +247,7 @@ static int info_run(int argc, char **argv)
         .examples = "  dx topic info orders.created\n  dx topic info orders.created -o json\n",
         .operands_max = 1,
         .uses_node = 1,
+        .question = "which topic?",
     };
     dxi_operands_t operands;
     dx_error_t error = {0};
@@ -256,10 +255,6 @@ static int info_run(int argc, char **argv)
     const int begun = dxi_arguments_begin(&usage, argc, argv, NULL, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
-    }
-    if (operands.count == 0) {
-        dxi_fail(&error, DX_EINVAL, "which topic?");
-        return dxi_usage_error(&usage, &error);
     }
     int exit_code = node_open(usage.command, &client);
     if (exit_code != DXI_CONNECTED) {
@@ -389,6 +384,7 @@ static int rm_run(int argc, char **argv)
         .examples = "  dx topic rm orders.created\n",
         .operands_max = TOPICS_MAX,
         .uses_node = 1,
+        .question = "which topic?",
     };
     dxi_operands_t operands;
     dx_error_t error = {0};
@@ -396,10 +392,6 @@ static int rm_run(int argc, char **argv)
     const int begun = dxi_arguments_begin(&usage, argc, argv, NULL, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
-    }
-    if (operands.count == 0) {
-        dxi_fail(&error, DX_EINVAL, "which topic?");
-        return dxi_usage_error(&usage, &error);
     }
     int exit_code = node_open(usage.command, &client);
     if (exit_code != DXI_CONNECTED) {

@@ -70,6 +70,16 @@ class Starting(ServerTest):
             self.assertEqual(self.ok("config", "get", name, "-a", server.address()).strip(), value)
 
 
+    def test_file_and_set_are_checked_together(self):
+        file = self.folder / "node.yaml"
+        file.write_text("bus:\n  event_bytes_max: 2Mi\n", encoding="utf-8")
+        self.refuses(FAILED, "bus.shard_ring_bytes", "server", "-c", file, "--listen", self.socket)
+        server = self.server("-c", file, "--set", "bus.shard_ring_bytes=16Mi",
+                             "--listen", self.socket)
+        self.assertEqual(self.ok("config", "get", "bus.event_bytes_max", "-a",
+                                 server.address()).strip(), "2Mi")
+
+
 class Stopping(ServerTest):
     def test_a_signal_drains_it_and_it_ends_well(self):
         for number in (signal.SIGTERM, signal.SIGINT):
