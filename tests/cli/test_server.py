@@ -72,12 +72,12 @@ class Starting(ServerTest):
 
     def test_file_and_set_are_checked_together(self):
         file = self.folder / "node.yaml"
-        file.write_text("bus:\n  event_bytes_max: 2Mi\n", encoding="utf-8")
+        file.write_text("bus:\n  event_bytes_max: 512Ki\n", encoding="utf-8")
         self.refuses(FAILED, "bus.shard_ring_bytes", "server", "-c", file, "--listen", self.socket)
-        server = self.server("-c", file, "--set", "bus.shard_ring_bytes=16Mi",
+        server = self.server("-c", file, "--set", "bus.shard_ring_bytes=2Mi",
                              "--listen", self.socket)
         self.assertEqual(self.ok("config", "get", "bus.event_bytes_max", "-a",
-                                 server.address()).strip(), "2Mi")
+                                 server.address()).strip(), "512Ki")
 
 
 class Stopping(ServerTest):
