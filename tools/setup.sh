@@ -42,6 +42,7 @@ test  command:clang-format       clang-format
 test  command:clang-tidy         clang-tidy
 test  command:llvm-symbolizer    llvm
 test  command:gcovr              gcovr
+test  command:groff              groff-base
 test  package:libcmocka-dev      libcmocka-dev
 test  file:/usr/include/relacy/relacy.hpp relacy-dev
 test  command:spin               spin

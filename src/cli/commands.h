@@ -56,6 +56,7 @@ int dxi_cli_config(int argc, char **argv);
 int dxi_cli_context(int argc, char **argv);
 int dxi_cli_demo(int argc, char **argv);
 int dxi_cli_errors(int argc, char **argv);
+int dxi_cli_generate(int argc, char **argv);
 int dxi_cli_latency(int argc, char **argv);
 int dxi_cli_node(int argc, char **argv);
 int dxi_cli_pub(int argc, char **argv);

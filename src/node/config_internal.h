@@ -88,4 +88,8 @@ void dxi_config_variable(const char *name, char text_out[DX_CONFIG_NAME_BYTES_MA
 void dxi_config_sample_write(FILE *stream);
 void dxi_config_manual_write(FILE *stream);
 
+/* What an option may be, "bytes, a power of two, 64Ki to 1Gi", and its default as YAML. */
+void dxi_config_rule_write(FILE *stream, const dx_config_option_t *option);
+void dxi_config_default_write(FILE *stream, const dx_config_option_t *option);
+
 #endif

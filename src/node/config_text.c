@@ -44,7 +44,7 @@ static const char *number_text(const dx_config_option_t *option, int64_t number,
 }
 
 /* "bytes, a power of two, 64Ki to 1Gi" */
-static void rule_write(FILE *stream, const dx_config_option_t *option)
+void dxi_config_rule_write(FILE *stream, const dx_config_option_t *option)
 {
     char low[DX_CONFIG_TEXT_BYTES_MAX + 1], high[DX_CONFIG_TEXT_BYTES_MAX + 1];
     switch (option->type) {
@@ -79,7 +79,7 @@ static void rule_write(FILE *stream, const dx_config_option_t *option)
 }
 
 /* The default as YAML. */
-static void default_write(FILE *stream, const dx_config_option_t *option)
+void dxi_config_default_write(FILE *stream, const dx_config_option_t *option)
 {
     if (option->type == DX_CONFIG_LIST) {
         (void)fprintf(stream, "[%s]", option->default_text);
@@ -107,9 +107,9 @@ static void sample_row_write(FILE *stream, const dx_config_option_t *option)
 {
     wrapped_write(stream, "  #", option->help);
     (void)fprintf(stream, "  # (");
-    rule_write(stream, option);
+    dxi_config_rule_write(stream, option);
     (void)fprintf(stream, "; %s)\n  #%s: ", option->live ? "live" : "restart", own_name(option));
-    default_write(stream, option);
+    dxi_config_default_write(stream, option);
     (void)fputc('\n', stream);
 }
 
@@ -203,9 +203,9 @@ static const char INTRODUCTION[] =
 static void manual_row_write(FILE *stream, const dx_config_option_t *option)
 {
     (void)fprintf(stream, "| `%s` | `", own_name(option));
-    default_write(stream, option);
+    dxi_config_default_write(stream, option);
     (void)fprintf(stream, "` | ");
-    rule_write(stream, option);
+    dxi_config_rule_write(stream, option);
     (void)fprintf(stream, " | %s | %s%s |\n", option->live ? "yes" : "", option->help,
                   option->secret ? " Never printed." : "");
 }
