@@ -97,7 +97,8 @@ typedef struct dx_event {
     const void *key;
     uint32_t key_bytes;
     uint64_t correlation;         /* 0: none */
-    const dx_frame_view_t *frame; /* all the rest: headers, trace, reply_to */
+    const dx_frame_view_t *frame; /* all the rest: headers, trace, reply_to. Its header may be that
+                                   * of several events: the sequence of this one stands above */
 } dx_event_t;
 
 /* --------------------------------------------------------------------------------------- topics */

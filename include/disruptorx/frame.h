@@ -231,9 +231,10 @@ enum dx_frame_flag {
     DX_FRAME_REDELIVERED = 0x0002, /* was given to a subscriber before */
     DX_FRAME_RETRY = 0x0004,       /* the publisher may have sent it before */
     DX_FRAME_MORE = 0x0100,        /* the answer goes on in the next frame with this correlation */
+    DX_FRAME_PACKED = 0x0200,      /* the payload is several events: docs/protocol.md */
 };
 #define DX_FRAME_FLAGS_IGNORABLE 0x00ff
-#define DX_FRAME_FLAGS_MUST_KNOWN DX_FRAME_MORE
+#define DX_FRAME_FLAGS_MUST_KNOWN (DX_FRAME_MORE | DX_FRAME_PACKED)
 
 /* "PUBLISH" for DX_FRAME_PUBLISH; "UNKNOWN" for a number that is none.
  * Threads: any. */

@@ -10,6 +10,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "base/alloc.h"
 #include "bus/shard_internal.h"
 
 #define LINK_BATCH 64 /* events of one topic before the next topic's turn */
@@ -105,6 +106,47 @@ void dxi_flow_end(dxi_shard_t *shard, dxi_flow_t *flow, int code, const char *se
     }
 }
 
+/* ---------------------------------------------------------------------------------------- packs */
+
+/* Makes the event `sequence` of a pack a frame of its own, in the shard's memory for it: valid
+ * until the next one. The events of a pack are mostly asked for one after the other. False: there
+ * is no memory for it. */
+static bool event_unpack(dxi_shard_t *shard, const dx_frame_header_t *pack, uint64_t sequence,
+                         dxi_incoming_t *incoming)
+{
+    if (shard->unpacked.sequence == 0 || shard->unpacked.sequence + 1 != sequence ||
+        shard->unpacked.pack != pack) {
+        shard->unpacked.pack = pack;
+        shard->unpacked.rest = dxi_pack_begin(pack);
+        for (uint64_t s = pack->sequence; s < sequence; s++) {
+            uint32_t bytes = 0;
+            (void)dxi_pack_next(&shard->unpacked.rest, &bytes);
+        }
+    }
+    uint32_t bytes = 0;
+    const void *const payload = dxi_pack_next(&shard->unpacked.rest, &bytes);
+    const uint32_t frame_bytes = dxi_pack_expanded_bytes(pack, bytes);
+    shard->unpacked.sequence = 0;
+    if (frame_bytes > shard->unpacked.room) {
+        dxi_free(shard->unpacked.frame);
+        shard->unpacked.frame = dxi_alloc_zeroed(1, frame_bytes);
+        shard->unpacked.room = shard->unpacked.frame != NULL ? frame_bytes : 0;
+        if (shard->unpacked.frame == NULL) {
+            return false;
+        }
+    }
+    dxi_pack_expand(pack, payload, bytes, sequence, shard->unpacked.frame);
+    shard->unpacked.sequence = sequence;
+    incoming->frame = (dx_frame_header_t *)(void *)shard->unpacked.frame;
+    incoming->bytes = frame_bytes;
+    incoming->payload_bytes = bytes;
+    incoming->sequence = sequence;
+    incoming->events = 1;
+    incoming->packed = false;
+    incoming->viewed = false;
+    return true;
+}
+
 /* --------------------------------------------------------------------------------- one event */
 
 /* Offers an event to a link whose turn it is. False: no room. */
@@ -132,12 +174,13 @@ static bool link_offer(dxi_shard_t *shard, dxi_link_t *link, dxi_incoming_t *inc
     return true;
 }
 
-/* The first event at or behind `next` that a link can still get. */
+/* The first event at or behind `next` that a link can still get. Of a pack that is held the topic
+ * may keep the last events only. */
 static uint64_t first_available(const dxi_shard_t *shard, const dxi_topic_t *topic)
 {
-    const bool none = topic->retain.first == topic->retain.next;
+    const uint64_t first = topic->retain.first;
     const bool held = shard->held.topic == topic && shard->held.active;
-    return none && held ? shard->held.sequence : topic->retain.first;
+    return held && shard->held.sequence < first ? shard->held.sequence : first;
 }
 
 /* Whether a link has lost events by being slow, and may not. */
@@ -174,8 +217,56 @@ DX_NOINLINE static void link_event(dxi_shard_t *shard, dxi_link_t *link, dxi_inc
     }
 }
 
+/* The events of a pack, one by one, for a link that does not take them together; from the first on
+ * that it could not be given it lags. */
+DX_NOINLINE static void link_events(dxi_shard_t *shard, dxi_link_t *link,
+                                    const dxi_incoming_t *pack)
+{
+    shard->unpacked.sequence = 0; /* of other memory, perhaps */
+    for (uint32_t i = 0; i < pack->events; i++) {
+        dxi_incoming_t one = *pack;
+        if ((link->flags & DXI_LINK_LAGGING) == 0 &&
+            !event_unpack(shard, pack->frame, pack->sequence + i, &one)) {
+            dxi_link_to_lagging(link, pack->sequence + i);
+            return;
+        }
+        link_event(shard, link, &one);
+        if ((link->flags & DXI_LINK_LAGGING) != 0) {
+            return;
+        }
+    }
+}
+
+/* As dxi_topic_deliver(). */
+DX_NOINLINE static void pack_deliver(dxi_shard_t *shard, const dxi_incoming_t *pack)
+{
+    dxi_topic_t *const topic = pack->topic;
+    const dxi_delivery_t delivery = {.frame = pack->frame, .bytes = pack->bytes};
+    for (uint32_t i = 0; i < topic->link_count; i++) {
+        dxi_link_t *const link = topic->links[i];
+        int code = DXI_DELIVER_SPLIT;
+        if (link->flags == 0) {
+            code = shard->actions.deliver(shard->actions.context, link->user, &delivery);
+        }
+        if (code == DXI_DELIVER_SPLIT) {
+            link_events(shard, link, pack);
+        } else if (dxi_subscriber_took(link->flow->members[0], code)) {
+            topic->delivered += pack->events;
+        } else {
+            dxi_link_to_lagging(link, pack->sequence);
+        }
+    }
+    if (topic->link_count == 0) {
+        topic->unheard += pack->events;
+    }
+}
+
 void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming)
 {
+    if (DX_UNLIKELY(incoming->packed)) {
+        pack_deliver(shard, incoming);
+        return;
+    }
     dxi_topic_t *const topic = incoming->topic;
     const dxi_delivery_t delivery = {.frame = incoming->frame, .bytes = incoming->bytes};
     int (*const deliver)(void *, void *, const dxi_delivery_t *) = shard->actions.deliver;
@@ -225,17 +316,58 @@ static bool link_skip(dxi_shard_t *shard, dxi_link_t *link)
     return true;
 }
 
-/* Feeds one link with at most `count` events, which are taken off it. */
+/* Offers a lagging link the pack that begins with its next event. Returns how many events it took:
+ * all of them or 0, where they are to be offered one by one. `*room_out`: it has room for more. */
+static uint32_t link_offer_pack(dxi_shard_t *shard, dxi_link_t *link, const dxi_incoming_t *pack,
+                                bool *room_out)
+{
+    *room_out = true;
+    if (link->flow->team != NULL || (link->flags & DXI_LINK_FILTERED) != 0 ||
+        pack->frame->sequence != link->next || link->flow->members[0]->closed) {
+        return 0;
+    }
+    const dxi_delivery_t delivery = {.frame = pack->frame, .bytes = pack->bytes};
+    dxi_subscriber_t *const member = link->flow->members[0];
+    const int code = shard->actions.deliver(shard->actions.context, member->user, &delivery);
+    if (code == DXI_DELIVER_SPLIT) {
+        return 0;
+    }
+    *room_out = dxi_subscriber_took(member, code);
+    if (!*room_out) {
+        return 0;
+    }
+    const uint32_t events = dxi_frame_events(pack->frame);
+    link->topic->delivered += events;
+    return events;
+}
+
+/* Offers a lagging link what `incoming` has for it from its next event on. Returns how many events
+ * it took; 0: it has no room. */
+static uint32_t link_offer_next(dxi_shard_t *shard, dxi_link_t *link, dxi_incoming_t *incoming,
+                                bool more)
+{
+    if (dxi_frame_packed(incoming->frame)) {
+        bool room = false;
+        const uint32_t events = link_offer_pack(shard, link, incoming, &room);
+        if (events != 0 || !room || !event_unpack(shard, incoming->frame, link->next, incoming)) {
+            return events;
+        }
+    }
+    return link_offer(shard, link, incoming, more) ? 1 : 0;
+}
+
+/* Feeds one link with at most `count` events, or a pack more, which are taken off it. */
 static feed_t link_feed(dxi_shard_t *shard, dxi_link_t *link, uint32_t *count)
 {
     dxi_topic_t *const topic = link->topic;
+    shard->unpacked.sequence = 0; /* of other memory, perhaps */
     while (link->next <= topic->last) {
         dxi_incoming_t incoming = {.topic = topic, .sequence = link->next};
         if (dxi_topic_keeps(topic, link->next)) {
             /* Not written through: a filter and a subscriber only read it. */
             incoming.frame =
                 (dx_frame_header_t *)(uintptr_t)dxi_retain_at(&topic->retain, link->next);
-        } else if (link->next == first_available(shard, topic)) {
+        } else if (link->next >= first_available(shard, topic)) {
             incoming.frame = shard->held.frame;
             if (incoming.frame == NULL) {
                 return FEED_AWAIT;
@@ -250,13 +382,15 @@ static feed_t link_feed(dxi_shard_t *shard, dxi_link_t *link, uint32_t *count)
             return FEED_MORE;
         }
         incoming.bytes = dx_frame_header_frame_bytes(incoming.frame);
-        if (!link_offer(shard, link, &incoming, *count > 1 && link->next < topic->last)) {
+        const uint32_t taken =
+            link_offer_next(shard, link, &incoming, *count > 1 && link->next < topic->last);
+        if (taken == 0) {
             return FEED_STOP;
         }
         link->flags &= ~(uint32_t)DXI_LINK_STARTING;
         link->flow->block_since_ns = INT64_MAX; /* it moves */
-        link->next++;
-        (*count)--;
+        link->next += taken;
+        *count -= taken < *count ? taken : *count;
     }
     dxi_link_to_live(link);
     return FEED_DONE;

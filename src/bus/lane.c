@@ -32,6 +32,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "bus/runtime.h"
+#include "wire/pack.h"
 
 enum {
     STEP_EVENTS = 64, /* the ring is released and the clock read after so many */
@@ -62,6 +63,9 @@ static int lane_deliver(void *context, void *user, const dxi_delivery_t *deliver
 {
     (void)context;
     dxi_part_t *part = user;
+    if (dxi_frame_packed(delivery->frame) && !part->attachment->packs) {
+        return DXI_DELIVER_SPLIT;
+    }
     return part->attachment->deliver(part, delivery);
 }
 

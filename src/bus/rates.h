@@ -47,10 +47,10 @@ DX_INLINE uint32_t dxi_latency_class(int64_t ns)
     return number < DXI_LATENCY_CLASSES ? number : DXI_LATENCY_CLASSES - 1;
 }
 
-DX_INLINE void dxi_latency_record(dxi_latency_t *latency, int64_t ns)
+DX_INLINE void dxi_latency_record(dxi_latency_t *latency, int64_t ns, uint32_t events)
 {
     const uint32_t current = latency->current;
-    latency->counts[current][dxi_latency_class(ns)]++;
+    latency->counts[current][dxi_latency_class(ns)] += events;
     if (ns > latency->max_ns[current]) {
         latency->max_ns[current] = ns;
     }

@@ -8,6 +8,9 @@
  *        0                first                       head            capacity
  *        |     free        | frame | frame | frame |    |    free        |
  *
+ * The events of a pack have one place. They go one by one where events are counted, and its bytes
+ * go with the last of them.
+ *
  * Both arrays begin small and double, so that a topic with a few small events takes little memory;
  * when the limits are reached nothing is allocated any more. `memory`, which the topics of all
  * shards share, counts the circles as they are allocated and not the events in them: it is touched
@@ -30,6 +33,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "wire/pack.h"
 
 #define CIRCLE_BYTES_MIN 1024
 #define PLACES_MIN 16
@@ -70,13 +74,34 @@ static uint32_t frame_bytes_at(const dxi_retain_t *retain, uint64_t sequence)
     return dx_frame_header_frame_bytes(dxi_retain_at(retain, sequence));
 }
 
-static void first_drop(dxi_retain_t *retain)
+/* The sequence behind the frame that the event is in. */
+static uint64_t frame_end(const dxi_retain_t *retain, uint64_t sequence)
 {
-    retain->used -= frame_bytes_at(retain, retain->first);
-    retain->first++;
+    const dx_frame_header_t *const frame = dxi_retain_at(retain, sequence);
+    return frame->sequence + dxi_frame_events(frame);
+}
+
+/* Lets events go up to `sequence`, which is at most `next`. */
+static void drop_until(dxi_retain_t *retain, uint64_t sequence)
+{
+    while (retain->first < sequence) {
+        const uint64_t end = frame_end(retain, retain->first);
+        if (end > sequence) {
+            retain->first = sequence;
+            return;
+        }
+        retain->used -= frame_bytes_at(retain, retain->first);
+        retain->first = end;
+    }
     if (retain->first == retain->next) {
         retain->head = 0;
     }
+}
+
+/* Lets the oldest frame go. */
+static void first_drop(dxi_retain_t *retain)
+{
+    drop_until(retain, frame_end(retain, retain->first));
 }
 
 /* Where `bytes` fit behind the last frame; false when they do not. */
@@ -115,10 +140,13 @@ static bool circle_grow(dxi_retain_t *retain, const dxi_retain_limits_t *limits,
         return false;
     }
     uint64_t head = 0;
-    for (uint64_t s = retain->first; s < retain->next; s++) {
+    for (uint64_t s = retain->first; s < retain->next;) {
         const uint32_t each = frame_bytes_at(retain, s);
+        const uint64_t end = frame_end(retain, s);
         memcpy(larger + head, dxi_retain_at(retain, s), each);
-        retain->places[s & retain->place_mask] = (uint32_t)(head / 8);
+        for (; s < end; s++) {
+            retain->places[s & retain->place_mask] = (uint32_t)(head / 8);
+        }
         head += each;
     }
     if (retain->bytes != NULL) {
@@ -138,7 +166,7 @@ static bool places_grow(dxi_retain_t *retain)
     if (larger == NULL) {
         return false;
     }
-    for (uint64_t s = retain->first; s < retain->next; s++) {
+    for (uint64_t s = retain->first; retain->places != NULL && s < retain->next; s++) {
         larger[s & (count - 1)] = retain->places[s & retain->place_mask];
     }
     dxi_free(retain->places);
@@ -147,10 +175,10 @@ static bool places_grow(dxi_retain_t *retain)
     return true;
 }
 
-/* Keeps nothing, the event `next` included (I1). */
-DX_NOINLINE static void all_drop(dxi_retain_t *retain)
+/* Keeps nothing, the next `events` included (I1). */
+DX_NOINLINE static void all_drop(dxi_retain_t *retain, uint64_t events)
 {
-    retain->next++;
+    retain->next += events;
     retain->first = retain->next;
     retain->used = 0;
     retain->head = 0;
@@ -173,43 +201,64 @@ DX_NOINLINE static bool place_make(dxi_retain_t *retain, const dxi_retain_limits
     return true;
 }
 
+/* Room for the places of the next `events`; fewer are kept when there is no memory for it. */
+DX_NOINLINE static bool places_make(dxi_retain_t *retain, uint64_t events)
+{
+    while (retain->places == NULL ||
+           retain->next + events - retain->first > retain->place_mask + 1) {
+        if (places_grow(retain)) {
+            continue;
+        }
+        if (retain->places == NULL || events > retain->place_mask + 1) {
+            return false;
+        }
+        drop_until(retain, retain->next + events - (retain->place_mask + 1));
+    }
+    return true;
+}
+
 void dxi_retain_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, const void *frame,
                      uint32_t bytes)
 {
+    const uint64_t events = dxi_frame_events(frame);
     if (DX_UNLIKELY(limits->events_max == 0 || bytes > limits->bytes_max)) {
-        all_drop(retain);
+        all_drop(retain, events);
         return;
     }
-    while (retain->first != retain->next && (retain->next - retain->first >= limits->events_max ||
-                                             retain->used + bytes > limits->bytes_max)) {
+    const uint64_t end = retain->next + events;
+    if (end - retain->first > limits->events_max) {
+        const uint64_t first = end - limits->events_max;
+        drop_until(retain, first < retain->next ? first : retain->next);
+    }
+    while (retain->first != retain->next && retain->used + bytes > limits->bytes_max) {
         first_drop(retain);
     }
-    if (DX_UNLIKELY(retain->places == NULL || retain->next - retain->first > retain->place_mask)) {
-        if (!places_grow(retain)) {
-            if (retain->places == NULL) {
-                all_drop(retain);
-                return;
-            }
-            first_drop(retain);
-        }
-    }
     uint64_t place = 0;
-    if (DX_UNLIKELY(!place_find(retain, bytes, &place)) &&
-        !place_make(retain, limits, bytes, &place)) {
-        all_drop(retain);
+    if ((DX_UNLIKELY(retain->places == NULL || end - retain->first > retain->place_mask + 1) &&
+         !places_make(retain, events)) ||
+        (DX_UNLIKELY(!place_find(retain, bytes, &place)) &&
+         !place_make(retain, limits, bytes, &place))) {
+        all_drop(retain, events);
         return;
     }
     memcpy(retain->bytes + place, frame, bytes);
-    retain->places[retain->next & retain->place_mask] = (uint32_t)(place / 8);
+    for (uint64_t s = retain->next; s != end; s++) {
+        retain->places[s & retain->place_mask] = (uint32_t)(place / 8);
+    }
     retain->head = place + bytes;
     retain->used += bytes;
-    retain->next++;
+    retain->next = end;
+    if (DX_UNLIKELY(end - retain->first > limits->events_max)) {
+        retain->first = end - limits->events_max; /* in the pack itself */
+    }
 }
 
 void dxi_retain_trim(dxi_retain_t *retain, const dxi_retain_limits_t *limits)
 {
-    while (retain->first != retain->next && (retain->next - retain->first > limits->events_max ||
-                                             retain->used > limits->bytes_max)) {
+    if (retain->next - retain->first > limits->events_max) {
+        drop_until(retain, retain->next - limits->events_max);
+    }
+    while (retain->first != retain->next && retain->used > limits->bytes_max) {
         first_drop(retain);
     }
 }
@@ -247,13 +296,17 @@ void dxi_retain_check(const dxi_retain_t *retain, const dxi_retain_limits_t *lim
     uint64_t used = 0;
     uint64_t wraps = 0;
     uint64_t end = 0;
-    for (uint64_t s = retain->first; s < retain->next; s++) {
+    for (uint64_t s = retain->first; s < retain->next;) {
         const uint64_t place = (uint64_t)retain->places[s & retain->place_mask] * 8;
-        assert(dxi_retain_at(retain, s)->sequence == s);
+        assert(dxi_retain_at(retain, s)->sequence == s ||
+               (s == retain->first && dxi_retain_at(retain, s)->sequence < s));
         assert(place + frame_bytes_at(retain, s) <= retain->capacity);
         wraps += s != retain->first && place < end; /* I3 */
         end = place + frame_bytes_at(retain, s);
         used += frame_bytes_at(retain, s);
+        for (const uint64_t behind = frame_end(retain, s); s < behind; s++) {
+            assert((uint64_t)retain->places[s & retain->place_mask] * 8 == place);
+        }
     }
     assert(wraps <= 1);
     assert(retain->first == retain->next || retain->head == end);

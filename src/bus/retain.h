@@ -26,7 +26,8 @@ typedef struct dxi_retain {
     uint64_t capacity; /* of `bytes` */
     uint64_t head;     /* where the next frame goes */
     uint64_t used;     /* bytes of the frames kept */
-    uint64_t first;    /* the sequences first .. next - 1 are kept */
+    uint64_t first; /* the sequences first .. next - 1 are kept; it may be in the middle of a pack,
+                        * whose bytes then are kept as a whole */
     uint64_t next;
     uint64_t place_mask;
 } dxi_retain_t;
@@ -35,8 +36,9 @@ typedef struct dxi_retain {
 void dxi_retain_init(dxi_retain_t *retain);
 void dxi_retain_close(dxi_retain_t *retain, const dxi_retain_limits_t *limits);
 
-/* Keeps a copy of the frame as the event `retain->next`, in place of the oldest where a limit says
- * so. When it can't be kept at all, nothing is: what is kept has no holes. */
+/* Keeps a copy of the frame as the event `retain->next` (a pack: as the next events), in place of
+ * the oldest where a limit says so. When it can't be kept at all, nothing is: what is kept has no
+ * holes. */
 void dxi_retain_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, const void *frame,
                      uint32_t bytes);
 
@@ -54,7 +56,8 @@ DX_INLINE bool dxi_retain_has(const dxi_retain_t *retain, uint64_t sequence)
     return sequence >= retain->first && sequence < retain->next;
 }
 
-/* An event that is kept. */
+/* The frame of an event that is kept: its own, or a pack with it, whose `sequence` is that of the
+ * first event in it. */
 DX_INLINE const dx_frame_header_t *dxi_retain_at(const dxi_retain_t *retain, uint64_t sequence)
 {
     const uint64_t place = (uint64_t)retain->places[sequence & retain->place_mask] * 8;

@@ -187,6 +187,7 @@ struct dxi_attachment {
     char *texts;
     uint64_t member_id;
     bool remote;
+    bool packs;           /* deliver() takes frames with several events (wire/pack.h) */
     bool literal;         /* without wildcards: only in the lane of its topic, unless keyed */
     bool listed;          /* in bus->attachments */
     dx_atomic64_t *parts; /* by lane, a dxi_part_t *; NULL: none there */

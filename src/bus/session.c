@@ -23,6 +23,7 @@
 
 #include "base/fail.h"
 #include "bus/session_internal.h"
+#include "net/capability.h"
 
 #define PLACES_FIRST 16
 #define WAIT_NS INT64_C(100000) /* a frame that waits for another loop is offered again */
@@ -178,6 +179,7 @@ static void on_open(void *context, dxi_connection_t *connection)
     dxi_session_t *session = context;
     session->open = true;
     session->frame_bytes_max = dxi_connection_frame_bytes_max(connection);
+    session->packs = (dxi_connection_capabilities(connection) & DXI_CAPABILITY_PACK) != 0;
     session->granted_events = session->policy->publish_credit_events != 0
                                   ? session->policy->publish_credit_events
                                   : DXI_CREDIT_EVENTS;
@@ -277,6 +279,7 @@ void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
         .on_close = on_close,
     };
     options->connection.started_unix_ns = bus->made_unix_ns;
+    options->connection.capabilities |= DXI_CAPABILITY_PACK;
     options->on_accept = on_accept;
     options->loops = bus->net_loops;
     options->loop_count = bus->loop_count;

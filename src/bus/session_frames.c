@@ -11,6 +11,7 @@
  */
 #include "base/fail.h"
 #include "bus/session_internal.h"
+#include "wire/pack.h"
 
 /* --------------------------------------------------------------------------------------- events */
 
@@ -50,16 +51,17 @@ static int topic_allowed(const dx_frame_view_t *frame, const char *topic, uint32
     return DX_OK;
 }
 
-static void credit_renew(dxi_session_t *session, uint32_t bytes)
+static void credit_renew(dxi_session_t *session, uint32_t events, uint32_t bytes)
 {
     const dxi_session_policy_t *policy = session->policy;
     const uint64_t events_window =
         policy->publish_credit_events != 0 ? policy->publish_credit_events : DXI_CREDIT_EVENTS;
     const uint64_t bytes_window =
         policy->publish_credit_bytes != 0 ? policy->publish_credit_bytes : DXI_CREDIT_BYTES;
-    session->taken_events++;
+    session->taken_events += events;
     session->taken_bytes += bytes;
-    if (DX_UNLIKELY(session->granted_events - session->taken_events <= events_window / 2 ||
+    if (DX_UNLIKELY((int64_t)(session->granted_events - session->taken_events) <=
+                        (int64_t)(events_window / 2) ||
                     (int64_t)(session->granted_bytes - session->taken_bytes) <=
                         (int64_t)(bytes_window / 2))) {
         session->granted_events = session->taken_events + events_window;
@@ -96,6 +98,7 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
         table->ticks = dx_tsc_ticks(session->bus->tsc);
     }
     const uint32_t frame_bytes = frame->bytes;
+    const uint32_t events = dxi_frame_events(frame->header);
     code = DX_EAGAIN;
     if (lane->owner == home) {
         /* The receive buffer is ours: the shard stamps the frame where it lies. */
@@ -124,10 +127,10 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
     if (lane->owner != home) {
         table->bells_due |= UINT32_C(1) << lane->owner->index;
     }
-    session->events_in++;
-    dxi_count(&table->events_in, 1);
+    session->events_in += events;
+    dxi_count(&table->events_in, events);
     dxi_count(&table->bytes_in, frame_bytes);
-    credit_renew(session, frame_bytes);
+    credit_renew(session, events, frame_bytes);
     return DX_OK;
 }
 

@@ -71,7 +71,8 @@ struct dxi_session {
     dxi_session_t *next, *previous; /* of the loop */
     uint32_t place;
     bool open;
-    bool ends; /* told to; nothing more is taken */
+    bool packs; /* the client reads them (wire/pack.h) */
+    bool ends;  /* told to; nothing more is taken */
 
     dxi_remote_t *remotes[DXI_SESSION_BUCKETS];
     uint32_t remote_count;

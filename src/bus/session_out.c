@@ -25,6 +25,7 @@
  */
 #include "base/fail.h"
 #include "bus/session_internal.h"
+#include "wire/pack.h"
 
 #define OUTBOX_BYTES_FIRST ((size_t)4096)
 #define DELIVER_ATTEMPT_BYTES 112
@@ -213,10 +214,10 @@ static bool run_begin(dxi_session_t *session, const dxi_remote_t *remote, uint32
     return true;
 }
 
-static void count_out(dxi_session_t *session, uint32_t bytes)
+static void count_out(dxi_session_t *session, uint32_t events, uint32_t bytes)
 {
-    session->events_out++;
-    dxi_count(&session->home->sessions->events_out, 1);
+    session->events_out += events;
+    dxi_count(&session->home->sessions->events_out, events);
     dxi_count(&session->home->sessions->bytes_out, bytes);
 }
 
@@ -231,10 +232,11 @@ bool dxi_session_put(dxi_session_t *session, const dxi_remote_t *remote, const v
             return false;
         }
     }
+    const uint32_t events = dxi_frame_events(frame);
     memcpy(run->base + run->used, frame, bytes);
     run->used += bytes;
-    run->count++;
-    count_out(session, bytes);
+    run->count += events;
+    count_out(session, events, bytes);
     return true;
 }
 
@@ -247,10 +249,11 @@ void dxi_session_put_aside(dxi_session_t *session, const dxi_remote_t *remote, c
         return;
     }
     const size_t head_bytes = deliver_write(room, remote, attempt, redelivered);
-    deliver_seal(room, head_bytes, 1);
+    const uint32_t events = dxi_frame_events(frame);
+    deliver_seal(room, head_bytes, events);
     memcpy(room + head_bytes, frame, bytes);
     session->outbox.end += head_bytes + bytes;
-    count_out(session, bytes);
+    count_out(session, events, bytes);
     dxi_session_dirty(session); /* the outbox is tried, which says that room is wanted */
 }
 

@@ -15,7 +15,8 @@
  * on their way having arrived, feeds it.
  *
  * Credit is a position: an event may be sent while the position of the subscription is below it. So
- * one event may reach beyond in bytes, and a window smaller than an event still lets it through.
+ * one event may reach beyond in bytes, and a window smaller than an event still lets it through. A
+ * pack goes as a whole where credit reaches for the whole, else event by event.
  *
  * INVARIANTS
  *
@@ -31,6 +32,7 @@
 #include "base/fail.h"
 #include "bus/session_internal.h"
 #include "bus/texts.h"
+#include "wire/pack.h"
 
 static dxi_remote_t *remote_of(const dxi_part_t *part)
 {
@@ -53,37 +55,38 @@ dxi_remote_t *dxi_session_remote(dxi_session_t *session, uint64_t number)
 
 /* ----------------------------------------------------------------------------------- delivering */
 
-/* Takes credit for an event. With one loop nobody else counts. */
-static bool credit_take(dxi_remote_t *remote, uint32_t bytes)
+/* Takes credit for a frame. The first event may reach beyond in bytes, a pack must fit as a whole.
+ * With one loop nobody else counts. */
+static bool credit_take(dxi_remote_t *remote, int64_t events, int64_t bytes)
 {
-    const int64_t events_most = dx_load_relaxed(&remote->credit_events);
-    const int64_t bytes_most = dx_load_relaxed(&remote->credit_bytes);
+    const int64_t events_most = dx_load_relaxed(&remote->credit_events) - events;
+    const int64_t bytes_most = dx_load_relaxed(&remote->credit_bytes) - (events > 1 ? bytes : 1);
+    const int64_t sent_events = dx_load_relaxed(&remote->sent_events);
+    const int64_t sent_bytes = dx_load_relaxed(&remote->sent_bytes);
+    if (sent_events > events_most || sent_bytes > bytes_most) {
+        return false; /* before anything is added: another loop may look at the sums */
+    }
     if (remote->base.bus->loop_count == 1) {
-        const int64_t events = dx_load_relaxed(&remote->sent_events);
-        const int64_t sent = dx_load_relaxed(&remote->sent_bytes);
-        if (events >= events_most || sent >= bytes_most) {
-            return false;
-        }
-        dx_store_relaxed(&remote->sent_events, events + 1);
-        dx_store_relaxed(&remote->sent_bytes, sent + bytes);
+        dx_store_relaxed(&remote->sent_events, sent_events + events);
+        dx_store_relaxed(&remote->sent_bytes, sent_bytes + bytes);
         return true;
     }
-    if (dx_fetch_add_relaxed(&remote->sent_events, 1) >= events_most) {
-        (void)dx_fetch_add_relaxed(&remote->sent_events, -1);
+    if (dx_fetch_add_relaxed(&remote->sent_events, events) > events_most) {
+        (void)dx_fetch_add_relaxed(&remote->sent_events, -events);
         return false;
     }
-    if (dx_fetch_add_relaxed(&remote->sent_bytes, bytes) >= bytes_most) {
-        (void)dx_fetch_add_relaxed(&remote->sent_events, -1);
-        (void)dx_fetch_add_relaxed(&remote->sent_bytes, -(int64_t)bytes);
+    if (dx_fetch_add_relaxed(&remote->sent_bytes, bytes) > bytes_most) {
+        (void)dx_fetch_add_relaxed(&remote->sent_events, -events);
+        (void)dx_fetch_add_relaxed(&remote->sent_bytes, -bytes);
         return false;
     }
     return true;
 }
 
-static void credit_return(dxi_remote_t *remote, uint32_t bytes)
+static void credit_return(dxi_remote_t *remote, int64_t events, int64_t bytes)
 {
-    (void)dx_fetch_add_relaxed(&remote->sent_events, -1);
-    (void)dx_fetch_add_relaxed(&remote->sent_bytes, -(int64_t)bytes);
+    (void)dx_fetch_add_relaxed(&remote->sent_events, -events);
+    (void)dx_fetch_add_relaxed(&remote->sent_bytes, -bytes);
 }
 
 /* The part waits for room in a ring to another loop: pair.c feeds it. */
@@ -180,12 +183,16 @@ static int remote_deliver(dxi_part_t *part, const dxi_delivery_t *delivery)
     if (DX_UNLIKELY(!may_deliver(part, remote))) {
         return DX_EAGAIN;
     }
+    const uint32_t events = dxi_frame_events(delivery->frame);
     if (DX_UNLIKELY(delivery->bytes > session->frame_bytes_max)) {
-        return too_large(part, delivery);
+        return events > 1 ? DXI_DELIVER_SPLIT : too_large(part, delivery);
     }
-    if (DX_UNLIKELY(!credit_take(remote, delivery->bytes))) {
+    if (DX_UNLIKELY(!credit_take(remote, events, delivery->bytes))) {
+        if (events > 1) {
+            return DXI_DELIVER_SPLIT; /* some of them may have credit */
+        }
         dxi_part_starve(part);
-        if (!credit_take(remote, delivery->bytes)) {
+        if (!credit_take(remote, events, delivery->bytes)) {
             return DX_EAGAIN;
         }
     }
@@ -200,7 +207,7 @@ static int remote_deliver(dxi_part_t *part, const dxi_delivery_t *delivery)
         code = push_there(part, remote, delivery);
     }
     if (DX_UNLIKELY(code != DX_OK)) {
-        credit_return(remote, delivery->bytes);
+        credit_return(remote, events, delivery->bytes);
     }
     return code;
 }
@@ -579,6 +586,7 @@ static dxi_remote_t *remote_make(dxi_session_t *session, uint64_t number, const 
         dxi_free(remote);
         return NULL;
     }
+    remote->base.packs = session->packs;
     remote->base.deliver = remote_deliver;
     remote->base.gap = remote_gap;
     remote->base.end = remote_end;

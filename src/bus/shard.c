@@ -66,6 +66,7 @@ void dxi_shard_destroy(dxi_shard_t *shard)
     dxi_links_close(shard);
     dxi_dedup_close(&shard->dedup);
     dxi_blocks_close(shard);
+    dxi_free(shard->unpacked.frame);
     dxi_free(shard);
 }
 
@@ -104,7 +105,7 @@ DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming
 {
     const dx_frame_header_t *const frame = incoming->frame;
     if (incoming->topic != NULL) {
-        incoming->topic->refused++;
+        incoming->topic->refused += incoming->events;
     } else {
         shard->refused++;
     }
@@ -150,6 +151,8 @@ static bool name_find(dxi_shard_t *shard, dxi_incoming_t *incoming)
         return false;
     }
     incoming->payload_bytes = incoming->bytes - (uint32_t)sizeof *frame - parts_bytes - zeros;
+    incoming->packed = dxi_frame_packed(frame);
+    incoming->events = 1;
     incoming->name = part + PART_HEAD_BYTES;
     incoming->name_bytes = head[1];
     return true;
@@ -194,6 +197,23 @@ DX_NOINLINE static dxi_topic_t *topic_first_use(dxi_shard_t *shard, const char *
     return topic;
 }
 
+/* The same of a frame whose payload is a pack. Where the whole is no larger than one event may be,
+ * no event in it is. */
+DX_NOINLINE static bool pack_admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
+{
+    const uint32_t most = incoming->topic->event_bytes_max;
+    const uint32_t largest =
+        incoming->payload_bytes <= most ? 0 : dxi_pack_largest(incoming->frame);
+    incoming->events = dxi_pack_head(incoming->frame)->count;
+    incoming->payload_bytes = dxi_pack_head(incoming->frame)->data_bytes;
+    if (largest > most) {
+        (void)dxi_fail(&shard->error, DX_ELIMIT,
+                       "an event of the pack has %u bytes, must have at most %u", largest, most);
+        return false;
+    }
+    return true;
+}
+
 /* Whether the frame may be an event of its topic, which is found or made. False: shard->error says
  * why not. */
 static bool admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
@@ -215,6 +235,9 @@ static bool admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
             return false;
         }
         incoming->topic = topic;
+    }
+    if (incoming->packed) {
+        return pack_admit(shard, incoming);
     }
     if (DX_UNLIKELY(incoming->payload_bytes > topic->event_bytes_max)) {
         (void)dxi_fail(&shard->error, DX_ELIMIT, "the payload has %u bytes, must have at most %u",
@@ -303,7 +326,8 @@ DX_INLINE int sequence_give(dxi_shard_t *shard, dxi_incoming_t *incoming, int64_
         return dxi_fail(&shard->error, code, "the frame's header is damaged");
     }
     shard->timestamp_ns = timestamp_ns;
-    incoming->sequence = ++topic->last;
+    incoming->sequence = topic->last + 1;
+    topic->last += incoming->events;
     topic->published_bytes += incoming->payload_bytes;
     return DX_OK;
 }
@@ -318,6 +342,7 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     incoming.origin = origin;
     incoming.viewed = false;
     incoming.producer = NULL;
+    incoming.events = 1;
     clock_ns = dxi_shard_now(shard, clock_ns);
     if (DX_UNLIKELY(shard->held.active)) {
         return held_resume(shard, &incoming, clock_ns);
@@ -353,7 +378,7 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
     dxi_retain_keep(&topic->retain, &topic->limits, frame, bytes);
     dxi_topic_deliver(shard, &incoming);
     if (DX_LIKELY(published_ns != 0 && topic->latency != NULL)) {
-        dxi_latency_record(topic->latency, clock_ns - published_ns);
+        dxi_latency_record(topic->latency, clock_ns - published_ns, incoming.events);
     }
     if (DX_UNLIKELY(topic->blocking != 0)) {
         shard->held.active = true;

@@ -67,6 +67,7 @@ typedef struct dxi_delivery {
 } dxi_delivery_t;
 
 #define DXI_DELIVER_DONE 1
+#define DXI_DELIVER_SPLIT 2
 
 /* No action may call the shard. */
 typedef struct dxi_shard_actions {
@@ -77,7 +78,9 @@ typedef struct dxi_shard_actions {
      * it has no room or no credit: dxi_shard_ready() follows when it has; DX_ECLOSED when it is
      * gone: dxi_shard_unsubscribe() follows. Who has handled an acknowledged event already when it
      * returns (DX_DISPATCH_SHARD) says so: DXI_DELIVER_DONE is DX_OK and an acknowledgement; any
-     * other negative code is a negative answer with that code. */
+     * other negative code is a negative answer with that code. A frame with several events
+     * (wire/pack.h) is taken as a whole, or not: DXI_DELIVER_SPLIT asks for its events one by one;
+     * who reads no packs, and who has no room for the whole. */
     int (*deliver)(void *context, void *user, const dxi_delivery_t *delivery);
     /* Tells it of events that it will not get. May return as deliver(). */
     int (*gap)(void *context, void *user, const dx_gap_t *gap);
@@ -105,8 +108,8 @@ DX_NODISCARD int dxi_shard_create(const dxi_shard_options_t *options, dxi_shard_
 void dxi_shard_destroy(dxi_shard_t *shard);
 
 /* The next event of the shard's order: a PUBLISH, REQUEST or REPLY frame, whose checksums hold, in
- * memory that may be written. `published_ns` is dx_clock_ns() when it was put into the ring, or 0;
- * for latency. `clock_ns` and `unix_ns` are now.
+ * memory that may be written; or the next events, a pack. `published_ns` is dx_clock_ns() when it
+ * was put into the ring, or 0; for latency. `clock_ns` and `unix_ns` are now.
  * Returns DX_OK: it is done with (delivered, or refused and answered). DX_EAGAIN: a subscriber with
  * DX_SLOW_BLOCK has no room: call again with the same event, after dxi_shard_ready() or later; who
  * has had it does not get it again. */

@@ -36,6 +36,7 @@
 #include "bus/retain.h"
 #include "bus/shard.h"
 #include "bus/trie.h"
+#include "wire/pack.h"
 
 typedef struct dxi_topic dxi_topic_t;
 typedef struct dxi_link dxi_link_t;
@@ -47,13 +48,17 @@ typedef struct dxi_team dxi_team_t; /* bus/team.h */
 
 /* ------------------------------------------------------------------------------------- an event */
 
-/* An event on its way: from the ring, or out of what a topic retains. */
+/* An event on its way: from the ring, or out of what a topic retains. Or a pack: several events of
+ * the topic, with sequences in a row, which stay together where everybody on the way can take them
+ * so (wire/pack.h). */
 typedef struct dxi_incoming {
     dx_frame_header_t *frame;
     dxi_topic_t *topic;
     uint32_t bytes;
-    uint32_t payload_bytes;
-    uint64_t sequence;
+    uint32_t payload_bytes; /* of all its events */
+    uint64_t sequence;      /* of its first event */
+    uint32_t events;        /* 1, or as many as its pack has */
+    bool packed;
     uint64_t origin;
     const char *name; /* of the topic, in the frame; of what comes from the ring only */
     uint32_t name_bytes;
@@ -350,6 +355,14 @@ struct dxi_shard {
         uint64_t sequence;
         dx_frame_header_t *frame; /* only inside dxi_shard_event() */
     } held;
+    /* The event of a pack that was last made a frame of its own, and where the next one is. */
+    struct {
+        const dx_frame_header_t *pack;
+        uint64_t sequence; /* of the event in `frame`; 0: none */
+        dxi_pack_t rest;
+        char *frame;
+        uint32_t room;
+    } unpacked;
     uint64_t refused;   /* of topics that don't exist */
     uint64_t dead_lost; /* dead letters that could not be published */
     dxi_list_t *free_blocks[DXI_BLOCK_CLASSES];

@@ -135,6 +135,7 @@ static void client_free(dx_client_t *client)
     dxi_free(client->texts);
     (void)pthread_mutex_destroy(&client->acks.lock);
     (void)pthread_mutex_destroy(&client->lock);
+    dxi_plain_close(&client->plain);
     dxi_free(client);
 }
 
@@ -191,6 +192,7 @@ int dx_client_connect(const dx_client_options_t *options, dx_client_t **client_o
     }
     (void)pthread_mutex_init(&client->lock, NULL);
     (void)pthread_mutex_init(&client->acks.lock, NULL);
+    dxi_plain_open(&client->plain);
     client->oldest = client->next = client->resend = 1;
     client->next_attempt_ns = INT64_MAX;
     dx_store_relaxed(&client->next_deadline_ns, INT64_MAX);

@@ -23,6 +23,7 @@
 
 #include "base/fail.h"
 #include "client/internal.h"
+#include "wire/pack.h"
 
 /* What the answers of a whole batch take at most, and credit. */
 #define ANSWER_BYTES_MAX (64 + 8 + 256 + 16 + 24 + 16 + 8)
@@ -191,11 +192,45 @@ static void event_fill(dxi_batch_t *batch, const dx_frame_view_t *frame)
     batch->count++;
 }
 
+/* The events of a pack, as many as the batch takes; the frame's bytes count with the first ones.
+ * Only subscriptions without acknowledgement get packs, so there is always room for the answers. */
+static void pack_fill(dx_client_t *client, const dx_frame_view_t *frame)
+{
+    dxi_batch_t *const batch = &client->batch;
+    const dx_frame_header_t *const header = frame->header;
+    uint64_t sequence = header->sequence;
+    for (dxi_pack_t pack = dxi_pack_begin(header); pack.left != 0; sequence++) {
+        if (batch->count == DXI_CLIENT_BATCH) {
+            batch_hand_over(client, true);
+        }
+        const int at = batch->count;
+        if (at == 0 || sequence == header->sequence) {
+            event_fill(batch, frame);
+        } else {
+            batch->events[at] = batch->events[at - 1];
+            batch->views[at] = batch->views[at - 1];
+            batch->events[at].frame = &batch->views[at];
+            batch->count++;
+        }
+        if (at == 0 && sequence != header->sequence) {
+            batch->bytes -= frame->bytes;
+        }
+        dx_event_t *const event = &batch->events[at];
+        event->data = dxi_pack_next(&pack, &event->bytes);
+        event->sequence = sequence;
+        batch->views[at].payload = event->data;
+        batch->views[at].payload_bytes = event->bytes;
+    }
+}
+
 int dxi_deliver_event(dx_client_t *client, const dx_frame_view_t *frame, dx_error_t *error)
 {
     dxi_batch_t *const batch = &client->batch;
-    if (batch->left == 0) {
-        return dxi_fail(error, DX_EINVAL, "an EVENT came without a DELIVER");
+    const uint32_t events = dxi_frame_events(frame->header);
+    if (batch->left < events) {
+        return batch->left == 0 ? dxi_fail(error, DX_EINVAL, "an EVENT came without a DELIVER")
+                                : dxi_fail(error, DX_EINVAL, "a pack has %u events, %llu were due",
+                                           events, (unsigned long long)batch->left);
     }
     if (batch->count == DXI_CLIENT_BATCH) {
         batch_hand_over(client, true);
@@ -204,8 +239,12 @@ int dxi_deliver_event(dx_client_t *client, const dx_frame_view_t *frame, dx_erro
         client->reading_stopped = true;
         return DX_EAGAIN;
     }
-    batch->left--;
-    event_fill(batch, frame);
+    batch->left -= events;
+    if (dxi_frame_packed(frame->header)) {
+        pack_fill(client, frame);
+    } else {
+        event_fill(batch, frame);
+    }
     return DX_OK;
 }
 

@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 
+#include "client/plain.h"
 #include "client/window.h"
 #include "disruptorx/client.h"
 #include "net/connection.h"
@@ -194,6 +195,7 @@ struct dx_client {
     dxi_window_t window;
     dx_atomic64_t direct_ns;    /* when a publisher sent for the thread the last time */
     dxi_client_counts_t counts; /* written by the client's thread */
+    dxi_plain_topics_t plain;
 
     /* Under `lock`. */
     DX_ISOLATED pthread_mutex_t lock;
@@ -213,6 +215,7 @@ struct dx_client {
     /* The client's thread: the connection. */
     DX_ISOLATED dxi_connection_t *connection; /* NULL: none */
     bool open;                                /* its greeting is over */
+    bool packs;                               /* the node reads them */
     bool lent;                                /* a publisher acts for the thread: no callbacks */
     bool ever_open;
     uint64_t node_id; /* of the node it was last connected to */
@@ -255,6 +258,17 @@ struct dx_client {
     int inbox_code; /* why there is no inbox */
     dxi_batch_t batch;
 };
+
+/* ----------------------------------------------------------------------------------- plain ones */
+
+/* Writes the PUBLISH of a plain message. Threads: any. */
+void dxi_publish_frame(char *to, const dxi_plain_topic_t *topic, const void *payload,
+                       uint32_t bytes);
+
+/* Sends what is plain at the head of the window, one frame. Returns how many messages; 0: the one
+ * at the head is not plain, or has to wait. `*drained_out` is set when nothing else was there.
+ * Threads: client. */
+int dxi_plain_send(dx_client_t *client, int64_t room, bool *drained_out);
 
 /* ----------------------------------------------------------------------------------- small help */
 

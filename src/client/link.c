@@ -30,6 +30,7 @@
 #include "client/futex.h"
 #include "client/internal.h"
 #include "disruptorx/clock.h"
+#include "net/capability.h"
 
 #define LOOK_NS INT64_C(100000000) /* how often numbers of the connection are read */
 
@@ -141,6 +142,7 @@ static void attempt(dx_client_t *client)
                       : window_bytes > 4 * DXI_CLIENT_RESERVE_BYTES ? window_bytes
                                                                     : 4 * DXI_CLIENT_RESERVE_BYTES,
         .frame_bytes_max = DX_FRAME_BYTES_MAX,
+        .capabilities = DXI_CAPABILITY_PACK,
         .handshake_timeout_ns = o->connect_timeout_ns,
         .keep_alive_ns = o->keep_alive_ns,
         .idle_timeout_ns = o->keep_alive_ns > INT64_MAX / 3 ? INT64_MAX : o->keep_alive_ns * 3,
@@ -220,6 +222,7 @@ static void on_open(void *context, dxi_connection_t *connection)
     client->node_id = info.peer_node_id;
     client->node_started_unix_ns = info.peer_started_unix_ns;
     client->open = true;
+    client->packs = (info.peer_capabilities & DXI_CAPABILITY_PACK) != 0;
     client->ever_open = true;
     client->attempts = 0;
     client->address_tried = 0;

@@ -2,11 +2,13 @@
  *
  * DESIGN
  *
- * A frame is its header, its parts, and the payload. The parts of a message with a topic and
- * nothing else are always the same, so each thread keeps those of the last topics that it used,
- * ready to be copied (the template), with the topic's hash; what has been checked once is not
- * checked again. Any other message has its parts encoded by dx_frame_begin() into memory of the
- * caller's stack. From there on both go the same way:
+ * A message with a topic and nothing else (a plain one), that nobody wants a receipt for, is put
+ * into the window as its payload and the number of its topic (plain.h). Each thread keeps the last
+ * topics that it used, with what a frame of theirs has behind its header (the template); what has
+ * been checked once is not checked again.
+ *
+ * Of all other messages the frame is made here: its header, its parts, and the payload. The parts
+ * are the template's, or are encoded by dx_frame_begin() into memory of the caller's stack:
  *
  *     claim room in the window  ->  header, parts, payload, both checksums  ->  note, bell
  *
@@ -50,10 +52,9 @@ typedef struct parts {
 
 typedef struct template
 {
-    uint32_t bytes; /* 0: empty */
-    uint32_t key_hash;
-    char topic[DX_TOPIC_BYTES_MAX + 1];
-    _Alignas(8) char parts[8 + 256];
+    uint64_t serial; /* of the client that gave the topic this number */
+    uint32_t number;
+    dxi_plain_topic_t topic; /* parts_bytes 0: empty */
 }
 template_t;
 
@@ -68,7 +69,7 @@ DX_INLINE template_t *template_place(const char *topic)
 
 DX_INLINE bool template_is(const template_t *place, const char *topic)
 {
-    return place->bytes != 0 && strcmp(place->topic, topic) == 0;
+    return place->topic.parts_bytes != 0 && strcmp(place->topic.name, topic) == 0;
 }
 
 DX_NOINLINE static int template_make(template_t *place, const char *topic, dx_error_t *error)
@@ -80,17 +81,33 @@ DX_NOINLINE static int template_make(template_t *place, const char *topic, dx_er
     }
     const dx_frame_part_t part = dx_frame_part_of(DX_PART_TOPIC, topic, bytes);
     const dx_frame_draft_t draft = {.type = DX_FRAME_PUBLISH, .parts = &part, .part_count = 1};
-    _Alignas(8) char frame[DX_FRAME_HEADER_BYTES + sizeof place->parts];
+    _Alignas(8) char frame[DX_FRAME_HEADER_BYTES + sizeof place->topic.parts];
     void *payload = NULL;
     const int64_t frame_bytes = dx_frame_begin(frame, sizeof frame, &draft, &payload, error);
     if (frame_bytes < 0) {
         return (int)frame_bytes;
     }
-    place->bytes = (uint32_t)frame_bytes - DX_FRAME_HEADER_BYTES;
-    place->key_hash = dx_frame_key_hash(topic, bytes);
-    memcpy(place->topic, topic, bytes + 1);
-    memcpy(place->parts, frame + DX_FRAME_HEADER_BYTES, place->bytes);
+    dxi_plain_topic_t *const made = &place->topic;
+    made->parts_bytes = (uint32_t)frame_bytes - DX_FRAME_HEADER_BYTES;
+    made->key_hash = dx_frame_key_hash(topic, bytes);
+    memcpy(made->name, topic, bytes + 1);
+    memcpy(made->parts, frame + DX_FRAME_HEADER_BYTES, made->parts_bytes);
+    place->serial = 0;
     return DX_OK;
+}
+
+/* The number of the topic in this client. */
+DX_NOINLINE static void template_number(template_t *place, dx_client_t *client)
+{
+    (void)pthread_mutex_lock(&client->lock);
+    place->number = dxi_plain_topic(&client->plain, &place->topic);
+    (void)pthread_mutex_unlock(&client->lock);
+    place->serial = client->plain.serial;
+}
+
+DX_INLINE parts_t template_parts(const dxi_plain_topic_t *topic)
+{
+    return (parts_t){.at = topic->parts, .bytes = topic->parts_bytes, .key_hash = topic->key_hash};
 }
 
 /* A topic, its payload, and nothing else. */
@@ -220,6 +237,14 @@ DX_INLINE int64_t frame_write(char *at, uint8_t type, const parts_t *parts, uint
     return (int64_t)frame_bytes;
 }
 
+void dxi_publish_frame(char *to, const dxi_plain_topic_t *topic, const void *payload,
+                       uint32_t bytes)
+{
+    const parts_t parts = template_parts(topic);
+    (void)frame_write(to, DX_FRAME_PUBLISH, &parts, 0,
+                      &(dx_message_t){.data = payload, .bytes = bytes});
+}
+
 int64_t dxi_client_deadline(const dx_client_t *client, int64_t timeout_ns)
 {
     if (timeout_ns < 0) {
@@ -301,6 +326,42 @@ DX_INLINE int parts_publish(dx_client_t *client, uint8_t type, const parts_t *pa
     return DX_OK;
 }
 
+/* A plain message that nobody wants a receipt for: as it is (plain.h). */
+DX_INLINE void plain_write(dx_client_t *client, uint64_t claim, int64_t record_bytes,
+                           uint32_t number, const dx_message_t *message)
+{
+    char *const at = dxi_window_place(&client->window, claim);
+    const uint32_t payload_bytes = (uint32_t)message->bytes;
+    dxi_store64(at, (uint64_t)payload_bytes | (uint64_t)number << 32);
+    if (payload_bytes != 0) {
+        if ((payload_bytes & 7u) != 0) {
+            dxi_store64(at + sizeof(dxi_plain_record_t) + dxi_align8(payload_bytes) - 8, 0);
+        }
+        memcpy(at + sizeof(dxi_plain_record_t), message->data, payload_bytes);
+    }
+    dxi_window_publish(&client->window, claim, record_bytes, DXI_RECORD_PLAIN);
+}
+
+DX_INLINE int plain_publish(dx_client_t *client, const template_t *place,
+                            const dx_message_t *message, int64_t deadline_ns, dx_error_t *error)
+{
+    const int64_t bytes = frame_size(client, message, place->topic.parts_bytes, error);
+    if (DX_UNLIKELY(bytes < 0)) {
+        return (int)bytes;
+    }
+    const int64_t record_bytes = dxi_plain_record_bytes(message->bytes);
+    uint64_t claim = 0;
+    if (DX_UNLIKELY(dxi_window_claim(&client->window, record_bytes, 1, &claim) != DX_OK)) {
+        const int code = claim_otherwise(client, record_bytes, 0, deadline_ns, &claim, error);
+        if (code != DX_OK) {
+            return code;
+        }
+    }
+    plain_write(client, claim, record_bytes, place->number, message); /* P1 */
+    dxi_client_ring_published(client);
+    return DX_OK;
+}
+
 DX_NOINLINE static int publish_any(dx_client_t *client, uint8_t type, const dx_message_t *message,
                                    dx_receipt_fn on_receipt, void *context, int64_t deadline_ns,
                                    dx_error_t *error)
@@ -331,7 +392,15 @@ DX_INLINE int publish(dx_client_t *client, uint8_t type, const dx_message_t *mes
             return code;
         }
     }
-    const parts_t parts = {.at = place->parts, .bytes = place->bytes, .key_hash = place->key_hash};
+    if (DX_LIKELY(type == DX_FRAME_PUBLISH && on_receipt == NULL)) {
+        if (DX_UNLIKELY(place->serial != client->plain.serial)) {
+            template_number(place, client);
+        }
+        if (DX_LIKELY(place->number != DXI_PLAIN_NONE)) {
+            return plain_publish(client, place, message, deadline_ns, error);
+        }
+    }
+    const parts_t parts = template_parts(&place->topic);
     return parts_publish(client, type, &parts, message, on_receipt, context, deadline_ns, error);
 }
 
@@ -350,7 +419,7 @@ int dx_client_publish(dx_client_t *client, const dx_message_t *message, dx_error
 
 /* How many of the messages, from the first on, are plain and go into one claim; their bytes. */
 static int chunk_measure(dx_client_t *client, const dx_message_t *messages, int count,
-                         template_t **places_out, int64_t *bytes_out)
+                         uint32_t *numbers_out, int64_t *bytes_out)
 {
     const int64_t most = client->window.bytes / DXI_WINDOW_SHARE / 2;
     int64_t bytes = 0;
@@ -367,12 +436,16 @@ static int chunk_measure(dx_client_t *client, const dx_message_t *messages, int 
                 break;
             }
         }
-        const int64_t frame_bytes = frame_size(client, message, place->bytes, NULL);
-        if (frame_bytes < 0 || bytes + frame_bytes > most) {
+        if (place->serial != client->plain.serial) {
+            template_number(place, client);
+        }
+        const int64_t record_bytes = dxi_plain_record_bytes(message->bytes);
+        if (place->number == DXI_PLAIN_NONE || bytes + record_bytes > most ||
+            frame_size(client, message, place->topic.parts_bytes, NULL) < 0) {
             break;
         }
-        places_out[taken] = place;
-        bytes += frame_bytes;
+        numbers_out[taken] = place->number;
+        bytes += record_bytes;
     }
     *bytes_out = bytes;
     return taken;
@@ -382,9 +455,9 @@ static int chunk_measure(dx_client_t *client, const dx_message_t *messages, int 
  * or there is no room for all. */
 static int chunk_publish(dx_client_t *client, const dx_message_t *messages, int count)
 {
-    template_t *places[BATCH_CHUNK];
+    uint32_t numbers[BATCH_CHUNK];
     int64_t bytes = 0;
-    const int taken = chunk_measure(client, messages, count, places, &bytes);
+    const int taken = chunk_measure(client, messages, count, numbers, &bytes);
     if (taken == 0) {
         return 0;
     }
@@ -393,12 +466,9 @@ static int chunk_publish(dx_client_t *client, const dx_message_t *messages, int 
         return 0;
     }
     for (int i = 0; i < taken; i++) {
-        const parts_t parts = {
-            .at = places[i]->parts, .bytes = places[i]->bytes, .key_hash = places[i]->key_hash};
-        const int64_t frame_bytes = frame_write(dxi_window_place(&client->window, claim),
-                                                DX_FRAME_PUBLISH, &parts, 0, &messages[i]);
-        dxi_window_publish(&client->window, claim, frame_bytes, 0);
-        claim = dxi_window_further(claim, frame_bytes, 1);
+        const int64_t record_bytes = dxi_plain_record_bytes(messages[i].bytes);
+        plain_write(client, claim, record_bytes, numbers[i], &messages[i]);
+        claim = dxi_window_further(claim, record_bytes, 1);
     }
     return taken;
 }

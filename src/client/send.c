@@ -2,10 +2,11 @@
  *
  * DESIGN
  *
- * Once per turn of the loop the frames at the window's head go into the connection's sending ring,
- * as far as the node's credit and the ring reach: those without a receipt as one copy of as many as
- * stand in a row; those with one, each by itself, numbered and sealed on the way. A numbered one
- * stays in the window until it is answered, and `unanswered` says where:
+ * Once per turn of the loop what stands at the window's head goes into the connection's sending
+ * ring, as far as the node's credit and the ring reach: plain messages as frames or packs
+ * (plain.h); frames without a receipt as one copy of as many as stand in a row; those with one each
+ * by itself, numbered and sealed on the way. A numbered one stays in the window until it is
+ * answered, and `unanswered` says where:
  *
  *     producer sequence   oldest                      resend            next
  *                           |  x  .  x  .  .  x  .  .   |   .   .   .    |        x answered
@@ -317,7 +318,7 @@ static run_t run_measure(const dx_client_t *client, int64_t room)
     run_t run = {.bytes = 0};
     for (;;) {
         const uint32_t note = dxi_window_peek(window, (uint32_t)run.frames);
-        if (note == 0 || (note & DXI_RECORD_RECEIPT) != 0) {
+        if (note == 0 || (note & (DXI_RECORD_RECEIPT | DXI_RECORD_PLAIN)) != 0) {
             return run;
         }
         const int64_t bytes = dxi_record_bytes(note);
@@ -342,7 +343,7 @@ static bool head_send(dx_client_t *client)
         }
         return record_send(client, bytes);
     }
-    if (note != 0 && never_sent(client, bytes)) {
+    if (note != 0 && (note & DXI_RECORD_PLAIN) == 0 && never_sent(client, bytes)) {
         dxi_window_take(&client->window, bytes, 1);
         refuse_too_long(client, NULL);
         return true;
@@ -386,10 +387,13 @@ int dxi_send_window(dx_client_t *client)
     }
     mark(client);
     bool all = false;
+    bool drained = false;
     int done = retries_send(client, &all);
     const uint64_t until = client->ring_bytes + TURN_BYTES;
-    while (all && client->ring_bytes < until) { /* N4 */
-        const int count = run_send(client, room_for_publications(client));
+    while (all && !drained && client->ring_bytes < until) { /* N4 */
+        const int64_t room = room_for_publications(client);
+        int count = dxi_plain_send(client, room, &drained);
+        count = count != 0 ? count : run_send(client, room);
         if (count == 0 && !head_send(client)) {
             break;
         }

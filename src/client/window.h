@@ -53,18 +53,19 @@
 
 #define DXI_WINDOW_BYTES_MIN 65536
 #define DXI_WINDOW_SHARE 2         /* one claim is at most this part of the window */
-#define DXI_WINDOW_RECORD_BYTES 64 /* no record is shorter: a header and a topic (W2) */
+#define DXI_WINDOW_RECORD_BYTES 32 /* no record is shorter (W2) */
 #define DXI_WINDOW_FOREVER INT64_MAX
 
 /* Kinds of records: bits of a note. */
 #define DXI_RECORD_RECEIPT (UINT32_C(1) << 31) /* who is to be told stands in front */
 #define DXI_RECORD_REQUEST (UINT32_C(1) << 30) /* its answer comes to the inbox */
-#define DXI_RECORD_UNITS (DXI_RECORD_REQUEST - 1)
+#define DXI_RECORD_PLAIN (UINT32_C(1) << 29)   /* no frame: client/plain.h */
+#define DXI_RECORD_UNITS (DXI_RECORD_PLAIN - 1)
 
 typedef struct dxi_window {
     /* Read-only once open. */
     char *at;
-    dx_atomic64_t *notes; /* stamp 32, kind 2, length in units of 8 bytes 30 */
+    dx_atomic64_t *notes; /* stamp 32, kind 3, length in units of 8 bytes 29 */
     int64_t bytes;
     uint32_t unit_mask;
     uint32_t note_mask;

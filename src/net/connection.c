@@ -593,6 +593,11 @@ uint64_t dxi_connection_written(const dxi_connection_t *connection)
     return connection->bytes_out;
 }
 
+uint64_t dxi_connection_capabilities(const dxi_connection_t *connection)
+{
+    return connection->peer_capabilities;
+}
+
 uint32_t dxi_connection_frame_bytes_max(const dxi_connection_t *connection)
 {
     return connection->peer_frame_bytes_max;

@@ -85,7 +85,7 @@ typedef struct dxi_connection_options {
     const char *name;             /* sent in HELLO or WELCOME, for people; copied; may be NULL */
     uint64_t node_id;             /* sent in HELLO or WELCOME when not 0 */
     uint64_t started_unix_ns;     /* sent with it: since when its sequences count; 0: not said */
-    uint64_t capabilities;        /* bits sent; see docs/protocol.md */
+    uint64_t capabilities;        /* bits sent: net/capability.h */
     const char *mechanism;        /* a client's AUTH: "token"; NULL: none. Copied */
     const char *proof;            /* and what it proves itself with; copied */
     dxi_tls_t *tls;               /* for tls:// addresses; NULL elsewhere */
@@ -130,6 +130,10 @@ DX_NODISCARD int dxi_connection_encode(dxi_connection_t *connection, const dx_fr
 
 /* The largest frame that the peer accepts. Threads: loop. */
 uint32_t dxi_connection_frame_bytes_max(const dxi_connection_t *connection);
+
+/* What the peer has said that it can (net/capability.h); 0 before the greeting is over.
+ * Threads: loop. */
+uint64_t dxi_connection_capabilities(const dxi_connection_t *connection);
 
 /* Free bytes of the sending ring, and bytes that wait in it.
  * Threads: loop. */

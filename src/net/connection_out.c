@@ -99,6 +99,9 @@ void dxi_connection_commit(dxi_connection_t *connection, size_t bytes)
     }
     assert(bytes <= connection->claimed && bytes % DX_FRAME_ALIGN == 0);
     connection->claimed = 0;
+    if (bytes == 0) {
+        return; /* given up */
+    }
     connection->frames_out++;
     dxi_send_ring_fill(&connection->out, bytes);
     dxi_loop_flush_later(connection->loop, &connection->flush);

@@ -19,6 +19,7 @@
  */
 #include "base/fail.h"
 #include "wire/frame_internal.h"
+#include "wire/pack.h"
 
 #define FIXED_BYTES (DX_FRAME_HEADER_BYTES - DX_FRAME_SPAN_BYTES) /* of `length`, always there */
 
@@ -155,6 +156,20 @@ static int parts_check(dx_frame_view_t *view, uint32_t parts_bytes, dx_error_t *
     return DX_OK;
 }
 
+/* The rules of a frame with several events: wire/pack.h, P1 and P2. */
+DX_NOINLINE static int packed_check(const dx_frame_view_t *view, dx_error_t *error)
+{
+    const dx_frame_header_t *const header = view->header;
+    if ((header->type != DX_FRAME_PUBLISH && header->type != DX_FRAME_EVENT) ||
+        view->parts != DX_PART_BIT(DX_PART_TOPIC) || header->producer_id != 0 ||
+        (header->flags & DX_FRAME_ACK_WANTED) != 0) {
+        return dxi_fail(error, DX_EINVAL,
+                        "a packed frame must be a PUBLISH or EVENT with TOPIC only, without a "
+                        "producer and without ACK_WANTED");
+    }
+    return dxi_pack_check(view->payload, view->payload_bytes, error);
+}
+
 /* What stands behind the header, whose checksum is right where there was one to check. */
 DX_INLINE int content_check(dx_frame_view_t *view, dx_error_t *error)
 {
@@ -185,6 +200,9 @@ DX_INLINE int content_check(dx_frame_view_t *view, dx_error_t *error)
     const int code = parts_check(view, parts_bytes, error);
     if (DX_UNLIKELY(code != DX_OK)) {
         return code;
+    }
+    if (dxi_frame_packed(header)) {
+        return packed_check(view, error);
     }
     return dxi_frame_rules_check(header->type, view->parts, view->payload_bytes, error);
 }

@@ -18,6 +18,7 @@ static void keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, uint32
     dx_frame_header_t *const header = (dx_frame_header_t *)(void *)frame;
     memset(frame, (int)(retain->next & 0xff), bytes);
     header->length = bytes - 8;
+    header->flags = 0;
     header->sequence = retain->next;
     header->timestamp_ns = retain->next * 10;
     dxi_retain_keep(retain, limits, frame, bytes);
@@ -292,7 +293,7 @@ static void latencies_have_percentiles_near_enough(void **state)
     static dxi_latency_t latency;
     assert_int_equal(dxi_latency_percentile(&latency, 0.5), 0);
     for (int64_t ns = 1; ns <= 100000; ns++) {
-        dxi_latency_record(&latency, ns);
+        dxi_latency_record(&latency, ns, 1);
     }
     const struct {
         double part;
@@ -303,8 +304,8 @@ static void latencies_have_percentiles_near_enough(void **state)
         assert_true(told_ns >= cases[i].exact_ns && told_ns <= cases[i].exact_ns * 5 / 4);
     }
     assert_int_equal(dxi_latency_max(&latency), 100000);
-    dxi_latency_record(&latency, -5);
-    dxi_latency_record(&latency, INT64_MAX);
+    dxi_latency_record(&latency, -5, 1);
+    dxi_latency_record(&latency, INT64_MAX, 1);
     assert_true(dxi_latency_max(&latency) == INT64_MAX);
     dxi_latency_turn(&latency);
     assert_true(dxi_latency_percentile(&latency, 0.5) > 0);

@@ -331,7 +331,7 @@ static void a_full_window_waits_or_says_so(void **state)
         while ((code = dx_client_publish(client, &m, &error)) == DX_OK) {
             published++;
         }
-        assert_int_equal(published, 65536 / (64 + 16 + 1000));
+        assert_int_equal(published, 65536 / (8 + 1000));
         assert_int_equal(code, i == 0 ? DX_EAGAIN : DX_ETIMEDOUT);
         assert_contains(error.message, "window_bytes is 65536");
         const dx_message_t several[3] = {m, m, m};

@@ -453,7 +453,7 @@ static void a_draft_must_keep_the_rules_of_its_type(void **state)
         {{.type = 255}, DX_ENOTSUP, "frame type 255 is not known"},
         {{.type = DX_FRAME_HELLO}, DX_EINVAL, "a HELLO frame has no part CAPABILITIES"},
         {{.type = DX_FRAME_ACK, .payload_bytes = 1}, DX_EINVAL, "a payload of 1 bytes"},
-        {{.type = DX_FRAME_PING, .flags = 0x0200}, DX_ENOTSUP, "flags 0x0200"},
+        {{.type = DX_FRAME_PING, .flags = 0x0400}, DX_ENOTSUP, "flags 0x0400"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         dx_error_t error = {0};
