@@ -110,18 +110,6 @@ const dxi_command_t *dxi_command_find(const dxi_command_t *table, const char *sp
     return NULL;
 }
 
-static void command_print(const dxi_command_t *row, FILE *stream)
-{
-    fprintf(stream, "  %-9s %s\n", row->name, row->summary);
-}
-
-void dxi_command_list(const dxi_command_t *table, FILE *stream)
-{
-    for (; table->name != NULL; table++) {
-        command_print(table, stream);
-    }
-}
-
 const dxi_command_t *dxi_commands(void)
 {
     return COMMANDS;
@@ -181,7 +169,7 @@ static void overview_print(void)
                        dxi_style(stdout, DXI_STYLE_PLAIN));
             }
         }
-        command_print(row, stdout);
+        fprintf(stdout, "  %-9s %s\n", row->name, row->summary);
     }
 }
 

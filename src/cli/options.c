@@ -399,6 +399,13 @@ const dxi_option_t *dxi_options_of_all(size_t *count_out)
     return GLOBALS;
 }
 
+void dxi_command_list(const dxi_command_t *table, FILE *stream)
+{
+    for (; table->name != NULL; table++) {
+        fprintf(stream, "  %-9s %s\n", table->name, table->summary);
+    }
+}
+
 /* "Benchmarks" of "benchmark". */
 static void actions_print(const dxi_usage_t *usage, FILE *stream)
 {
