@@ -32,6 +32,7 @@
 #define DISRUPTORX_CLIENT_H
 
 #include "disruptorx/bus.h"
+#include "disruptorx/frame_batch.h"
 
 DX_EXTERN_C_BEGIN
 
@@ -63,6 +64,7 @@ typedef struct dx_client_options {
     const char *tls_certificate_file, *tls_key_file, *tls_authority_file; /* PEM */
     const char *tls_server_name;
     bool tls_insecure;
+    dx_compression_t compression; /* of both directions, as far as the node wants it too */
 
     int64_t timeout_ns;         /* of each call that waits, unless it says another; 0 = 5 s */
     int64_t connect_timeout_ns; /* of one attempt; 0 = 5 s */

@@ -1,8 +1,8 @@
 /* disruptorx/frame_batch.h - many frames in one, compressed when that pays.
  *
  * A BATCH frame's payload is whole frames, one after the other as they stand in the ring, as they
- * are or compressed as one block. Batches lie on connections between nodes and in the journal;
- * where frames are gathered straight from the ring, no batch is needed.
+ * are or compressed as one block. Batches go over connections whose two sides want compression, and
+ * lie in the journal; where frames are gathered straight from the ring, no batch is needed.
  *
  * A chooser, one per topic, decides which codec the next batch is to try, by its size and by what
  * the codecs have achieved on that topic:
@@ -36,6 +36,14 @@ DX_EXTERN_C_BEGIN
 typedef enum dx_codec { DX_CODEC_LIST(DX_CODEC_ENUMERATOR) } dx_codec_t;
 #undef DX_CODEC_ENUMERATOR
 #define DX_CODEC_COUNT 3
+
+/* What one side of a connection wants to be compressed. Zero = default. */
+typedef enum dx_compression {
+    DX_COMPRESSION_AUTO = 0, /* between hosts, or when the other side asks for it; by what pays */
+    DX_COMPRESSION_OFF = 1,  /* nothing, in neither direction */
+    DX_COMPRESSION_LZ4 = 2,  /* in both directions, where the other side can; also in this host */
+    DX_COMPRESSION_ZSTD = 3, /* the same */
+} dx_compression_t;
 
 /* "lz4"; "unknown" for a number that is none.
  * Threads: any. */

@@ -151,6 +151,7 @@ static void attempt(dx_client_t *client)
         .mechanism = "token",
         .proof = o->token,
         .tls = client->tls,
+        .compression = o->compression,
         .log = o->log};
     dxi_connection_events_t events = link_events;
     events.context = client;

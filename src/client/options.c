@@ -74,6 +74,10 @@ static int sizes_fill(dx_client_options_t *o, dx_error_t *error)
     if (code == DX_OK) {
         code = dxi_options_range(error, "attempts_max", o->attempts_max, 0, INT32_MAX);
     }
+    if (code == DX_OK) {
+        code = dxi_options_range(error, "compression", (int64_t)o->compression, 0,
+                                 DX_COMPRESSION_ZSTD);
+    }
     return code;
 }
 

@@ -8,8 +8,10 @@
 
 #include <stdint.h>
 
-#define DXI_CAPABILITY_BATCH (UINT64_C(1) << 1) /* BATCH frames, compressed or not */
-#define DXI_CAPABILITY_PACK (UINT64_C(1) << 2)  /* PUBLISH and EVENT with several events */
-#define DXI_CAPABILITY_SHM (UINT64_C(1) << 3)   /* frames over shared memory */
+#define DXI_CAPABILITY_LZ4 (UINT64_C(1) << 0)      /* BATCH frames with lz4 */
+#define DXI_CAPABILITY_ZSTD (UINT64_C(1) << 1)     /* and with zstd */
+#define DXI_CAPABILITY_PACK (UINT64_C(1) << 2)     /* PUBLISH and EVENT with several events */
+#define DXI_CAPABILITY_SHM (UINT64_C(1) << 3)      /* frames over shared memory */
+#define DXI_CAPABILITY_COMPRESS (UINT64_C(1) << 4) /* a wish: send BATCH frames where you can */
 
 #endif

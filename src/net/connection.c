@@ -100,6 +100,8 @@ void dxi_connection_discard(dxi_connection_t *connection)
 {
     dxi_connection_forget_candidates(connection);
     dxi_tls_session_destroy(connection->tls);
+    dxi_batch_in_close(connection);
+    dxi_batch_out_close(connection);
     dxi_send_ring_destroy(&connection->out);
     dx_memory_unmap(&connection->in_memory);
     dxi_settings_drop(connection->settings);
@@ -575,6 +577,7 @@ void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info
         .refused = connection->refused,
         .rtt_ns = connection->rtt_ns,
     };
+    dxi_batch_out_info(connection, info_out);
     memcpy(info_out->peer_name, connection->peer_name, sizeof info_out->peer_name);
     memcpy(info_out->peer_address, connection->peer_address, sizeof info_out->peer_address);
     if (connection->tls != NULL) {
@@ -590,7 +593,7 @@ uint64_t dxi_connection_id(const dxi_connection_t *connection)
 
 uint64_t dxi_connection_written(const dxi_connection_t *connection)
 {
-    return connection->bytes_out;
+    return dxi_batch_out_written(connection);
 }
 
 uint64_t dxi_connection_capabilities(const dxi_connection_t *connection)

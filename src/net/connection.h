@@ -15,6 +15,10 @@
  * there is one write: no timer, no Nagle. The ring is the bound (`send_bytes`): when it is full
  * dxi_connection_claim() says so, and on_writable() tells when half of it is free again.
  *
+ * Compression. What waits to be written goes as BATCH frames where both sides want that and it
+ * pays, topic by topic; what comes as a BATCH is given to on_frame() frame by frame, as if each had
+ * come alone. Owners see nothing of it but on_pause() behind each BATCH.
+ *
  * The greeting: HELLO, AUTH as often as the mechanism wants, WELCOME (docs/protocol.md), within
  * handshake_timeout_ns. PING, PONG and GOODBYE are answered here and not given to on_frame().
  * A frame whose on_frame() returns another error is refused with ERROR, and the connection lives;
@@ -31,6 +35,7 @@
 
 #include "disruptorx/error.h"
 #include "disruptorx/frame.h"
+#include "disruptorx/frame_batch.h"
 #include "disruptorx/log.h"
 #include "net/address.h"
 #include "net/loop.h"
@@ -85,7 +90,8 @@ typedef struct dxi_connection_options {
     const char *name;             /* sent in HELLO or WELCOME, for people; copied; may be NULL */
     uint64_t node_id;             /* sent in HELLO or WELCOME when not 0 */
     uint64_t started_unix_ns;     /* sent with it: since when its sequences count; 0: not said */
-    uint64_t capabilities;        /* bits sent: net/capability.h */
+    uint64_t capabilities;        /* bits sent, besides those of `compression`: net/capability.h */
+    dx_compression_t compression; /* what is sent and taken as BATCH */
     const char *mechanism;        /* a client's AUTH: "token"; NULL: none. Copied */
     const char *proof;            /* and what it proves itself with; copied */
     dxi_tls_t *tls;               /* for tls:// addresses; NULL elsewhere */
@@ -140,7 +146,8 @@ uint64_t dxi_connection_capabilities(const dxi_connection_t *connection);
 size_t dxi_connection_room(const dxi_connection_t *connection);
 size_t dxi_connection_pending(const dxi_connection_t *connection);
 
-/* Bytes that the system has taken for this connection, since its start; also in on_close().
+/* Bytes, before compression, that the system has taken for this connection, since its start; of
+ * what goes as a BATCH, when the whole of it was taken. Also in on_close().
  * Threads: loop. */
 uint64_t dxi_connection_written(const dxi_connection_t *connection);
 
@@ -171,6 +178,9 @@ typedef struct dxi_connection_info {
     char tls_subject[256]; /* of the peer's certificate; "": none */
     int64_t opened_ns;     /* dx_clock_ns() */
     uint64_t frames_in, frames_out, bytes_in, bytes_out, writes, refused;
+    /* BATCH frames, their bytes, and those of the frames in them. */
+    uint64_t batches_in, batch_bytes_in, batch_raw_bytes_in;
+    uint64_t batches_out, batch_bytes_out, batch_raw_bytes_out;
     int64_t rtt_ns; /* of the last PING; 0: none yet */
 } dxi_connection_info_t;
 void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info_t *info_out);

@@ -35,10 +35,11 @@
 static bool say_hello(dxi_connection_t *connection, uint8_t type)
 {
     const dxi_connection_options_t *const options = &connection->settings->options;
-    const dx_frame_capabilities_t capabilities = {.bits = options->capabilities,
-                                                  .frame_bytes_max = options->frame_bytes_max,
-                                                  .version_min = DX_FRAME_VERSION,
-                                                  .version_max = DX_FRAME_VERSION};
+    const dx_frame_capabilities_t capabilities = {
+        .bits = options->capabilities | dxi_batch_out_capabilities(options->compression),
+        .frame_bytes_max = options->frame_bytes_max,
+        .version_min = DX_FRAME_VERSION,
+        .version_max = DX_FRAME_VERSION};
     dx_frame_part_t parts[3];
     uint16_t count = 0;
     parts[count++] = dx_frame_part_of(DX_PART_CAPABILITIES, &capabilities, sizeof capabilities);
@@ -168,6 +169,7 @@ static void open_now(dxi_connection_t *connection)
     connection->may_claim = true;
     connection->was_open = true;
     connection->opened_ns = dxi_loop_now_ns(connection->loop);
+    dxi_batch_out_open(connection);
     dxi_connection_timer(connection);
     DX_LOG_DEBUG(connection->settings->options.log, "net", "%s (%s) is open",
                  connection->peer_address, connection->peer_name);

@@ -18,6 +18,9 @@
  * is read until dxi_connection_resume(): the buffer is the bound. When an answer of ours has no
  * room, the same happens until there is some.
  *
+ * A BATCH stays at in_begin, and is what is open, until all that is in it was taken
+ * (connection_batch_in.c).
+ *
  * INVARIANTS
  *
  *   R1  in_begin is a multiple of 8: frames are aligned
@@ -102,9 +105,9 @@ void dxi_connection_shrink(dxi_connection_t *connection)
 
 /* --------------------------------------------------------------------------------------- frames */
 
-/* Notes what is to be answered to a frame that is refused (R4). `whole`: its parts are known. */
-DX_NOINLINE static void refuse(dxi_connection_t *connection, int code, const dx_error_t *error,
-                               const dx_frame_view_t *frame, bool whole)
+DX_NOINLINE void dxi_connection_refuse(dxi_connection_t *connection, int code,
+                                       const dx_error_t *error, const dx_frame_view_t *frame,
+                                       bool whole)
 {
     if (connection->state == DXI_GREETING) {
         dxi_connection_close(connection, code, error->message);
@@ -126,8 +129,7 @@ DX_NOINLINE static void refuse(dxi_connection_t *connection, int code, const dx_
                 connection->peer_address, connection->refusal.message);
 }
 
-/* True when nothing remains to be answered. */
-static bool refusal_say(dxi_connection_t *connection)
+bool dxi_connection_refusal_say(dxi_connection_t *connection)
 {
     if (DX_UNLIKELY(connection->refusal_there)) {
         if (!dxi_greet_say_error(connection, &connection->refusal, connection->refusal_number,
@@ -141,7 +143,6 @@ static bool refusal_say(dxi_connection_t *connection)
     return true;
 }
 
-/* Gives one frame to whom it belongs. Returns false when it was not taken. */
 DX_INLINE bool frame_give(dxi_connection_t *connection, const dx_frame_view_t *frame)
 {
     dx_error_t error;
@@ -155,7 +156,9 @@ DX_INLINE bool frame_give(dxi_connection_t *connection, const dx_frame_view_t *f
         dxi_greet_note_error(connection, frame);
     }
     if (DX_UNLIKELY(ours)) {
-        code = dxi_greet_frame(connection, frame, &error);
+        code = type == DX_FRAME_BATCH && connection->state == DXI_OPEN
+                   ? dxi_batch_in_begin(connection, frame, &error)
+                   : dxi_greet_frame(connection, frame, &error);
     } else {
         code = connection->events->on_frame(connection->context, connection, frame, &error);
         connection->given++;
@@ -172,13 +175,17 @@ DX_INLINE bool frame_give(dxi_connection_t *connection, const dx_frame_view_t *f
         return false;
     }
     if (connection->state == DXI_OPEN || connection->state == DXI_GREETING) {
-        refuse(connection, code, &error, frame, true);
+        dxi_connection_refuse(connection, code, &error, frame, true);
     }
     return true;
 }
 
-/* The stream can't be read any further: says why and ends. */
-DX_NOINLINE static void stream_failed(dxi_connection_t *connection, const dx_error_t *error)
+bool dxi_connection_give(dxi_connection_t *connection, const dx_frame_view_t *frame)
+{
+    return frame_give(connection, frame);
+}
+
+DX_NOINLINE void dxi_connection_unreadable(dxi_connection_t *connection, const dx_error_t *error)
 {
     DX_LOG_WARN(connection->settings->options.log, "net", "closing %s: %s",
                 connection->peer_address, error->message);
@@ -186,9 +193,8 @@ DX_NOINLINE static void stream_failed(dxi_connection_t *connection, const dx_err
     dxi_connection_close(connection, error->code, error->message);
 }
 
-/* There are no more frames at the moment; the owner had `before` of them when this look began. It
- * is told also when the last one began the end: what it has put together counts. */
-static void pause_tell(dxi_connection_t *connection, uint64_t before)
+/* The owner is told also when the last one began the end: what it has put together counts. */
+void dxi_connection_pause_tell(dxi_connection_t *connection, uint64_t before)
 {
     if (connection->given != before && connection->events->on_pause != NULL) {
         connection->events->on_pause(connection->context, connection);
@@ -210,34 +216,35 @@ static void frames_run(dxi_connection_t *connection, uint64_t before)
         }
         if (DX_UNLIKELY(code != DX_OK)) {
             if (connection->stream.failed != DX_OK) {
-                stream_failed(connection, &error);
+                dxi_connection_unreadable(connection, &error);
                 break;
             }
             connection->frames_in++;
-            refuse(connection, code, &error, &view, false);
+            dxi_connection_refuse(connection, code, &error, &view, false);
         } else {
             connection->frames_in++;
             if (view.bytes > connection->in_largest) {
                 connection->in_largest = view.bytes;
             }
-            if (!frame_give(connection, &view)) {
+            if (!frame_give(connection, &view) ||
+                (DX_UNLIKELY(connection->batch != NULL) && !dxi_batch_in_run(connection))) {
                 break;
             }
         }
         connection->in_begin += connection->stream.frame_bytes;
         assert(connection->in_begin % DX_FRAME_ALIGN == 0); /* R1 */
-        if (!refusal_say(connection)) {
+        if (!dxi_connection_refusal_say(connection)) {
             break;
         }
     }
-    pause_tell(connection, before);
+    dxi_connection_pause_tell(connection, before);
 }
 
 void dxi_connection_continue(dxi_connection_t *connection)
 {
     const uint64_t before = connection->given;
     connection->paused = 0;
-    if (!refusal_say(connection)) {
+    if (!dxi_connection_refusal_say(connection)) {
         return;
     }
     if (connection->offered_there) {
@@ -246,11 +253,18 @@ void dxi_connection_continue(dxi_connection_t *connection)
         if (!frame_give(connection, &frame)) {
             return;
         }
-        connection->in_begin += frame.bytes;
-        if (!refusal_say(connection)) {
-            pause_tell(connection, before);
+        connection->in_begin += connection->batch == NULL ? frame.bytes : 0;
+        if (!dxi_connection_refusal_say(connection)) {
+            dxi_connection_pause_tell(connection, before);
             return;
         }
+    }
+    if (connection->batch != NULL) {
+        if (!dxi_batch_in_run(connection)) {
+            dxi_connection_pause_tell(connection, before);
+            return;
+        }
+        connection->in_begin += connection->stream.frame_bytes;
     }
     frames_run(connection, before);
 }

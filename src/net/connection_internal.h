@@ -5,6 +5,8 @@
  *     connection_greet.c    the greeting, and the frames that are answered here
  *     connection_in.c       bytes to frames
  *     connection_out.c      frames to bytes
+ *     connection_batch_out.c     what is compressed on its way out
+ *     connection_batch_in.c   and on its way in
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -40,6 +42,7 @@ typedef enum dxi_state {
 #define DXI_GREETING_BYTES_MAX 69632
 
 typedef struct dxi_resolution dxi_resolution_t;
+typedef struct dxi_batcher dxi_batcher_t;
 
 struct dxi_connection {
     /* What every frame touches. */
@@ -56,6 +59,7 @@ struct dxi_connection {
     uint64_t held_at; /* of `out`, while held */
     size_t claimed;
     size_t wanted; /* a claim of so many bytes failed: tell when there is room; 0: none did */
+    dxi_batcher_t *batcher; /* NULL: nothing is compressed on its way out */
     char *in;
     size_t in_bytes; /* of the buffer */
     size_t in_begin; /* the frame at which the stream stands: a multiple of 8 */
@@ -72,6 +76,10 @@ struct dxi_connection {
     /* The frame that could not be taken. */
     dx_frame_view_t offered;
     bool offered_there;
+
+    /* The frame at in_begin is a BATCH, and not all that is in it was given. */
+    dx_frame_batch_t *batch;
+    uint64_t batches_in, batch_bytes_in, batch_raw_bytes_in;
 
     /* The refusal that could not be said yet. */
     dx_error_t refusal;
@@ -192,12 +200,14 @@ void dxi_greet_begin(dxi_connection_t *connection);
 DX_NODISCARD int dxi_greet_frame(dxi_connection_t *connection, const dx_frame_view_t *frame,
                                  dx_error_t *error);
 
-/* True for the types that dxi_greet_frame() answers in OPEN. */
+/* True for the types that in OPEN are not the owner's: those that dxi_greet_frame() answers, and
+ * BATCH. */
 DX_INLINE bool dxi_greet_owns(uint8_t type)
 {
     const uint32_t owned = (UINT32_C(1) << DX_FRAME_HELLO) | (UINT32_C(1) << DX_FRAME_WELCOME) |
                            (UINT32_C(1) << DX_FRAME_AUTH) | (UINT32_C(1) << DX_FRAME_PING) |
-                           (UINT32_C(1) << DX_FRAME_PONG) | (UINT32_C(1) << DX_FRAME_GOODBYE);
+                           (UINT32_C(1) << DX_FRAME_PONG) | (UINT32_C(1) << DX_FRAME_GOODBYE) |
+                           (UINT32_C(1) << DX_FRAME_BATCH);
     return type < 32 && ((owned >> type) & 1) != 0;
 }
 
@@ -217,6 +227,22 @@ void dxi_connection_read(dxi_connection_t *connection);
 /* Goes on with frames that are in the buffer. */
 void dxi_connection_continue(dxi_connection_t *connection);
 
+/* Gives one frame to whom it belongs. Returns false when it was not taken. */
+bool dxi_connection_give(dxi_connection_t *connection, const dx_frame_view_t *frame);
+
+/* Notes what is to be answered to a frame that is refused. `whole`: its parts are known. */
+void dxi_connection_refuse(dxi_connection_t *connection, int code, const dx_error_t *error,
+                           const dx_frame_view_t *frame, bool whole);
+
+/* Says what was noted. True when nothing remains to be answered. */
+bool dxi_connection_refusal_say(dxi_connection_t *connection);
+
+/* The stream can't be read any further: says why and ends. */
+void dxi_connection_unreadable(dxi_connection_t *connection, const dx_error_t *error);
+
+/* There are no more frames at the moment; the owner had `before` of them when this look began. */
+void dxi_connection_pause_tell(dxi_connection_t *connection, uint64_t before);
+
 /* Gives memory that only large frames needed back. */
 void dxi_connection_shrink(dxi_connection_t *connection);
 
@@ -228,5 +254,36 @@ DX_NODISCARD bool dxi_connection_say(dxi_connection_t *connection, const dx_fram
 
 /* Writes what may be written. */
 void dxi_connection_write(dxi_connection_t *connection);
+
+/* ----------------------------------------------------------------------- connection_batch_out.c */
+
+/* The bits of CAPABILITIES that say what this side wants. */
+uint64_t dxi_batch_out_capabilities(dx_compression_t compression);
+
+/* The connection is open: compresses from now on, if both sides want that. */
+void dxi_batch_out_open(dxi_connection_t *connection);
+void dxi_batch_out_close(dxi_connection_t *connection);
+
+/* `bytes` wait at the head of the sending ring. Packs what pays, and returns how many bytes there
+ * are to be written now. Only with `batcher`. */
+size_t dxi_batch_out_next(dxi_connection_t *connection, size_t bytes);
+
+/* So many of them were written. */
+void dxi_batch_out_took(dxi_connection_t *connection, size_t bytes);
+
+/* What was written, in bytes before compression. */
+uint64_t dxi_batch_out_written(const dxi_connection_t *connection);
+void dxi_batch_out_info(const dxi_connection_t *connection, dxi_connection_info_t *info_out);
+
+/* ------------------------------------------------------------------------ connection_batch_in.c */
+
+/* Opens a BATCH. Returns DX_OK, or why it is refused; DX_ECORRUPT and DX_ENOMEM end the connection.
+ */
+DX_NODISCARD int dxi_batch_in_begin(dxi_connection_t *connection, const dx_frame_view_t *frame,
+                                    dx_error_t *error);
+
+/* Gives what is in the open BATCH, as far as it is taken. True when that was all of it. */
+bool dxi_batch_in_run(dxi_connection_t *connection);
+void dxi_batch_in_close(dxi_connection_t *connection);
 
 #endif

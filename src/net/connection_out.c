@@ -14,6 +14,9 @@
  * The last DXI_RESERVE_BYTES of room are for our own answers (PONG, ERROR, GOODBYE), so that an
  * owner that fills the ring can't silence them.
  *
+ * Where both sides want it, what waits is compressed just before the write
+ * (connection_batch_out.c).
+ *
  * A frame that is larger than the ring makes it grow, when it is empty.
  *
  * INVARIANTS
@@ -234,9 +237,12 @@ void dxi_connection_write(dxi_connection_t *connection)
     bool progress = false;
     while (!connection->blocked) {
         const uint64_t limit = connection->held ? connection->held_at : connection->out.tail;
-        const size_t bytes = (size_t)(limit - connection->out.head);
+        size_t bytes = (size_t)(limit - connection->out.head);
         if (bytes == 0) {
             break;
+        }
+        if (DX_UNLIKELY(connection->batcher != NULL)) {
+            bytes = dxi_batch_out_next(connection, bytes);
         }
         const int64_t sent = write_once(connection, bytes);
         if (sent < 0) {
@@ -246,6 +252,9 @@ void dxi_connection_write(dxi_connection_t *connection)
         connection->blocked = connection->tls != NULL ? sent == 0 : (size_t)sent < bytes;
         connection->bytes_out += (uint64_t)sent;
         dxi_send_ring_take(&connection->out, (size_t)sent);
+        if (DX_UNLIKELY(connection->batcher != NULL)) {
+            dxi_batch_out_took(connection, (size_t)sent);
+        }
         progress = true;
     }
     if (progress) {

@@ -113,7 +113,8 @@ struct dxi_loop {
     dxi_link_t flush_hooks;
     dxi_link_t members;
     dxi_duty_t *duties;
-    dxi_duty_t *duty_next; /* the one that runs next: may be removed meanwhile */
+    dxi_duty_t *duty_next;   /* the one that runs next: may be removed meanwhile */
+    dx_frame_batch_t *batch; /* not in use; NULL: none */
 
     /* Statistics: one writer, any reader. */
     DX_ISOLATED dx_atomic64_t turns;
@@ -718,7 +719,29 @@ void dxi_loop_destroy(dxi_loop_t *loop)
     (void)close(loop->alarm_fd);
     tasks_run_outside(loop);
     (void)pthread_mutex_destroy(&loop->outside);
+    dx_frame_batch_destroy(loop->batch);
     dxi_free(loop);
+}
+
+/* -------------------------------------------------------------------------------------- batches */
+
+dx_frame_batch_t *dxi_loop_batch_take(dxi_loop_t *loop)
+{
+    dx_frame_batch_t *batch = loop->batch;
+    loop->batch = NULL;
+    if (batch == NULL && dx_frame_batch_create(DXI_BATCH_BYTES_MAX, &batch, NULL) != DX_OK) {
+        return NULL;
+    }
+    return batch;
+}
+
+void dxi_loop_batch_give(dxi_loop_t *loop, dx_frame_batch_t *batch)
+{
+    if (loop->batch == NULL) {
+        loop->batch = batch;
+    } else {
+        dx_frame_batch_destroy(batch);
+    }
 }
 
 /* -------------------------------------------------------------------------------------- looking */

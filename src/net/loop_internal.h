@@ -7,7 +7,10 @@
 
 #include <uv.h>
 
+#include "disruptorx/frame_batch.h"
 #include "net/loop.h"
+
+#define DXI_BATCH_BYTES_MAX 1048576 /* frames of one BATCH, before compression */
 
 /* A place in a list that goes in a circle; all zero or alone: in none. */
 typedef struct dxi_link {
@@ -72,6 +75,11 @@ void dxi_loop_worked(dxi_loop_t *loop);
 /* True when another thread acts for the loop: libuv must not be told anything now.
  * Threads: who acts for the loop. */
 bool dxi_loop_is_lent(const dxi_loop_t *loop);
+
+/* Memory and codecs for one BATCH of up to DXI_BATCH_BYTES_MAX. The loop keeps one that is not in
+ * use; who gives one back forgets it. NULL: no memory. Threads: who acts for the loop. */
+dx_frame_batch_t *dxi_loop_batch_take(dxi_loop_t *loop);
+void dxi_loop_batch_give(dxi_loop_t *loop, dx_frame_batch_t *batch);
 
 /* True when the loop's thread has ended, or is about to: nothing new may begin. Threads: loop, or
  * who runs its tasks after its end. */

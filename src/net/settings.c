@@ -142,6 +142,10 @@ int dxi_settings_create(const dxi_connection_options_t *options,
     int code = sizes_check(&kept, error);
     code = code != DX_OK ? code : times_check(&kept, error);
     code = code != DX_OK ? code : texts_check(&kept, error);
+    if (code == DX_OK && (unsigned)kept.compression > DX_COMPRESSION_ZSTD) {
+        code = dxi_fail(error, DX_EINVAL, "compression is %d, must be from 0 to %d",
+                        (int)kept.compression, DX_COMPRESSION_ZSTD);
+    }
     if (code == DX_OK &&
         (events->on_open == NULL || events->on_frame == NULL || events->on_close == NULL)) {
         code = dxi_fail(error, DX_EINVAL, "on_open, on_frame and on_close must be there");

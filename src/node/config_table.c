@@ -30,6 +30,7 @@
 #define DAY (24 * HOUR)
 
 static const char *const LEVELS[] = {"trace", "debug", "info", "warn", "error", "off", NULL};
+static const char *const COMPRESSIONS[] = {"auto", "off", "lz4", "zstd", NULL};
 static const char *const FORMATS[] = {"text", "json", NULL};
 
 static const dxi_config_section_t SECTIONS[] = {
@@ -71,6 +72,12 @@ static const dx_config_option_t ROWS[] = {
      .low = 3,
      .high = 5,
      .help = "Permissions of UNIX sockets, octal."},
+    {.name = "listen.compression",
+     .type = DX_CONFIG_CHOICE,
+     .default_text = "auto",
+     .choices = COMPRESSIONS,
+     .help = "Of what goes to clients and comes from them. auto: what pays, with clients on other "
+             "hosts, and with those that ask for it. lz4, zstd: with every client that can."},
 
     {.name = "tls.certificate_file",
      .type = DX_CONFIG_TEXT,

@@ -266,6 +266,12 @@ static void session_put(void *context, const dxi_session_info_t *info)
     put_number(answer, object, "frames_out", connection->frames_out);
     put_number(answer, object, "bytes_in", connection->bytes_in);
     put_number(answer, object, "bytes_out", connection->bytes_out);
+    put_number(answer, object, "batches_in", connection->batches_in);
+    put_number(answer, object, "batch_bytes_in", connection->batch_bytes_in);
+    put_number(answer, object, "batch_raw_bytes_in", connection->batch_raw_bytes_in);
+    put_number(answer, object, "batches_out", connection->batches_out);
+    put_number(answer, object, "batch_bytes_out", connection->batch_bytes_out);
+    put_number(answer, object, "batch_raw_bytes_out", connection->batch_raw_bytes_out);
     put_number(answer, object, "refused", connection->refused);
 }
 

@@ -61,6 +61,8 @@ void dxi_node_connection_options(const dx_node_t *node, dxi_connection_options_t
         .drain_timeout_ns = dx_config_integer(config, "timeouts.close_ms"),
         .name = node->name,
         .node_id = node->id,
+        /* The words of the table are in the order of the numbers. */
+        .compression = (dx_compression_t)dx_config_integer(config, "listen.compression"),
         .log = node->log.log,
     };
 }

@@ -23,6 +23,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/options.h"
+#include "wire/batch_internal.h"
 #include "wire/codec.h"
 #include "wire/frame_internal.h"
 
@@ -120,6 +121,44 @@ uint32_t dx_frame_batch_room(const dx_frame_batch_t *batch)
     return PAYLOAD_OFFSET + batch->raw_bytes;
 }
 
+/* The frame around a payload that stands in its place in `out`. */
+static int64_t frame_around(void *out, size_t room, const dx_frame_batch_info_t *info,
+                            uint32_t payload_bytes, dx_error_t *error)
+{
+    const dx_frame_part_t part = {DX_PART_BATCH, sizeof *info, info};
+    const dx_frame_draft_t draft = {
+        .type = DX_FRAME_BATCH, .parts = &part, .part_count = 1, .payload_bytes = payload_bytes};
+    void *place = NULL;
+    const int64_t bytes = dx_frame_begin(out, room, &draft, &place, error);
+    if (bytes > 0) {
+        dx_frame_seal(out);
+    }
+    return bytes;
+}
+
+uint32_t dxi_frame_batch_pack(dx_frame_batch_t *batch, dx_codec_t codec, const void *frames,
+                              uint32_t raw_bytes, uint32_t count, uint32_t room,
+                              const void **frame_out)
+{
+    dx_frame_batch_reset(batch);
+    room = room < batch->raw_bytes_max ? room : batch->raw_bytes_max;
+    room &= ~(uint32_t)(DX_FRAME_ALIGN - 1);
+    if (room <= PAYLOAD_OFFSET) {
+        return 0;
+    }
+    const uint32_t payload_bytes =
+        dxi_codec_pack(&batch->codecs, codec, frames, raw_bytes, batch->raw + PAYLOAD_OFFSET,
+                       room - PAYLOAD_OFFSET);
+    if (payload_bytes == 0) {
+        return 0;
+    }
+    const dx_frame_batch_info_t info = {
+        .codec = (uint32_t)codec, .count = count, .raw_bytes = raw_bytes};
+    const int64_t bytes = frame_around(batch->raw, room, &info, payload_bytes, NULL);
+    *frame_out = batch->raw;
+    return bytes > 0 ? (uint32_t)bytes : 0;
+}
+
 int64_t dx_frame_batch_seal(dx_frame_batch_t *batch, dx_codec_t codec, void *out, size_t room,
                             dx_error_t *error)
 {
@@ -145,15 +184,7 @@ int64_t dx_frame_batch_seal(dx_frame_batch_t *batch, dx_codec_t codec, void *out
     }
     const dx_frame_batch_info_t info = {
         .codec = (uint32_t)codec, .count = batch->count, .raw_bytes = batch->raw_bytes};
-    const dx_frame_part_t part = {DX_PART_BATCH, sizeof info, &info};
-    const dx_frame_draft_t draft = {
-        .type = DX_FRAME_BATCH, .parts = &part, .part_count = 1, .payload_bytes = payload_bytes};
-    void *place = NULL;
-    const int64_t bytes = dx_frame_begin(out, room, &draft, &place, error);
-    if (bytes > 0) {
-        dx_frame_seal(out);
-    }
-    return bytes;
+    return frame_around(out, room, &info, payload_bytes, error);
 }
 
 /* What a BATCH says of itself, within what this receiver allows (B1). */

@@ -72,17 +72,17 @@ static void both_sides_know_each_other_after_the_greeting(void **state)
     pair_t pair;
     const dxi_listener_options_t listener = {
         .connection = {
-            .name = "node-1", .node_id = 77, .capabilities = 5, .frame_bytes_max = 8192}};
-    const dxi_connection_options_t client = {.name = "pump", .capabilities = 1};
+            .name = "node-1", .node_id = 77, .capabilities = 0x500, .frame_bytes_max = 8192}};
+    const dxi_connection_options_t client = {.name = "pump", .capabilities = 0x100};
     pair_open(&pair, unix_address, &listener, &client);
     const dxi_connection_info_t node = info_of(pair.client_loop, &pair.client);
     const dxi_connection_info_t pump = info_of(pair.node_loop, &pair.node);
     assert_string_equal(node.peer_name, "node-1");
     assert_int_equal(node.peer_node_id, 77);
-    assert_int_equal(node.peer_capabilities, 5);
+    assert_int_equal(node.peer_capabilities, 0x503);
     assert_int_equal(node.peer_frame_bytes_max, 8192);
     assert_string_equal(pump.peer_name, "pump");
-    assert_int_equal(pump.peer_capabilities, 1);
+    assert_int_equal(pump.peer_capabilities, 0x103);
     assert_int_equal(pump.peer_frame_bytes_max, 4 * 1024 * 1024);
     assert_contains(pump.peer_address, "unix:// pid ");
     assert_true(node.open && pump.open && !node.tls && node.id != pump.id);

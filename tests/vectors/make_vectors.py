@@ -130,6 +130,23 @@ def batches():
     yield "batch-zstd", frame("BATCH", [batch(2, 8, len(RAW))], bytes.fromhex(ZSTD_HEX))
 
 
+def bad_batches():
+    """Whole frames that a connection refuses when it opens them; seeds of the fuzzer."""
+    lz4 = bytes.fromhex(LZ4_HEX)
+    nested = frame("BATCH", [batch(0, 8, len(RAW))], RAW)
+    yield "bad-batch-nested", frame("BATCH", [batch(0, 1, len(nested))], nested)
+    yield "bad-batch-bomb", frame("BATCH", [batch(1, 8, 2**32 - 8)], lz4)
+    yield "bad-batch-more", frame("BATCH", [batch(1, 8, len(RAW) + 8)], lz4)
+    yield "bad-batch-less", frame("BATCH", [batch(1, 8, len(RAW) - 8)], lz4)
+    yield "bad-batch-count", frame("BATCH", [batch(1, 9, len(RAW))], lz4)
+    yield "bad-batch-codec", frame("BATCH", [batch(3, 8, len(RAW))], lz4)
+    yield "bad-batch-damaged", frame("BATCH", [batch(1, 8, len(RAW))], damaged(lz4, 40))
+    yield "bad-batch-commands", frame("BATCH", [batch(0, 2, 144)], frame("PING") + frame(
+        "UNSUBSCRIBE", [("SUBSCRIPTION", u64(3))]))
+    yield "bad-batch-zstd-skips", frame("BATCH", [batch(2, 1, 64)],
+                                           bytes.fromhex("28b52ffd00581500000001000028"))
+
+
 def damaged(data, at, bits=1):
     return data[:at] + bytes([data[at] ^ bits]) + data[at + 1:]
 
@@ -214,7 +231,7 @@ def corpus(folder):
                                                                   if len(data) <= 160)),
                               *((name, b"\x05" + EVENTS[0] + data) for name, _, data in bad()
                                 if len(data) <= 200)],
-        "fuzz_frame_batch": [(name, b"\x00" + data) for name, data in batches()],
+        "fuzz_frame_batch": [(name, b"\x00" + data) for name, data in [*batches(), *bad_batches()]],
     }
     for target, files in chosen.items():
         (folder / target).mkdir(parents=True, exist_ok=True)
