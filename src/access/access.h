@@ -153,6 +153,8 @@ void dxi_access_logout(dxi_access_t *access, dxi_access_login_t *login);
 int64_t dxi_access_rate_take(dxi_access_account_t *account, const dxi_access_limits_t *limits,
                              int64_t now_ns, uint64_t events_most, uint64_t bytes_most,
                              uint64_t *events_out, uint64_t *bytes_out);
+/* A connection begins to wait for its rate: counted. Threads: any. */
+void dxi_access_throttled(dxi_access_t *access, dxi_access_account_t *account);
 /* Gives back what was not used. Threads: any. */
 void dxi_access_rate_return(dxi_access_account_t *account, const dxi_access_limits_t *limits,
                             uint64_t events, uint64_t bytes);

@@ -279,3 +279,12 @@ size_t dxi_log_line(dx_log_format_t format, const dxi_log_record_t *record,
     line_out[line.length] = '\0';
     return line.length;
 }
+
+size_t dxi_log_escape(dx_log_format_t format, const char *text, size_t bytes, char *text_out,
+                      size_t room)
+{
+    piece_t piece = {.text = text_out, .max = room - 1};
+    append_escaped(&piece, format, text, bytes);
+    text_out[piece.length] = '\0';
+    return piece.length;
+}

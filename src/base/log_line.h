@@ -35,6 +35,12 @@ void dxi_timestamp_format(int64_t realtime_ns, char text_out[DXI_TIMESTAMP_BYTES
 size_t dxi_log_line(dx_log_format_t format, const dxi_log_record_t *record,
                     char line_out[DX_LOG_LINE_BYTES_MAX]);
 
+/* Writes a text as a line has it, escaped, without quotes, cut with "..." where it does not fit,
+ * and a NUL: `room` (at least 8) bytes at most. Returns the length.
+ * Threads: any. */
+size_t dxi_log_escape(dx_log_format_t format, const char *text, size_t bytes, char *text_out,
+                      size_t room);
+
 /* The length of the UTF-8 character at `text`, 1 to 4, of at most `bytes` bytes; 0 when there is
  * none: a stray byte, a cut, an overlong form, a surrogate, or beyond U+10FFFF.
  * Threads: any. */

@@ -26,6 +26,10 @@
 #include "base/fail.h"
 #include "bus/subscription.h"
 
+_Static_assert(DXI_TOPIC_TOKENS_MAX == DX_TOPIC_TOKENS_MAX &&
+                   DX_FRAME_TOPIC_BYTES_MAX == DX_TOPIC_BYTES_MAX,
+               "names have the same limits in the frame and in the bus");
+
 #define RING_BYTES_MIN UINT32_C(65536)
 #define RING_BYTES_MAX UINT32_C(1073741824)
 #define EVENT_BYTES_MAX ((uint32_t)(DX_FRAME_BYTES_MAX - 66560))

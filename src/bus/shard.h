@@ -38,6 +38,7 @@
 
 #include "disruptorx/atomic.h"
 #include "disruptorx/bus.h"
+#include "wire/topic_name.h"
 
 typedef struct dxi_shard dxi_shard_t;
 typedef struct dxi_subscriber dxi_subscriber_t; /* of one shard */
@@ -172,13 +173,7 @@ bool dxi_shard_idle(const dxi_shard_t *shard);
 /* Walks everything and asserts the invariants. For tests and the simulator. */
 void dxi_shard_check(const dxi_shard_t *shard);
 
-/* ------------------------------------------------------------------------------ names, patterns */
-
-/* Returns DX_OK, or DX_EINVAL with the sentence. Threads: any. */
-DX_NODISCARD int dxi_topic_check(const char *name, size_t bytes, dx_error_t *error);
-DX_NODISCARD int dxi_pattern_check(const char *pattern, size_t bytes, dx_error_t *error);
-bool dxi_pattern_matches(const char *pattern, size_t pattern_bytes, const char *name,
-                         size_t name_bytes);
+/* -------------------------------------------------------------------------------------- filters */
 
 /* Whether a text is a filter, as a subscription takes it; bus/filter.h describes them.
  * Returns DX_OK, DX_EPARSE with the place, DX_ELIMIT, DX_ENOMEM. Threads: any. */

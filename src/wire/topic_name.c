@@ -9,10 +9,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "wire/topic_name.h"
+
 #include <string.h>
 
 #include "base/fail.h"
-#include "bus/shard.h"
 
 /* The bytes of the UTF-8 character at `text`, of which `left` bytes are there; 0 when it is none,
  * or is not printable. */
@@ -73,9 +74,9 @@ static int token_check(const char *what, const char *token, size_t bytes, bool w
 
 static int check(const char *what, const char *text, size_t bytes, bool wild, dx_error_t *error)
 {
-    if (text == NULL || bytes == 0 || bytes > DX_TOPIC_BYTES_MAX) {
+    if (text == NULL || bytes == 0 || bytes > DX_FRAME_TOPIC_BYTES_MAX) {
         return dxi_fail(error, DX_EINVAL, "the %s has %zu bytes, must have from 1 to %d", what,
-                        text != NULL ? bytes : 0, DX_TOPIC_BYTES_MAX);
+                        text != NULL ? bytes : 0, DX_FRAME_TOPIC_BYTES_MAX);
     }
     const char *const end = text + bytes;
     uint32_t tokens = 0;
@@ -83,9 +84,9 @@ static int check(const char *what, const char *text, size_t bytes, bool wild, dx
         const char *dot = memchr(token, '.', (size_t)(end - token));
         const bool last = dot == NULL;
         dot = last ? end : dot;
-        if (++tokens > DX_TOPIC_TOKENS_MAX) {
+        if (++tokens > DXI_TOPIC_TOKENS_MAX) {
             return dxi_fail(error, DX_EINVAL, "the %s has more than %d parts between dots", what,
-                            DX_TOPIC_TOKENS_MAX);
+                            DXI_TOPIC_TOKENS_MAX);
         }
         const int code = token_check(what, token, (size_t)(dot - token), wild, last, error);
         if (code != DX_OK || last) {
