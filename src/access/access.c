@@ -51,7 +51,7 @@
 
 struct dxi_access {
     pthread_mutex_t mutex;
-    dxi_access_table_t *table;      /* under it */
+    dxi_access_table_t *table;                       /* under it */
     dxi_access_account_t *accounts[ACCOUNT_BUCKETS]; /* under it: those that tables have */
     dxi_audit_t *audit;
     /* RELAXED, all of these: figures; `on` is looked at before a login takes the mutex anyway. */
