@@ -36,6 +36,8 @@ build file:/usr/include/uv.h     libuv1-dev
 build file:/usr/include/openssl/ssl.h libssl-dev
 build file:/usr/include/yaml.h   libyaml-dev
 build file:/usr/include/jansson.h libjansson-dev
+build file:/usr/include/microhttpd.h libmicrohttpd-dev
+build file:/usr/include/gnutls/gnutls.h libgnutls28-dev
 test  command:git                git
 test  command:clang,clang++      clang
 test  command:clang-format       clang-format

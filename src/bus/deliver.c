@@ -214,6 +214,7 @@ DX_NOINLINE static void link_event(dxi_shard_t *shard, dxi_link_t *link, dxi_inc
     }
     if (!link_offer(shard, link, incoming, false)) {
         dxi_link_to_lagging(link, incoming->sequence);
+        shard->slow++;
     }
 }
 
@@ -228,6 +229,7 @@ DX_NOINLINE static void link_events(dxi_shard_t *shard, dxi_link_t *link,
         if ((link->flags & DXI_LINK_LAGGING) == 0 &&
             !event_unpack(shard, pack->frame, pack->sequence + i, &one)) {
             dxi_link_to_lagging(link, pack->sequence + i);
+            shard->slow++;
             return;
         }
         link_event(shard, link, &one);
@@ -254,6 +256,7 @@ DX_NOINLINE static void pack_deliver(dxi_shard_t *shard, const dxi_incoming_t *p
             topic->delivered += pack->events;
         } else {
             dxi_link_to_lagging(link, pack->sequence);
+            shard->slow++;
         }
     }
     if (topic->link_count == 0) {
@@ -283,6 +286,7 @@ void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming)
             delivered++;
         } else {
             dxi_link_to_lagging(link, incoming->sequence);
+            shard->slow++;
         }
     }
     topic->delivered += delivered;

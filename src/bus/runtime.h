@@ -251,6 +251,9 @@ typedef struct dxi_declared {
 /* Returns DX_OK, DX_EINVAL. Threads: any. */
 DX_NODISCARD int dxi_topic_options_check(const dx_topic_options_t *options, dx_error_t *error);
 void dxi_topics_destroy(dx_bus_t *bus);
+/* Adds what one shard knows of a topic, and the depth of its ring. Percentiles are those of the
+ * slowest shard. Threads: any. */
+void dxi_topic_stats_add(dx_topic_stats_t *sum, const dx_topic_stats_t *one, uint64_t depth);
 
 /* Whether a topic is keyed and fails when full. Threads: any. */
 void dxi_topic_declared(dx_bus_t *bus, const char *topic, size_t bytes, uint32_t hash,

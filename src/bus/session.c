@@ -370,38 +370,38 @@ void dxi_bus_sessions_stat(dx_bus_t *bus, dxi_sessions_stat_t *stat_out)
     }
 }
 
-/* What is collected in loops, to be visited outside. */
+#define STEP_SESSIONS 32 /* looked at before the loop's other work has its turn */
+
+/* What is collected in loops, some at a time, to be visited outside. Places don't move, so each
+ * session that is there all the while is met once. */
 typedef struct collection {
     dxi_bus_loop_t *loop;
-    dxi_session_info_t *items;
-    size_t count, room;
-    int code;
+    uint32_t place;
+    bool more;
+    uint32_t step_count;
+    dxi_session_info_t step[STEP_SESSIONS];
 } collection_t;
 
 static void collect_in_loop(void *context)
 {
     collection_t *to = context;
-    for (dxi_session_t *it = to->loop->sessions->all; it != NULL; it = it->next) {
-        if (to->count == to->room) {
-            const size_t room = to->room == 0 ? 16 : to->room * 2;
-            dxi_session_info_t *grown = dxi_alloc_zeroed(room, sizeof *grown);
-            if (grown == NULL) {
-                to->code = DX_ENOMEM;
-                return;
-            }
-            if (to->count != 0) {
-                memcpy(grown, to->items, to->count * sizeof *grown);
-            }
-            dxi_free(to->items);
-            to->items = grown;
-            to->room = room;
+    const dxi_session_table_t *table = to->loop->sessions;
+    to->step_count = 0;
+    for (uint32_t looks = 0;
+         to->place < table->room && to->step_count < STEP_SESSIONS && looks < 32 * STEP_SESSIONS;
+         to->place++, looks++) {
+        const dxi_session_t *it = table->places[to->place];
+        if (it == NULL) {
+            continue;
         }
-        dxi_session_info_t *item = &to->items[to->count++];
+        dxi_session_info_t *item = &to->step[to->step_count++];
         dxi_connection_info(it->connection, &item->connection);
         item->subscriptions = it->remote_count;
         item->events_in = it->events_in;
         item->events_out = it->events_out;
+        item->send_queue_bytes = dxi_connection_pending(it->connection);
     }
+    to->more = to->place < table->room;
 }
 
 static int listable(dx_bus_t *bus)
@@ -412,16 +412,25 @@ static int listable(dx_bus_t *bus)
 
 int dxi_bus_sessions_each(dx_bus_t *bus, dxi_session_visitor_t visit, void *context)
 {
-    collection_t all = {.code = listable(bus)};
-    for (uint32_t i = 0; i < bus->loop_count && all.code == DX_OK; i++) {
-        all.loop = &bus->loops[i];
-        dxi_loop_call(all.loop->loop, collect_in_loop, &all);
+    const int code = listable(bus);
+    collection_t *all = code == DX_OK ? dxi_alloc_zeroed(1, sizeof *all) : NULL;
+    int count = 0;
+    if (all == NULL) {
+        return code != DX_OK ? code : DX_ENOMEM;
     }
-    for (size_t i = 0; i < all.count && all.code == DX_OK; i++) {
-        visit(context, &all.items[i]);
+    for (uint32_t i = 0; i < bus->loop_count; i++) {
+        all->loop = &bus->loops[i];
+        all->place = 0;
+        do {
+            dxi_loop_call(all->loop->loop, collect_in_loop, all);
+            for (uint32_t j = 0; j < all->step_count; j++) {
+                visit(context, &all->step[j]);
+                count++;
+            }
+        } while (all->more);
     }
-    dxi_free(all.items);
-    return all.code != DX_OK ? all.code : (int)all.count;
+    dxi_free(all);
+    return count;
 }
 
 /* One subscription, and whose. */
@@ -456,6 +465,35 @@ int dxi_bus_subscriptions_each(dx_bus_t *bus, dxi_subscription_visitor_t visit, 
     }
     dxi_free(items);
     return (int)filled;
+}
+
+typedef struct closing {
+    dxi_bus_loop_t *loop;
+    uint64_t connection;
+    const char *sentence;
+    bool found;
+} closing_t;
+
+static void close_one_in_loop(void *context)
+{
+    closing_t *closing = context;
+    for (dxi_session_t *it = closing->loop->sessions->all; it != NULL; it = it->next) {
+        if (it->connection_id == closing->connection) {
+            dxi_session_end(it, DX_ECLOSED, closing->sentence);
+            closing->found = true;
+        }
+    }
+}
+
+int dxi_bus_session_close(dx_bus_t *bus, uint64_t connection, const char *sentence)
+{
+    closing_t closing = {.connection = connection, .sentence = sentence};
+    const int code = listable(bus);
+    for (uint32_t i = 0; i < bus->loop_count && code == DX_OK && !closing.found; i++) {
+        closing.loop = &bus->loops[i];
+        dxi_loop_call(closing.loop->loop, close_one_in_loop, &closing);
+    }
+    return code != DX_OK ? code : (closing.found ? DX_OK : DX_ENOTFOUND);
 }
 
 static void close_in_loop(void *context)

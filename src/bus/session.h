@@ -9,6 +9,7 @@
 #ifndef DXI_BUS_SESSION_H
 #define DXI_BUS_SESSION_H
 
+#include "bus/shard.h"
 #include "disruptorx/bus.h"
 #include "disruptorx/ring.h"
 #include "net/connection.h"
@@ -56,6 +57,7 @@ typedef struct dxi_session_info {
     dxi_connection_info_t connection;
     uint32_t subscriptions;
     uint64_t events_in, events_out;
+    uint64_t send_queue_bytes; /* that wait to be sent to it */
 } dxi_session_info_t;
 typedef void (*dxi_session_visitor_t)(void *context, const dxi_session_info_t *info);
 
@@ -68,6 +70,18 @@ typedef void (*dxi_subscription_visitor_t)(void *context, uint64_t connection,
  * Threads: any that is no loop; they wait for loops. */
 int dxi_bus_sessions_each(dx_bus_t *bus, dxi_session_visitor_t visit, void *context);
 int dxi_bus_subscriptions_each(dx_bus_t *bus, dxi_subscription_visitor_t visit, void *context);
+
+/* Says goodbye to one client, with a sentence that lives as long as the process.
+ * Returns DX_OK, DX_ENOTFOUND, DX_ESTATE. Threads: any that is no loop. */
+DX_NODISCARD int dxi_bus_session_close(dx_bus_t *bus, uint64_t connection, const char *sentence);
+
+/* Numbers of all shards together, and with `visit` each topic that matches `pattern` (NULL: all, of
+ * those that begin with '$' too), in the order of names, in the caller's thread. It goes over the
+ * topics a few at a time, so no loop is held up, however many there are.
+ * Returns how many were visited, or DX_EINVAL, DX_ENOMEM, DX_ESTATE.
+ * Threads: any that is no loop. */
+DX_NODISCARD int dxi_bus_totals(dx_bus_t *bus, dxi_shard_totals_t *totals_out, const char *pattern,
+                                dx_topic_visitor_t visit, void *context, dx_error_t *error);
 
 /* The ring in front of one shard, and who serves it. */
 typedef struct dxi_lane_stat {

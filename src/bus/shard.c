@@ -42,6 +42,8 @@ int dxi_shard_create(const dxi_shard_options_t *options, dxi_shard_t **shard_out
     dxi_list_init(&shard->flows);
     dxi_list_init(&shard->teams);
     dxi_list_init(&shard->active);
+    dxi_list_init(&shard->all_topics);
+    dxi_list_init(&shard->walks);
     dxi_list_init(&shard->feeding);
     shard->due_ns = INT64_MAX;
     dxi_dedup_init(&shard->dedup, shard->bus.producers_max);

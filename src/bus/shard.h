@@ -36,6 +36,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bus/rates.h"
 #include "disruptorx/atomic.h"
 #include "disruptorx/bus.h"
 #include "wire/topic_name.h"
@@ -166,6 +167,55 @@ int dxi_shard_topic_each(const dxi_shard_t *shard, const char *pattern, dx_topic
                          void *context);
 void dxi_shard_subscriber_stats(const dxi_subscriber_t *subscriber,
                                 dx_subscription_stats_t *stats_out);
+
+/* What all topics of a shard have counted since it was made, those that are gone included. */
+typedef struct dxi_shard_sums {
+    uint64_t published, published_bytes, refused, duplicates, delivered, redelivered, dropped, dead,
+        filtered, unheard;
+} dxi_shard_sums_t;
+
+/* How many events took how long, by class (rates.h); of intervals that are over, so some seconds
+ * late. `taken`: until the shard had taken them; `handed`: the same of topics that were subscribed
+ * to in that interval: until they were handed to all subscriptions that kept up. */
+typedef struct dxi_durations {
+    uint64_t taken[DXI_LATENCY_CLASSES], handed[DXI_LATENCY_CLASSES];
+} dxi_durations_t;
+
+/* Numbers of a shard, or of several. */
+typedef struct dxi_shard_totals {
+    dxi_shard_sums_t sums;
+    dxi_durations_t durations;
+    uint64_t recent[DXI_LATENCY_CLASSES]; /* events of the last one to two intervals */
+    int64_t recent_max_ns;
+    uint64_t topics; /* without inboxes */
+    uint64_t links;
+    uint64_t retained_events, retained_bytes;
+    uint64_t slow;      /* how often a subscription that kept up had no room */
+    uint64_t dead_lost; /* dead letters that could not be published */
+    double rate_1m;
+} dxi_shard_totals_t;
+
+/* A walk over the topics of a shard, in steps, between which the shard goes on. Each topic that is
+ * there from the beginning to the end is met once; the sums are right whatever is made and deleted
+ * meanwhile. The struct is the caller's, and lies still from begin() to end(). */
+typedef struct dxi_shard_walk {
+    struct {
+        void *next, *previous;
+    } in_shard; /* private, as all of it */
+    void *topic;
+    uint64_t made;          /* topics before this one were met */
+    dxi_shard_sums_t again; /* of those that were met and are gone since */
+} dxi_shard_walk_t;
+
+void dxi_shard_walk_begin(dxi_shard_t *shard, dxi_shard_walk_t *walk);
+/* Goes over at most `most` topics: adds them to `totals`, and calls `visit` (may be NULL) for those
+ * that match `pattern` (NULL: all). Returns false when that was the end; then the rest is added to
+ * `totals` and the walk is over. */
+bool dxi_shard_walk_step(dxi_shard_t *shard, dxi_shard_walk_t *walk, uint32_t most,
+                         dxi_shard_totals_t *totals, const char *pattern, dx_topic_visitor_t visit,
+                         void *context);
+/* Gives a walk up before its end. */
+void dxi_shard_walk_end(dxi_shard_walk_t *walk);
 
 /* Whether nothing waits for a subscriber or an answer: true when a drain is complete. */
 bool dxi_shard_idle(const dxi_shard_t *shard);

@@ -93,6 +93,9 @@ struct dxi_topic {
     dxi_retain_limits_t limits;
     uint64_t published_bytes, delivered;
     dxi_list_t in_active;   /* shard->active: it has a rate, or will */
+    dxi_list_t in_all;      /* shard->all_topics, in the order in which they were made */
+    uint64_t made;          /* which one it was */
+    uint64_t unheard_seen;  /* `unheard` when its latencies were last added up */
     dxi_latency_t *latency; /* NULL: nothing was measured */
     char name[];
 };
@@ -123,6 +126,16 @@ void dxi_topics_close(dxi_shard_t *shard);
 void dxi_topic_activate(dxi_shard_t *shard, dxi_topic_t *topic);
 /* Brings rates up to date. */
 void dxi_topics_rate(dxi_shard_t *shard, int64_t clock_ns);
+
+/* A topic's numbers as others see them. */
+void dxi_topic_stats_fill(const dxi_shard_t *shard, const dxi_topic_t *topic,
+                          dx_topic_stats_t *stats);
+
+/* An interval of a topic's latencies is over: they are added to shard->durations
+ * (shard_totals.c). */
+void dxi_totals_interval(dxi_shard_t *shard, dxi_topic_t *topic);
+/* A topic goes: what it has counted stays. */
+void dxi_totals_gone(dxi_shard_t *shard, dxi_topic_t *topic);
 
 /* Lets go what is too old. */
 void dxi_topic_expire(dxi_topic_t *topic, int64_t unix_ns);
@@ -371,10 +384,16 @@ struct dxi_shard {
     dx_atomic64_t own_topic_count;
     dx_atomic64_t *memory; /* of what all topics of the process retain */
     dx_atomic64_t own_memory;
-    dxi_list_t active;    /* topics with a rate */
-    int64_t rated_ns;     /* when rates were last brought up to date */
-    uint64_t aged_count;  /* topics that let events go by age */
-    int64_t expire_at_ns; /* when they are looked at next */
+    dxi_list_t active; /* topics with a rate */
+    dxi_list_t all_topics;
+    uint64_t topics_made;
+    dxi_list_t walks;          /* dxi_shard_walk_t that are on their way */
+    dxi_shard_sums_t gone;     /* of topics that are gone */
+    dxi_durations_t durations; /* of whole intervals that are over */
+    uint64_t slow;             /* how often a subscription that kept up had no room */
+    int64_t rated_ns;          /* when rates were last brought up to date */
+    uint64_t aged_count;       /* topics that let events go by age */
+    int64_t expire_at_ns;      /* when they are looked at next */
     dxi_list_t link_chunks;
     dxi_list_t free_links;
     dx_error_t error; /* the sentence of the last refusal */

@@ -463,8 +463,7 @@ static uint64_t least_but_0(uint64_t a, uint64_t b)
 
 #define MORE(a, b) ((a) > (b) ? (a) : (b))
 
-/* Adds what one shard knows of a topic. Percentiles are those of the slowest shard. */
-static void stats_add(dx_topic_stats_t *sum, const dx_topic_stats_t *one, uint64_t depth)
+void dxi_topic_stats_add(dx_topic_stats_t *sum, const dx_topic_stats_t *one, uint64_t depth)
 {
     if (sum->shards == 0) {
         memcpy(sum->name, one->name, sizeof sum->name);
@@ -503,7 +502,7 @@ static int stats_in_lane(topic_call_t *call, dxi_lane_t *lane)
     dx_topic_stats_t one;
     memset(&one, 0, sizeof one);
     if (dxi_shard_topic_stats(lane->shard, call->name, &one) == DX_OK) {
-        stats_add(call->stats, &one, (uint64_t)dxi_lane_depth(lane));
+        dxi_topic_stats_add(call->stats, &one, (uint64_t)dxi_lane_depth(lane));
         call->done++;
     }
     return DX_OK;
@@ -524,102 +523,4 @@ int dx_bus_topic_stats(dx_bus_t *bus, const char *name, dx_topic_stats_t *stats_
     }
     command_end(bus);
     return code;
-}
-
-/* ----------------------------------------------------------------------------------------- list */
-
-typedef struct topic_list {
-    topic_call_t call; /* first: what loops get */
-    const char *pattern;
-    dx_topic_stats_t *items;
-    size_t count, room;
-    uint64_t depth; /* of the lane that is listed */
-    int code;
-} topic_list_t;
-
-static void list_visit(void *context, const dx_topic_stats_t *stats)
-{
-    topic_list_t *list = context;
-    if (list->code != DX_OK || (list->pattern == NULL && stats->name[0] == '$')) {
-        return;
-    }
-    if (list->count == list->room) {
-        const size_t room = list->room == 0 ? 64 : list->room * 2;
-        dx_topic_stats_t *grown = dxi_alloc_zeroed(room, sizeof *grown);
-        if (grown == NULL) {
-            list->code = DX_ENOMEM;
-            return;
-        }
-        if (list->count != 0) {
-            memcpy(grown, list->items, list->count * sizeof *grown);
-        }
-        dxi_free(list->items);
-        list->items = grown;
-        list->room = room;
-    }
-    list->items[list->count] = *stats;
-    list->items[list->count++].depth = list->depth;
-}
-
-static int list_in_lane(topic_call_t *call, dxi_lane_t *lane)
-{
-    topic_list_t *list = (topic_list_t *)(void *)call;
-    list->depth = (uint64_t)dxi_lane_depth(lane);
-    (void)dxi_shard_topic_each(lane->shard, list->pattern, list_visit, list);
-    return list->code;
-}
-
-static void list_in_loop(void *context)
-{
-    through_lanes(context, list_in_lane);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const dx_topic_stats_t *one = a;
-    const dx_topic_stats_t *other = b;
-    const int order = strcmp(one->name, other->name);
-    return order != 0 ? order : (int)one->shard - (int)other->shard;
-}
-
-/* Calls `visit` for each topic; what shards of the same topic say stands side by side. */
-static int list_visit_sums(const topic_list_t *list, dx_topic_visitor_t visit, void *context)
-{
-    int topics = 0;
-    for (size_t i = 0; i < list->count;) {
-        dx_topic_stats_t sum;
-        memset(&sum, 0, sizeof sum);
-        const char *name = list->items[i].name;
-        for (; i < list->count && strcmp(list->items[i].name, name) == 0; i++) {
-            stats_add(&sum, &list->items[i], list->items[i].depth);
-        }
-        visit(context, &sum);
-        topics++;
-    }
-    return topics;
-}
-
-int dx_bus_topic_list(dx_bus_t *bus, const char *pattern, dx_topic_visitor_t visit, void *context,
-                      dx_error_t *error)
-{
-    int code = pattern == NULL ? DX_OK : dxi_pattern_check(pattern, strlen(pattern), error);
-    if (code == DX_OK) {
-        code = command_begin(bus, error);
-    }
-    if (code != DX_OK) {
-        return code;
-    }
-    topic_list_t list = {.call = {.bus = bus, .error = error}, .pattern = pattern};
-    code = through_loops(&list.call, list_in_loop);
-    command_end(bus);
-    if (code != DX_OK) {
-        dxi_free(list.items);
-        return dxi_fail(error, code, "no memory for the list of topics");
-    }
-    if (list.count != 0) {
-        qsort(list.items, list.count, sizeof *list.items, by_name);
-    }
-    const int topics = list_visit_sums(&list, visit, context);
-    dxi_free(list.items);
-    return topics;
 }

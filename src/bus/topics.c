@@ -183,6 +183,7 @@ static void topic_free(dxi_shard_t *shard, dxi_topic_t *topic)
     shard->aged_count -= topic->options.retain_age_ns != 0;
     dxi_retain_close(&topic->retain, &topic->limits);
     dxi_list_remove(&topic->in_active);
+    dxi_list_remove(&topic->in_all);
     dxi_free(topic->latency);
     dxi_free(topic->links);
     dxi_free(topic);
@@ -242,6 +243,8 @@ static int topic_create(dxi_shard_t *shard, const char *name, size_t bytes,
         topic_free(shard, topic);
         return dxi_fail(error, code, "no memory for a topic");
     }
+    topic->made = ++shard->topics_made;
+    dxi_list_append(&shard->all_topics, &topic->in_all);
     *topic_out = topic;
     return DX_OK;
 }
@@ -280,6 +283,7 @@ void dxi_topic_remove(dxi_shard_t *shard, dxi_topic_t *topic)
         shard->held.topic = NULL;
     }
     table_remove(&shard->topics, topic);
+    dxi_totals_gone(shard, topic);
     if (!inbox) {
         (void)dx_fetch_add_relaxed(shard->topic_count, -1);
     }
@@ -319,6 +323,7 @@ void dxi_topics_rate(dxi_shard_t *shard, int64_t clock_ns)
         at = at->next;
         const bool fading = dxi_rates_tick(&topic->rates, topic->last, interval_ns);
         if (topic->latency != NULL) {
+            dxi_totals_interval(shard, topic);
             dxi_latency_turn(topic->latency);
         }
         if (!fading) {
@@ -423,7 +428,8 @@ int dxi_shard_topic_delete(dxi_shard_t *shard, const char *name)
     return DX_OK;
 }
 
-static void stats_fill(const dxi_shard_t *shard, const dxi_topic_t *topic, dx_topic_stats_t *stats)
+void dxi_topic_stats_fill(const dxi_shard_t *shard, const dxi_topic_t *topic,
+                          dx_topic_stats_t *stats)
 {
     *stats = (dx_topic_stats_t){
         .options = topic->options,
@@ -468,7 +474,7 @@ int dxi_shard_topic_stats(const dxi_shard_t *shard, const char *name, dx_topic_s
     if (topic == NULL) {
         return DX_ENOTFOUND;
     }
-    stats_fill(shard, topic, stats_out);
+    dxi_topic_stats_fill(shard, topic, stats_out);
     return DX_OK;
 }
 
@@ -482,7 +488,7 @@ int dxi_shard_topic_each(const dxi_shard_t *shard, const char *pattern, dx_topic
             (pattern == NULL ||
              dxi_pattern_matches(pattern, strlen(pattern), topic->name, topic->name_bytes))) {
             dx_topic_stats_t stats;
-            stats_fill(shard, topic, &stats);
+            dxi_topic_stats_fill(shard, topic, &stats);
             visit(context, &stats);
             count++;
         }

@@ -118,6 +118,8 @@ static void finish(dxi_connection_t *connection)
     dxi_hook_cancel(&connection->member);
     if (settings->listener) {
         (void)dx_fetch_add_relaxed(&settings->open, -1);
+        (void)dx_fetch_add_relaxed(&settings->ended[-connection->why.code & (DXI_END_CODES - 1)],
+                                   1);
         if (!connection->was_open && !connection->unwelcome) {
             (void)dx_fetch_add_relaxed(&settings->handshake_failures, 1);
         }
@@ -290,6 +292,7 @@ static void secure(dxi_connection_t *connection)
         connection->blocked = to_write;
     } else {
         (void)dxi_fail_context(&error, "TLS with %s", connection->peer_address);
+        (void)dx_fetch_add_relaxed(&connection->settings->tls_failures, 1);
         DX_LOG_WARN(connection->settings->options.log, "net", "%s", error.message);
         dxi_connection_end(connection, &error);
     }
@@ -566,6 +569,7 @@ void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info
         .peer_started_unix_ns = connection->peer_started_unix_ns,
         .peer_capabilities = connection->peer_capabilities,
         .peer_frame_bytes_max = connection->peer_frame_bytes_max,
+        .transport = connection->address.transport,
         .tls = connection->tls != NULL,
         .open = connection->state == DXI_OPEN,
         .opened_ns = connection->opened_ns,

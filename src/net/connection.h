@@ -173,6 +173,7 @@ typedef struct dxi_connection_info {
     uint64_t peer_started_unix_ns;
     uint64_t peer_capabilities;
     uint32_t peer_frame_bytes_max; /* larger frames must not be sent to it */
+    dxi_transport_t transport;
     bool tls;
     bool open;
     char tls_subject[256]; /* of the peer's certificate; "": none */
@@ -219,9 +220,13 @@ void dxi_listener_close(dxi_listener_t *listener);
 /* The address with the port that it got. Threads: any. */
 const dxi_address_t *dxi_listener_address(const dxi_listener_t *listener);
 
+#define DXI_END_CODES 32
+
 typedef struct dxi_listener_stat {
     int64_t accepted, refused, accept_errors, handshake_failures;
-    int64_t open; /* at the moment */
+    int64_t tls_failures;         /* handshakes of TLS; handshake_failures has them too */
+    int64_t open;                 /* at the moment */
+    int64_t ended[DXI_END_CODES]; /* connections that are over, by the code why, without its sign */
 } dxi_listener_stat_t;
 void dxi_listener_stat(const dxi_listener_t *listener, dxi_listener_stat_t *stat_out);
 

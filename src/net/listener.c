@@ -430,5 +430,9 @@ void dxi_listener_stat(const dxi_listener_t *listener, dxi_listener_stat_t *stat
     stat_out->refused = dx_load_relaxed(&settings->refused);
     stat_out->accept_errors = dx_load_relaxed(&settings->accept_errors);
     stat_out->handshake_failures = dx_load_relaxed(&settings->handshake_failures);
+    stat_out->tls_failures = dx_load_relaxed(&settings->tls_failures);
     stat_out->open = dx_load_relaxed(&settings->open);
+    for (size_t i = 0; i < DXI_END_CODES; i++) {
+        stat_out->ended[i] = dx_load_relaxed(&settings->ended[i]);
+    }
 }

@@ -22,6 +22,8 @@ typedef struct dxi_settings {
     dx_atomic64_t refused;
     dx_atomic64_t accept_errors;
     dx_atomic64_t handshake_failures;
+    dx_atomic64_t tls_failures;
+    dx_atomic64_t ended[DXI_END_CODES];
     dx_atomic64_t open;
 } dxi_settings_t;
 

@@ -120,6 +120,10 @@ void dxi_node_listeners_stat(dx_node_t *node, dxi_listener_stat_t *stat_out)
         stat_out->refused += stat.refused;
         stat_out->accept_errors += stat.accept_errors;
         stat_out->handshake_failures += stat.handshake_failures;
+        stat_out->tls_failures += stat.tls_failures;
+        for (size_t j = 0; j < DXI_END_CODES; j++) {
+            stat_out->ended[j] += stat.ended[j];
+        }
         stat_out->open += stat.open;
     }
 }

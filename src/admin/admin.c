@@ -1,0 +1,665 @@
+/* admin.c - the server: its socket, its threads, its clock, its figures.
+ *
+ * DESIGN
+ *
+ *     socket (ours) --- daemon of libmicrohttpd: a few threads, epoll --- connections
+ *                   '-- (retired daemons: what they had before another certificate came)
+ *     clock: a thread that sleeps for good while nobody is connected; else once a second it
+ *            cuts off whose time is over, lets routes publish, ends retired daemons
+ *
+ * libmicrohttpd's own time-out is one of silence: who sends a byte now and then lives for ever. So
+ * each connection has a *link* that says since when it asks, or takes its answer; when that is too
+ * long the clock shuts its socket down, which libmicrohttpd then finds.
+ *
+ * Another certificate is another daemon at a copy of the same socket. The old one accepts nothing
+ * any more, and goes when its last connection has gone.
+ *
+ * INVARIANTS
+ *
+ *   A1  a link is there from the accept to the close of its connection, so the clock never shuts
+ *       down the descriptor of another
+ *   A2  when no connection is open no thread wakes up
+ *   A3  no call of libmicrohttpd that may wait is made under a mutex that its threads take
+ *
+ * THREADS. Routes and callbacks run in the daemon's threads. `mutex` is held for moments only.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "admin/admin_internal.h"
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "disruptorx/clock.h"
+
+#define BACKLOG 128
+#define CONNECTION_BYTES 32768 /* libmicrohttpd's memory for one: its head and headers */
+#define CLOCK_NS DX_NS_PER_S
+#define IDLE_TIMES 6 /* request_timeout_ns, between two requests of a connection */
+
+/* ------------------------------------------------------------------------------------- options */
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static void options_fill(dxi_admin_options_t *options)
+{
+    options->threads = or_default(options->threads, 2);
+    options->connections_max = or_default(options->connections_max, 64);
+    options->streams_max = or_default(options->streams_max, 16);
+    options->body_bytes_max = or_default(options->body_bytes_max, 65536);
+    options->stream_bytes = or_default(options->stream_bytes, 262144);
+    if (options->request_timeout_ns == 0) {
+        options->request_timeout_ns = 10 * DX_NS_PER_S;
+    }
+}
+
+static int options_check(const dxi_admin_options_t *options, dx_error_t *error)
+{
+    const struct bound {
+        const char *name;
+        uint64_t value, low, high;
+    } bounds[] = {
+        {"threads", options->threads, 1, DXI_ADMIN_THREADS_MAX},
+        {"connections_max", options->connections_max, 1, DXI_ADMIN_CONNECTIONS_MAX},
+        {"streams_max", options->streams_max, 1, DXI_ADMIN_STREAMS_MAX},
+        {"body_bytes_max", options->body_bytes_max, DXI_ADMIN_BODY_BYTES_MIN,
+         DXI_ADMIN_BODY_BYTES_MAX},
+        {"stream_bytes", options->stream_bytes, DXI_ADMIN_STREAM_BYTES_MIN,
+         DXI_ADMIN_STREAM_BYTES_MAX},
+        {"request_timeout_ns", (uint64_t)options->request_timeout_ns, DX_NS_PER_MS,
+         3600 * (uint64_t)DX_NS_PER_S},
+    };
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        if (bounds[i].value < bounds[i].low || bounds[i].value > bounds[i].high) {
+            return dxi_fail(error, DX_EINVAL, "%s is %llu, must be from %llu to %llu",
+                            bounds[i].name, (unsigned long long)bounds[i].value,
+                            (unsigned long long)bounds[i].low, (unsigned long long)bounds[i].high);
+        }
+    }
+    if (options->verify_peer && options->authority_file == NULL) {
+        return dxi_fail(error, DX_EINVAL,
+                        "verify_peer is true, and there is no authority_file to verify with");
+    }
+    return dxi_admin_routes_check(options->routes, options->route_count, error);
+}
+
+static size_t text_bytes(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
+static const char *text_keep(const char *text, char **at)
+{
+    if (text == NULL) {
+        return NULL;
+    }
+    const size_t bytes = strlen(text) + 1;
+    char *const kept = memcpy(*at, text, bytes);
+    *at += bytes;
+    return kept;
+}
+
+static bool texts_keep(dxi_admin_t *admin, const dxi_admin_options_t *options)
+{
+    admin->texts = dxi_alloc_zeroed(
+        1, 1 + text_bytes(options->address) + text_bytes(options->key_file) +
+               text_bytes(options->certificate_file) + text_bytes(options->authority_file));
+    if (admin->texts == NULL) {
+        return false;
+    }
+    char *at = admin->texts;
+    admin->options.address = text_keep(options->address, &at);
+    admin->options.certificate_file = text_keep(options->certificate_file, &at);
+    admin->options.key_file = text_keep(options->key_file, &at);
+    admin->options.authority_file = text_keep(options->authority_file, &at);
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------- binding */
+
+static int bind_failed(const dxi_admin_t *admin, int os, dx_error_t *error)
+{
+    const int code = os == EADDRINUSE      ? DX_EBUSY
+                     : os == EADDRNOTAVAIL ? DX_EINVAL
+                                           : dxi_code_of_errno(os);
+    return dxi_fail_os(error, code, os, "admin cannot listen on %s", admin->options.address);
+}
+
+/* One address of the host. Returns 0 or an errno. */
+static int bind_one(dxi_admin_t *admin, const struct addrinfo *info)
+{
+    const int on = 1;
+    const int off = 0;
+    const int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (info->ai_family == AF_INET6) { /* "any" is any of both families */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    }
+    if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
+        const int os = errno;
+        (void)close(fd);
+        return os;
+    }
+    admin->listener = fd;
+    return 0;
+}
+
+/* The address with the port that the system gave. */
+static void address_write(dxi_admin_t *admin)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    } bound;
+    socklen_t bytes = sizeof bound;
+    memset(&bound, 0, sizeof bound);
+    if (getsockname(admin->listener, &bound.any, &bytes) == 0) {
+        admin->place.port =
+            ntohs(bound.any.sa_family == AF_INET ? bound.in4.sin_port : bound.in6.sin6_port);
+    }
+    const char *const host = admin->place.host;
+    const bool in6 = strchr(host, ':') != NULL;
+    (void)snprintf(admin->address, sizeof admin->address, "%s://%s%s%s:%u",
+                   admin->place.tls ? "https" : "http", in6 ? "[" : "",
+                   host[0] != '\0' ? host : "0.0.0.0", in6 ? "]" : "", (unsigned)admin->place.port);
+}
+
+static int listener_bind(dxi_admin_t *admin, dx_error_t *error)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *list = NULL;
+    char port[8];
+    const bool any = admin->place.host[0] == '\0';
+    (void)snprintf(port, sizeof port, "%u", (unsigned)admin->place.port);
+    const int rc = getaddrinfo(any ? NULL : admin->place.host, port, &hints, &list);
+    if (rc != 0) {
+        return dxi_fail(error, DX_EINVAL, "cannot find the address of '%.200s' to listen on: %s",
+                        admin->place.host, gai_strerror(rc));
+    }
+    int os = EADDRNOTAVAIL;
+    for (int pass = 0; pass < 2 && os != 0; pass++) { /* "any": IPv6 first, it takes IPv4 too */
+        for (const struct addrinfo *info = list; info != NULL && os != 0; info = info->ai_next) {
+            if (!any || (info->ai_family == AF_INET6) == (pass == 0)) {
+                os = bind_one(admin, info);
+            }
+        }
+    }
+    freeaddrinfo(list);
+    if (os != 0) {
+        return bind_failed(admin, os, error);
+    }
+    address_write(admin);
+    return DX_OK;
+}
+
+/* ------------------------------------------------------------------------------------- links */
+
+void dxi_admin_count(dxi_admin_t *admin, dxi_admin_refusal_t refusal)
+{
+    (void)dx_fetch_add_relaxed(&admin->refused[refusal], 1);
+}
+
+static void link_add(dxi_admin_t *admin, struct MHD_Connection *connection, void **socket_context)
+{
+    dxi_admin_link_t *const link = dxi_alloc_zeroed(1, sizeof *link);
+    *socket_context = link;
+    (void)dx_fetch_add_relaxed(&admin->connections, 1);
+    if (link == NULL) {
+        return; /* not watched by the clock; libmicrohttpd's time-out holds */
+    }
+    link->connection = connection;
+    link->since_ns = dx_clock_ns();
+    link->secure = admin->place.tls;
+    (void)pthread_mutex_lock(&admin->mutex);
+    link->next = admin->links;
+    if (link->next != NULL) {
+        link->next->previous = link;
+    }
+    admin->links = link;
+    admin->link_count++;
+    (void)pthread_cond_signal(&admin->changed);
+    (void)pthread_mutex_unlock(&admin->mutex);
+}
+
+static void link_remove(dxi_admin_t *admin, void **socket_context)
+{
+    dxi_admin_link_t *const link = *socket_context;
+    if (link == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&admin->mutex);
+    if (link->previous != NULL) {
+        link->previous->next = link->next;
+    } else {
+        admin->links = link->next;
+    }
+    if (link->next != NULL) {
+        link->next->previous = link->previous;
+    }
+    admin->link_count--;
+    (void)pthread_mutex_unlock(&admin->mutex);
+    if (link->secure && !link->spoke && !link->cut) {
+        dxi_admin_count(admin, DXI_ADMIN_REFUSED_TLS);
+    }
+    *socket_context = NULL;
+    dxi_free(link);
+}
+
+static void on_connection(void *admin, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        link_add(admin, connection, socket_context);
+    } else {
+        link_remove(admin, socket_context);
+    }
+}
+
+void dxi_admin_phase_set(dxi_admin_t *admin, struct MHD_Connection *connection,
+                         dxi_admin_phase_t phase)
+{
+    const union MHD_ConnectionInfo *const info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    dxi_admin_link_t *const link = info != NULL ? info->socket_context : NULL;
+    if (link != NULL) {
+        (void)pthread_mutex_lock(&admin->mutex);
+        if (phase != link->phase) { /* else it goes on to ask */
+            link->since_ns = dx_clock_ns();
+        }
+        link->phase = phase;
+        link->spoke = true;
+        (void)pthread_mutex_unlock(&admin->mutex);
+    }
+}
+
+/* Above the limit some are let in, to be told; the rest is closed at once. */
+static dxi_mhd_t on_accept(void *context, const struct sockaddr *peer, socklen_t bytes)
+{
+    dxi_admin_t *const admin = context;
+    (void)peer;
+    (void)bytes;
+    (void)pthread_mutex_lock(&admin->mutex);
+    const bool fits = admin->link_count < admin->options.connections_max + DXI_ADMIN_REFUSING_MAX;
+    (void)pthread_mutex_unlock(&admin->mutex);
+    if (!fits) {
+        dxi_admin_count(admin, DXI_ADMIN_REFUSED_LIMIT);
+    }
+    return fits ? MHD_YES : MHD_NO;
+}
+
+/* What libmicrohttpd says of requests that it answers itself (no HTTP, headers too long) comes
+ * here: it is counted, and told at the level of debugging, for its text is a stranger's. */
+static void on_message(void *context, const char *format, va_list arguments)
+{
+    dxi_admin_t *const admin = context;
+    char text[256];
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    text[strcspn(text, "\n")] = '\0';
+    if (strstr(text, "rror processing request") != NULL ||
+        strstr(text, "rror in request") != NULL || strstr(text, "alformed") != NULL) {
+        dxi_admin_count(admin, DXI_ADMIN_REFUSED_MALFORMED);
+    }
+    DX_LOG_DEBUG(admin->options.log, "admin", "%s", text);
+}
+
+/* ------------------------------------------------------------------------------------- daemons */
+
+/* A daemon at a copy of the socket; NULL: it could not be made. */
+static struct MHD_Daemon *daemon_make(dxi_admin_t *admin, const dxi_admin_tls_t *tls)
+{
+    const dxi_admin_options_t *const o = &admin->options;
+    const int fd = fcntl(admin->listener, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        return NULL;
+    }
+    /* Of silence; longer than ours, which is of the whole request and is counted. */
+    const int64_t timeout_s = 2 * (o->request_timeout_ns / DX_NS_PER_S + 2);
+    struct MHD_OptionItem secure[8] = {{MHD_OPTION_END, 0, NULL}};
+    size_t count = 0;
+    if (tls != NULL) {
+        secure[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, tls->certificate};
+        secure[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key};
+        secure[count++] = (struct MHD_OptionItem){
+            MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3"};
+        if (tls->authority != NULL) {
+            secure[count++] =
+                (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, tls->authority};
+        }
+    }
+    secure[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before); /* its threads take none */
+    struct MHD_Daemon *const daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+            (tls != NULL ? MHD_USE_TLS : 0),
+        0, on_accept, admin, dxi_admin_on_request, admin, MHD_OPTION_EXTERNAL_LOGGER, on_message,
+        admin, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, o->threads,
+        MHD_OPTION_CONNECTION_LIMIT, o->threads * (o->connections_max + DXI_ADMIN_REFUSING_MAX + 1),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)timeout_s, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
+        dxi_admin_on_uri, admin, MHD_OPTION_NOTIFY_COMPLETED, dxi_admin_on_completed, admin,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, admin, MHD_OPTION_ARRAY, secure,
+        MHD_OPTION_END);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (daemon == NULL) {
+        (void)close(fd);
+    }
+    return daemon;
+}
+
+static uint32_t daemon_connections(struct MHD_Daemon *daemon)
+{
+    const union MHD_DaemonInfo *const info =
+        MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info != NULL ? info->num_connections : 0;
+}
+
+/* It accepts nothing any more. */
+static void daemon_quiet(struct MHD_Daemon *daemon)
+{
+    const MHD_socket fd = MHD_quiesce_daemon(daemon);
+    if (fd != MHD_INVALID_SOCKET) {
+        (void)close(fd);
+    }
+}
+
+/* ------------------------------------------------------------------------------------- clock */
+
+/* Cuts off whose time is over. Under the mutex. */
+static void links_cut(dxi_admin_t *admin, int64_t now_ns)
+{
+    for (dxi_admin_link_t *it = admin->links; it != NULL; it = it->next) {
+        const bool idle = it->phase == DXI_ADMIN_IDLE;
+        const int64_t most_ns = admin->options.request_timeout_ns * (idle ? IDLE_TIMES : 1);
+        if (it->cut || it->phase == DXI_ADMIN_STREAMING || now_ns - it->since_ns < most_ns) {
+            continue;
+        }
+        const union MHD_ConnectionInfo *const info =
+            MHD_get_connection_info(it->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        it->cut = true;
+        if (info != NULL) { /* A1 */
+            (void)shutdown(info->connect_fd, SHUT_RDWR);
+        }
+        if (!idle) {
+            dxi_admin_count(admin, DXI_ADMIN_REFUSED_TIMEOUT);
+        }
+    }
+}
+
+/* A retired daemon without connections, taken out of the list; NULL: none. Under the mutex. */
+static struct MHD_Daemon *retired_take(dxi_admin_t *admin)
+{
+    for (size_t i = 0; i < DXI_ADMIN_RETIRED_MAX; i++) {
+        struct MHD_Daemon *const daemon = admin->retired[i];
+        if (daemon != NULL && daemon_connections(daemon) == 0) {
+            admin->retired[i] = NULL;
+            return daemon;
+        }
+    }
+    return NULL;
+}
+
+static bool nothing_to_do(const dxi_admin_t *admin)
+{
+    for (size_t i = 0; i < DXI_ADMIN_RETIRED_MAX; i++) {
+        if (admin->retired[i] != NULL) {
+            return false;
+        }
+    }
+    return admin->link_count == 0;
+}
+
+static void clock_wait(dxi_admin_t *admin)
+{
+    if (nothing_to_do(admin)) { /* A2 */
+        (void)pthread_cond_wait(&admin->changed, &admin->mutex);
+        return;
+    }
+    const int64_t at_ns = dx_clock_ns() + CLOCK_NS;
+    const struct timespec at = {.tv_sec = at_ns / DX_NS_PER_S, .tv_nsec = at_ns % DX_NS_PER_S};
+    while (!admin->clock_ends &&
+           pthread_cond_timedwait(&admin->changed, &admin->mutex, &at) != ETIMEDOUT) {
+    }
+}
+
+static void clock_run(void *context)
+{
+    dxi_admin_t *const admin = context;
+    (void)pthread_mutex_lock(&admin->mutex);
+    while (!admin->clock_ends) {
+        clock_wait(admin);
+        if (admin->clock_ends) {
+            break;
+        }
+        links_cut(admin, dx_clock_ns());
+        struct MHD_Daemon *const retired = retired_take(admin);
+        (void)pthread_mutex_unlock(&admin->mutex);
+        if (retired != NULL) {
+            MHD_stop_daemon(retired); /* A3 */
+        }
+        if (dxi_admin_readers(admin) != 0 && admin->options.tick != NULL) {
+            admin->options.tick(admin->options.context);
+        }
+        (void)pthread_mutex_lock(&admin->mutex);
+    }
+    (void)pthread_mutex_unlock(&admin->mutex);
+}
+
+/* ------------------------------------------------------------------------------------- life */
+
+static int parts_make(dxi_admin_t *admin, const dxi_admin_options_t *options, dx_error_t *error)
+{
+    if (!texts_keep(admin, options)) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for the admin server");
+    }
+    int code = options_check(&admin->options, error);
+    if (code == DX_OK) {
+        code = dxi_admin_place_parse(admin->options.address, &admin->place, error);
+    }
+    if (code == DX_OK && admin->place.tls) {
+        code = dxi_admin_tls_load(&admin->options, &admin->tls, error);
+    }
+    return code == DX_OK ? listener_bind(admin, error) : code;
+}
+
+int dxi_admin_create(const dxi_admin_options_t *options, dxi_admin_t **admin_out, dx_error_t *error)
+{
+    *admin_out = NULL;
+    dxi_admin_t *const admin = dxi_alloc_zeroed(1, sizeof *admin);
+    if (admin == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for the admin server");
+    }
+    pthread_condattr_t monotonic;
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&admin->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_mutex_init(&admin->mutex, NULL);
+    (void)pthread_mutex_init(&admin->stream_mutex, NULL);
+    admin->options = *options;
+    admin->listener = -1;
+    options_fill(&admin->options);
+    const int code = parts_make(admin, options, error);
+    if (code != DX_OK) {
+        dxi_admin_destroy(admin);
+        return code;
+    }
+    *admin_out = admin;
+    return DX_OK;
+}
+
+int dxi_admin_start(dxi_admin_t *admin, dx_error_t *error)
+{
+    if (admin->daemon != NULL || admin->stopping) {
+        return dxi_fail(error, DX_ESTATE, "the admin server was started before");
+    }
+    const dx_thread_options_t thread = {.name = "admin.clock"};
+    const int code = dx_thread_start(&thread, clock_run, admin, &admin->clock, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    struct MHD_Daemon *const daemon = daemon_make(admin, admin->place.tls ? &admin->tls : NULL);
+    (void)pthread_mutex_lock(&admin->mutex);
+    admin->daemon = daemon;
+    (void)pthread_mutex_unlock(&admin->mutex);
+    if (daemon == NULL) {
+        dxi_admin_stop(admin);
+        return dxi_fail(error, DX_EIO, "the admin server's threads can't be started");
+    }
+    return DX_OK;
+}
+
+void dxi_admin_stop(dxi_admin_t *admin)
+{
+    if (admin->clock != NULL) {
+        (void)pthread_mutex_lock(&admin->mutex);
+        admin->clock_ends = true;
+        (void)pthread_cond_signal(&admin->changed);
+        (void)pthread_mutex_unlock(&admin->mutex);
+        (void)dx_thread_join(admin->clock);
+        admin->clock = NULL;
+    }
+    admin->stopping = true;
+    dxi_admin_streams_end(admin);
+    for (size_t i = 0; i < DXI_ADMIN_RETIRED_MAX; i++) {
+        if (admin->retired[i] != NULL) {
+            MHD_stop_daemon(admin->retired[i]);
+            admin->retired[i] = NULL;
+        }
+    }
+    if (admin->daemon != NULL) {
+        MHD_stop_daemon(admin->daemon);
+        admin->daemon = NULL;
+    }
+    if (admin->listener >= 0) {
+        (void)close(admin->listener);
+        admin->listener = -1;
+    }
+}
+
+void dxi_admin_destroy(dxi_admin_t *admin)
+{
+    if (admin == NULL) {
+        return;
+    }
+    dxi_admin_stop(admin);
+    dxi_admin_tls_free(&admin->tls);
+    dxi_admin_tls_free(&admin->next_tls);
+    (void)pthread_mutex_destroy(&admin->mutex);
+    (void)pthread_mutex_destroy(&admin->stream_mutex);
+    (void)pthread_cond_destroy(&admin->changed);
+    dxi_free(admin->texts);
+    dxi_free(admin);
+}
+
+const char *dxi_admin_address(const dxi_admin_t *admin)
+{
+    return admin->address;
+}
+
+/* ------------------------------------------------------------------------- another certificate */
+
+int dxi_admin_tls_prepare(dxi_admin_t *admin, dx_error_t *error)
+{
+    if (!admin->place.tls) {
+        return DX_OK;
+    }
+    dxi_admin_tls_free(&admin->next_tls);
+    const int code = dxi_admin_tls_load(&admin->options, &admin->next_tls, error);
+    admin->next_ready = code == DX_OK;
+    return code;
+}
+
+/* A place for a daemon that retires, or -1. */
+static int retired_place(dxi_admin_t *admin)
+{
+    int place = -1;
+    (void)pthread_mutex_lock(&admin->mutex);
+    for (int i = 0; i < DXI_ADMIN_RETIRED_MAX && place < 0; i++) {
+        place = admin->retired[i] == NULL ? i : -1;
+    }
+    (void)pthread_mutex_unlock(&admin->mutex);
+    return place;
+}
+
+int dxi_admin_tls_commit(dxi_admin_t *admin, dx_error_t *error)
+{
+    if (!admin->place.tls || !admin->next_ready || admin->daemon == NULL) {
+        return DX_OK;
+    }
+    const int place = retired_place(admin);
+    if (place < 0) {
+        return dxi_fail(error, DX_EBUSY,
+                        "the admin server keeps its certificate: %d earlier ones are still in use",
+                        DXI_ADMIN_RETIRED_MAX);
+    }
+    struct MHD_Daemon *const fresh = daemon_make(admin, &admin->next_tls);
+    if (fresh == NULL) {
+        return dxi_fail(error, DX_EIO,
+                        "the admin server keeps its certificate: no threads for another one");
+    }
+    struct MHD_Daemon *const old = admin->daemon;
+    daemon_quiet(old);
+    (void)pthread_mutex_lock(&admin->mutex);
+    admin->daemon = fresh;
+    admin->retired[place] = old;
+    (void)pthread_cond_signal(&admin->changed);
+    (void)pthread_mutex_unlock(&admin->mutex);
+    dxi_admin_tls_free(&admin->tls);
+    admin->tls = admin->next_tls;
+    admin->next_tls = (dxi_admin_tls_t){.certificate = NULL};
+    admin->next_ready = false;
+    return DX_OK;
+}
+
+/* ------------------------------------------------------------------------------------- figures */
+
+const char *dxi_admin_refusal_name(int refusal)
+{
+    static const char *const NAMES[DXI_ADMIN_REFUSALS] = {
+        "malformed",  "unknown_route", "method", "parameter", "body",    "token",
+        "permission", "host",          "header", "limit",     "timeout", "tls"};
+    return NAMES[refusal];
+}
+
+void dxi_admin_stat(const dxi_admin_t *admin, dxi_admin_stat_t *stat_out)
+{
+    *stat_out = (dxi_admin_stat_t){
+        .requests = (uint64_t)dx_load_relaxed(&admin->requests),
+        .connections = (uint64_t)dx_load_relaxed(&admin->connections),
+        .streams_open = (uint64_t)dx_load_relaxed(&admin->reader_count),
+        .events_lost = (uint64_t)dx_load_relaxed(&admin->events_lost),
+        .bytes_out = (uint64_t)dx_load_relaxed(&admin->bytes_out),
+    };
+    for (size_t i = 0; i < 6; i++) {
+        stat_out->status[i] = (uint64_t)dx_load_relaxed(&admin->status[i]);
+    }
+    for (size_t i = 0; i < DXI_ADMIN_REFUSALS; i++) {
+        stat_out->refused[i] = (uint64_t)dx_load_relaxed(&admin->refused[i]);
+    }
+    pthread_mutex_t *const mutex = (pthread_mutex_t *)(uintptr_t)&admin->mutex;
+    (void)pthread_mutex_lock(mutex);
+    stat_out->connections_open = admin->link_count;
+    (void)pthread_mutex_unlock(mutex);
+}
