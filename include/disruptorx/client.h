@@ -215,6 +215,8 @@ typedef struct dx_client_stats {
                              * that broke: not known whether they arrived */
     uint64_t window_bytes, window_events; /* in use now */
     int64_t rtt_ns;                       /* of the last PING */
+    /* On the wire, of all its connections, and BATCH frames among it. */
+    uint64_t bytes_in, bytes_out, batches_in, batches_out;
 } dx_client_stats_t;
 
 /* Threads: any. */

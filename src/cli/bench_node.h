@@ -56,6 +56,9 @@ typedef struct dxi_node_result {
     int64_t acknowledged;
     int64_t refused;
     int64_t lost_by_client; /* on their way when a connection broke */
+    int64_t wire_out;       /* bytes that the clients sent, and got */
+    int64_t wire_in;
+    int64_t batches; /* compressed, both ways */
     int64_t received;
     int64_t gaps; /* events that subscribers were told will not come */
     int64_t lost;

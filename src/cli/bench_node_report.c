@@ -112,6 +112,22 @@ static void received_print(const dxi_node_result_t *result)
            dxi_style(stdout, DXI_STYLE_PLAIN));
 }
 
+/* What it took on the wire, acknowledgements and all. */
+static void wire_print(const dxi_node_result_t *result)
+{
+    const int64_t sent = result->published > 0 ? result->published : 1;
+    const int64_t came = result->received > 0 ? result->received : 1;
+    printf("%-10s", "wire");
+    if (result->published > 0) {
+        printf("%.1f bytes sent an event%s", (double)result->wire_out / (double)sent,
+               result->received > 0 ? ", " : "");
+    }
+    if (result->received > 0) {
+        printf("%.1f received", (double)result->wire_in / (double)came);
+    }
+    printf(", %s compressed batches\n", dxi_format_count(&(dxi_text_t){0}, result->batches));
+}
+
 static void verified_print(const dxi_node_bench_t *bench, const dxi_node_result_t *result)
 {
     if (dxi_node_result_is_good(bench, result)) {
@@ -141,6 +157,7 @@ void dxi_node_bench_print(const dxi_node_bench_t *bench, const dxi_node_result_t
     if (bench->kind != DXI_NODE_BENCH_PUB) {
         received_print(result);
     }
+    wire_print(result);
     verified_print(bench, result);
     if (dx_histogram_count(result->latency) > 0) {
         printf("%-10s", "latency");
@@ -201,6 +218,9 @@ void dxi_node_bench_json(const char *name, const dxi_node_bench_t *bench,
     dxi_json_integer(&json, "corrupt", result->corrupt);
     dxi_json_integer(&json, "gap_events", result->gaps);
     dxi_json_integer(&json, "reconnects", result->reconnects);
+    dxi_json_integer(&json, "wire_bytes_out", result->wire_out);
+    dxi_json_integer(&json, "wire_bytes_in", result->wire_in);
+    dxi_json_integer(&json, "batches", result->batches);
     snprintf(checksum, sizeof checksum, "%016" PRIx64, result->checksum_sent);
     dxi_json_text(&json, "checksum_sent", checksum);
     snprintf(checksum, sizeof checksum, "%016" PRIx64, result->checksum_received);

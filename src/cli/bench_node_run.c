@@ -482,6 +482,9 @@ static void client_add(const dx_client_t *client, dxi_node_result_t *result)
     dx_client_stats(client, &stats);
     result->lost_by_client += (int64_t)stats.lost;
     result->reconnects += (int64_t)stats.reconnects;
+    result->wire_out += (int64_t)stats.bytes_out;
+    result->wire_in += (int64_t)stats.bytes_in;
+    result->batches += (int64_t)(stats.batches_in + stats.batches_out);
     memcpy(result->address, stats.address, sizeof result->address);
     memcpy(result->node_name, stats.node_name, sizeof result->node_name);
     result->refused += (int64_t)stats.refused;

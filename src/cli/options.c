@@ -46,6 +46,9 @@ static const dxi_option_t GLOBALS[] = {
 
 #define GLOBAL_COUNT (sizeof GLOBALS / sizeof GLOBALS[0])
 
+/* In the order of dx_compression_t. */
+static const char *const COMPRESSIONS[] = {"auto", "off", "lz4", "zstd", NULL};
+
 /* Of the commands that talk with a node. */
 static const dxi_option_t NODE_OPTIONS[] = {
     {.name = "address",
@@ -65,6 +68,14 @@ static const dxi_option_t NODE_OPTIONS[] = {
      .value_name = "TOKEN",
      .offset = offsetof(dxi_target_words_t, token),
      .help = "to be let in with; @FILE reads it from a file; else DX_TOKEN"},
+    {.name = "compression",
+     .kind = DXI_OPTION_CHOICE,
+     .value_name = "CODEC",
+     .choices = COMPRESSIONS,
+     .offset = offsetof(dxi_target_words_t, compression),
+     .help =
+         "of what goes to the node and comes from it: auto (default: between hosts, what pays), "
+         "off, lz4 or zstd"},
 };
 
 #define NODE_OPTION_COUNT (sizeof NODE_OPTIONS / sizeof NODE_OPTIONS[0])

@@ -213,6 +213,7 @@ int dxi_target_connect(const char *speaker, const dx_client_options_t *wishes,
     options.tls_key_file = or_null(place->tls_key_file);
     options.tls_server_name = or_null(place->tls_server_name);
     options.tls_insecure = place->tls_insecure;
+    options.compression = (dx_compression_t)dxi_target_words()->compression;
     if (options.name == NULL) {
         options.name = speaker;
     }

@@ -20,6 +20,7 @@ typedef struct dxi_target_words {
     const char *context;
     const char *address;
     const char *token;
+    int32_t compression; /* a dx_compression_t */
 } dxi_target_words_t;
 
 /* Threads: main. */

@@ -324,7 +324,11 @@ void dx_client_stats(const dx_client_t *client, dx_client_stats_t *stats_out)
                                      .reconnects = (uint64_t)dx_load_relaxed(&c->reconnects),
                                      .lost = (uint64_t)dx_load_relaxed(&c->lost),
                                      .window_events = (uint64_t)dx_load_relaxed(&w->events),
-                                     .rtt_ns = dx_load_relaxed(&c->rtt_ns)};
+                                     .rtt_ns = dx_load_relaxed(&c->rtt_ns),
+                                     .bytes_in = (uint64_t)dx_load_relaxed(&c->bytes_in),
+                                     .bytes_out = (uint64_t)dx_load_relaxed(&c->bytes_out),
+                                     .batches_in = (uint64_t)dx_load_relaxed(&c->batches_in),
+                                     .batches_out = (uint64_t)dx_load_relaxed(&c->batches_out)};
     /* `released` first: it may be behind, and the difference is never negative. */
     const int64_t released = dx_load_acquire(&w->released);
     stats_out->window_bytes = (uint64_t)(dxi_window_claimed(w) - released);

@@ -177,6 +177,7 @@ typedef struct dxi_batch {
 typedef struct dxi_client_counts {
     dx_atomic64_t acknowledged, refused, retried, received, gaps, gap_events, reconnects, lost;
     dx_atomic64_t rtt_ns, state, frame_bytes_max;
+    dx_atomic64_t bytes_in, bytes_out, batches_in, batches_out;
 } dxi_client_counts_t;
 
 struct dx_client {
@@ -229,8 +230,9 @@ struct dx_client {
     dxi_address_t moved_to;
     int64_t attempts; /* in a row */
     int64_t pause_ns;
-    int64_t next_attempt_ns; /* INT64_MAX: none */
-    int64_t looked_ns;       /* when the connection was asked for its numbers */
+    int64_t next_attempt_ns;          /* INT64_MAX: none */
+    int64_t looked_ns;                /* when the connection was asked for its numbers */
+    dxi_connection_traffic_t traffic; /* of this connection, as far as it is counted */
     uint64_t random;
     dx_atomic32_t outcome; /* futex of dx_client_connect(): 1 open, 2 given up */
     dx_atomic32_t gone;    /* futex of dx_client_close(): 1 when there is no connection */

@@ -186,10 +186,29 @@ void dxi_link_stop(void *context)
     }
 }
 
+/* Adds what the connection's traffic has grown by. */
+static void traffic_look(dx_client_t *client)
+{
+    dxi_client_counts_t *const counts = &client->counts;
+    const dxi_connection_traffic_t now = dxi_connection_traffic(client->connection);
+    const dxi_connection_traffic_t *const seen = &client->traffic;
+    if (now.bytes_in == seen->bytes_in && now.bytes_out == seen->bytes_out) {
+        return;
+    }
+    dxi_count(&counts->bytes_in, (int64_t)(now.bytes_in - seen->bytes_in));
+    dxi_count(&counts->bytes_out, (int64_t)(now.bytes_out - seen->bytes_out));
+    dxi_count(&counts->batches_in, (int64_t)(now.batches_in - seen->batches_in));
+    dxi_count(&counts->batches_out, (int64_t)(now.batches_out - seen->batches_out));
+    client->traffic = now;
+}
+
 int64_t dxi_link_tick(dx_client_t *client, int64_t now_ns)
 {
     if (client->next_attempt_ns <= now_ns) {
         attempt(client);
+    }
+    if (client->open) {
+        traffic_look(client);
     }
     if (client->open && now_ns - client->looked_ns >= LOOK_NS) {
         dxi_connection_info_t info;
@@ -240,8 +259,10 @@ static void on_open(void *context, dxi_connection_t *connection)
 static void on_close(void *context, dxi_connection_t *connection, const dx_error_t *why)
 {
     dx_client_t *const client = context;
-    (void)connection;
     const bool was_open = client->open;
+    (void)connection;
+    traffic_look(client);
+    client->traffic = (dxi_connection_traffic_t){0};
     if (was_open) {
         dxi_deliver_flush(client);
         dxi_send_broken(client); /* L2 */

@@ -185,6 +185,12 @@ typedef struct dxi_connection_info {
     int64_t rtt_ns; /* of the last PING; 0: none yet */
 } dxi_connection_info_t;
 void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info_t *info_out);
+
+/* The few of them that may be asked for in each turn. */
+typedef struct dxi_connection_traffic {
+    uint64_t bytes_in, bytes_out, batches_in, batches_out;
+} dxi_connection_traffic_t;
+dxi_connection_traffic_t dxi_connection_traffic(const dxi_connection_t *connection);
 uint64_t dxi_connection_id(const dxi_connection_t *connection);
 dxi_loop_t *dxi_connection_loop(const dxi_connection_t *connection);
 void dxi_connection_set_context(dxi_connection_t *connection, void *context);

@@ -412,3 +412,12 @@ void dxi_batch_out_info(const dxi_connection_t *connection, dxi_connection_info_
         info_out->batch_raw_bytes_out = connection->batcher->raw_bytes;
     }
 }
+
+dxi_connection_traffic_t dxi_connection_traffic(const dxi_connection_t *connection)
+{
+    return (dxi_connection_traffic_t){
+        .bytes_in = connection->bytes_in,
+        .bytes_out = connection->bytes_out,
+        .batches_in = connection->batches_in,
+        .batches_out = connection->batcher != NULL ? connection->batcher->batches : 0};
+}

@@ -57,6 +57,17 @@ class Node(NodeTest):
         result = self.json("bench", "e2e", "--count", 1000, "--clients", 2)
         self.assertEqual((result["published"], result["received"]), (1000, 1000))
 
+    def test_compression_saves_bytes_on_the_wire_and_changes_nothing_else(self):
+        plain = self.json("bench", "e2e", "--count", 5000)
+        self.assertEqual(plain["batches"], 0)
+        for codec in ("lz4", "zstd"):
+            packed = self.json("bench", "e2e", "--count", 5000, "--batch", 64, "--compression",
+                               codec)
+            self.assertTrue(packed["verified"])
+            self.assertGreater(packed["batches"], 0)
+            self.assertLess(packed["wire_bytes_out"], plain["wire_bytes_out"] / 2)
+        self.refuses(2, "must be one of auto, off, lz4, zstd", "bench", "e2e", "--compression", "zip")
+
     def test_nothing_is_left_behind(self):
         self.e2e("--topics", 3)
         self.assertEqual(self.json("topic", "ls", "dx.bench.>"), [])
