@@ -25,6 +25,7 @@ PUBLIC_HEADERS = {
     "base": "platform atomic error memory thread clock histogram counters log version",
     "ring": "ring ring_block producer consumer span wait disruptor",
     "wire": "frame frame_batch",
+    "trace": "trace",
     "cluster": "cluster",
     "bus": "bus",
     "workflow": "workflow",

@@ -38,6 +38,7 @@ build file:/usr/include/yaml.h   libyaml-dev
 build file:/usr/include/jansson.h libjansson-dev
 build file:/usr/include/microhttpd.h libmicrohttpd-dev
 build file:/usr/include/gnutls/gnutls.h libgnutls28-dev
+build package:libcurl4-openssl-dev libcurl4-openssl-dev
 test  command:git                git
 test  command:clang,clang++      clang
 test  command:clang-format       clang-format
@@ -50,6 +51,7 @@ test  file:/usr/include/relacy/relacy.hpp relacy-dev
 test  command:spin               spin
 test  package:clang-rt           clang-rt
 test  browser                    chromium chromium-driver python3-selenium
+test  command:prometheus,promtool prometheus
 bench java:17                    default-jdk-headless
 bench command:mvn                maven
 bench command:cargo,rustc        cargo rustc
@@ -80,13 +82,14 @@ if command -v dpkg-query >/dev/null; then
     while read -r status package; do
         [ "$status" = ii ] && installed[${package%%:*}]=1
     done < <(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' \
-        libcmocka-dev 'libclang-rt-*-dev' libboost-dev libck-dev libdpdk-dev 2>/dev/null || true)
+        libcurl4-openssl-dev libcmocka-dev 'libclang-rt-*-dev' libboost-dev libck-dev libdpdk-dev 2>/dev/null || true)
 fi
 
 # A distribution without dpkg may have the library all the same: then its header or .pc decides.
 have_library() {
     [ -n "${installed[$1]:-}" ] && return 0
     case $1 in
+    libcurl4-openssl-dev) pkg-config --exists libcurl 2>/dev/null ;;
     libcmocka-dev) [ -e /usr/local/include/cmocka.h ] || pkg-config --exists cmocka 2>/dev/null ;;
     libboost-dev) [ -e /usr/include/boost/version.hpp ] ;;
     libck-dev) [ -e /usr/include/ck_ring.h ] ;;

@@ -230,6 +230,7 @@ enum dx_frame_flag {
     DX_FRAME_ACK_WANTED = 0x0001,  /* the publisher waits for an ACK or NACK */
     DX_FRAME_REDELIVERED = 0x0002, /* was given to a subscriber before */
     DX_FRAME_RETRY = 0x0004,       /* the publisher may have sent it before */
+    DX_FRAME_TRACED = 0x0008,      /* has a TRACE with the flag "sampled": spans are recorded */
     DX_FRAME_MORE = 0x0100,        /* the answer goes on in the next frame with this correlation */
     DX_FRAME_PACKED = 0x0200,      /* the payload is several events: docs/protocol.md */
 };
