@@ -35,6 +35,7 @@
 #include "disruptorx/log.h"
 #include "disruptorx/platform.h"
 #include "disruptorx/thread.h"
+#include "disruptorx/trace.h"
 
 DX_EXTERN_C_BEGIN
 
@@ -297,7 +298,8 @@ typedef struct dx_bus_options {
     dx_cpu_set_t cpus;      /* of the loops; empty: no wish */
     bool no_topic_creation; /* topics must be declared */
     dx_log_t *log;          /* NULL: no log */
-    uint64_t reserved[4];   /* must be zero */
+    dx_tracer_t *tracer;    /* records spans (disruptorx/trace.h); outlives the bus; NULL: none */
+    uint64_t reserved[3];   /* must be zero */
 } dx_bus_options_t;
 
 /* Allocates rings and tables and stores the bus in `*bus_out` (NULL on failure). `options` may be

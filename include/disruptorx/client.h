@@ -87,7 +87,8 @@ typedef struct dx_client_options {
     dx_log_t *log;
     dx_client_state_fn on_state; /* in the client's thread; may be NULL */
     void *context;
-    uint64_t reserved[4]; /* must be zero */
+    dx_tracer_t *tracer;  /* records spans (disruptorx/trace.h); outlives the client; NULL: none */
+    uint64_t reserved[3]; /* must be zero */
 } dx_client_options_t;
 
 /* Connects and stores the client in `*client_out` (NULL on failure).

@@ -75,9 +75,9 @@ typedef struct dx_tracer dx_tracer_t; /* opaque */
 
 /* Zero = default, but `endpoint`. Copied. */
 typedef struct dx_tracer_options {
-    const char *endpoint;       /* "http://host:4318" or "https://..."; without a path it gets
+    const char *endpoint; /* "http://host:4318" or "https://..."; without a path it gets
                                  * /v1/traces */
-    const char *headers;        /* of each request, as "name=value,name=value": a secret; NULL: none */
+    const char *headers;  /* of each request, as "name=value,name=value": a secret; NULL: none */
     const char *authority_file; /* PEM, whose certificates are believed; NULL: the system's */
     const char *service_name;   /* NULL: the program's */
     const char *instance;       /* service.instance.id; NULL: host and process id */

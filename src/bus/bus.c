@@ -115,7 +115,7 @@ static int options_check(const dx_bus_options_t *options, dx_error_t *error)
                         "event_bytes_max is %u, must be at most a quarter of shard_ring_bytes, %u",
                         options->event_bytes_max, options->shard_ring_bytes / 4);
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         if (options->reserved[i] != 0) {
             return dxi_fail(error, DX_EINVAL, "reserved[%d] is %llu, must be zero", i,
                             (unsigned long long)options->reserved[i]);

@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bus/subscription_internal.h"
+#include "bus/trace.h"
 
 enum { STEP_RECORDS = 64 };
 
@@ -40,6 +41,16 @@ static int call_one(const dx_subscription_options_t *options, const dx_event_t *
     return done < 0 ? done : (done == 0 ? DX_EAGAIN : DX_OK);
 }
 
+/* The same with a traced event. */
+DX_NOINLINE static int call_traced(const dxi_part_t *part, const dx_event_t *event)
+{
+    dxi_trace_call_t call;
+    dxi_trace_handle_begin(part->attachment->bus, event, &call);
+    const int result = call_one(&part->attachment->options, event);
+    dxi_trace_handle_end(part->attachment->bus, &call, result);
+    return result;
+}
+
 static int deliver_in_shard(dxi_part_t *part, const dxi_delivery_t *delivery)
 {
     dx_subscription_t *subscription = dxi_local_of(part);
@@ -55,7 +66,8 @@ static int deliver_in_shard(dxi_part_t *part, const dxi_delivery_t *delivery)
     }
     dx_event_t event;
     dxi_event_fill(&event, view, delivery);
-    const int result = call_one(options, &event);
+    const int result =
+        dxi_is_traced(delivery->frame) ? call_traced(part, &event) : call_one(options, &event);
     if (!acks_automatically(options)) {
         return DX_OK;
     }
@@ -214,8 +226,13 @@ static void batch_flush(walk_t *walk, bool end_of_batch)
     }
     for (int at = 0; at < batch->count;) {
         const int left = batch->count - at;
+        const int64_t start_unix_ns = DX_UNLIKELY(batch->traced != 0) ? dx_clock_realtime_ns() : 0;
         const int result = options->on_batch(options->context, &batch->events[at], left);
         const int done = result < 0 ? 0 : (result > left ? left : result);
+        if (DX_UNLIKELY(batch->traced != 0)) {
+            dxi_trace_handled(subscription->base.bus, &batch->events[at], left, done,
+                              result < 0 ? result : DX_EAGAIN, start_unix_ns);
+        }
         const int failed = done < left ? at + done : -1;
         for (int i = at; walk->acks && i < at + done; i++) {
             answer_auto(batch->parts[i], &batch->events[i], DX_OK);
@@ -229,6 +246,7 @@ static void batch_flush(walk_t *walk, bool end_of_batch)
         at += done + (failed >= 0);
     }
     batch->count = 0;
+    batch->traced = 0;
 }
 
 static void handle_event(walk_t *walk, const dxi_record_t *record, bool end_of_batch)
@@ -249,6 +267,7 @@ static void handle_event(walk_t *walk, const dxi_record_t *record, bool end_of_b
     if (batch != NULL) {
         dxi_event_fill(&batch->events[batch->count], view, &delivery);
         batch->parts[batch->count++] = part;
+        batch->traced += dxi_is_traced(delivery.frame);
         if (batch->count == DXI_HANDLER_EVENTS || end_of_batch) {
             batch_flush(walk, end_of_batch);
         }
@@ -257,7 +276,8 @@ static void handle_event(walk_t *walk, const dxi_record_t *record, bool end_of_b
     dx_event_t event;
     dxi_event_fill(&event, view, &delivery);
     event.end_of_batch = end_of_batch;
-    const int result = options->on_event(options->context, &event);
+    const int result = dxi_is_traced(delivery.frame) ? call_traced(part, &event)
+                                                     : options->on_event(options->context, &event);
     if (walk->acks) {
         answer_auto(part, &event, result);
         acked(walk, part);
@@ -306,6 +326,7 @@ static void handle_range(dx_subscription_t *subscription, int64_t last)
     if (subscription->batch != NULL && subscription->batch->count != 0) {
         /* Told to end now: what was put together and not handed over stays in the queue. */
         subscription->batch->count = 0;
+        subscription->batch->traced = 0;
         return;
     }
     step_end(&walk, walk.first);

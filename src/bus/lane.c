@@ -31,7 +31,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "bus/runtime.h"
+#include "bus/trace.h"
 #include "wire/pack.h"
 
 enum {
@@ -280,11 +280,14 @@ static int64_t published_ns(const dxi_lane_t *lane, const dxi_times_t *times, ui
 static int event_give(dxi_lane_t *lane, void *frame, uint32_t bytes, dxi_lane_note_t note,
                       const dxi_times_t *times)
 {
+    const int64_t claimed_ns = published_ns(lane, times, note.ticks);
+    if (dxi_is_traced(frame)) {
+        dxi_trace_queue(lane, frame, bytes, claimed_ns, times);
+    }
     lane->frame = frame;
     lane->viewed = false;
-    const int code =
-        dxi_shard_event(lane->shard, frame, bytes, note.origin,
-                        published_ns(lane, times, note.ticks), times->clock_ns, times->unix_ns);
+    const int code = dxi_shard_event(lane->shard, frame, bytes, note.origin, claimed_ns,
+                                     times->clock_ns, times->unix_ns);
     lane->frame = NULL;
     return code;
 }

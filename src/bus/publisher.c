@@ -24,7 +24,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "bus/publisher.h"
+#include "bus/trace.h"
 
 #define CLAIM_SLICE_NS DX_NS_PER_S /* a waiting claim looks at the bus's state again */
 #define SPIN_NS INT64_C(3000)      /* an answer is looked for before the thread sleeps */
@@ -438,8 +438,8 @@ static int claim_failed(const dxi_lane_t *lane, int64_t code, int64_t bytes, dx_
     }
 }
 
-int dxi_publisher_put(dx_publisher_t *publisher, const dx_message_t *message, const dxi_how_t *how,
-                      dxi_lane_t **lane_out, dx_error_t *error)
+DX_INLINE int message_put(dx_publisher_t *publisher, const dx_message_t *message,
+                          const dxi_how_t *how, dxi_lane_t **lane_out, dx_error_t *error)
 {
     dx_bus_t *bus = publisher->bus;
     if (DX_UNLIKELY(!dxi_bus_runs(bus))) {
@@ -502,6 +502,31 @@ int dxi_publisher_put(dx_publisher_t *publisher, const dx_message_t *message, co
     (void)dx_producer_publish_span(producer, sequence);
     *lane_out = lane;
     return DX_OK;
+}
+
+/* The same where there is a tracer. */
+DX_NOINLINE static int message_trace(dx_publisher_t *publisher, const dx_message_t *message,
+                                     const dxi_how_t *how, dxi_lane_t **lane_out, dx_error_t *error)
+{
+    dxi_traced_t traced;
+    if (message->topic == NULL || !dxi_trace_message(publisher, message, &traced)) {
+        return message_put(publisher, message, how, lane_out, error);
+    }
+    dx_message_t with_context = *message;
+    with_context.trace = &traced.self;
+    dxi_how_t marked = *how;
+    marked.flags |= DX_FRAME_TRACED;
+    const int code = message_put(publisher, &with_context, &marked, lane_out, error);
+    dxi_trace_published(publisher->bus, &publisher->sampler, &traced, code);
+    return code;
+}
+
+int dxi_publisher_put(dx_publisher_t *publisher, const dx_message_t *message, const dxi_how_t *how,
+                      dxi_lane_t **lane_out, dx_error_t *error)
+{
+    return DX_UNLIKELY(publisher->bus->options.tracer != NULL)
+               ? message_trace(publisher, message, how, lane_out, error)
+               : message_put(publisher, message, how, lane_out, error);
 }
 
 /* -------------------------------------------------------------------------------------- publish */

@@ -6,6 +6,7 @@
 #define DXI_BUS_PUBLISHER_H
 
 #include "bus/runtime.h"
+#include "trace/sampler.h"
 
 #define DXI_TOPICS_KNOWN 16
 #define DXI_INBOX_PREFIX "$inbox."
@@ -34,6 +35,7 @@ struct dx_publisher {
     uint64_t next_correlation;
     dx_subscription_t *inbox; /* of dx_request(); NULL: none yet */
     char inbox_topic[DXI_INBOX_BYTES];
+    dxi_sampler_t sampler; /* of messages without a trace context */
     dxi_topic_known_t topics[DXI_TOPICS_KNOWN];
 };
 

@@ -10,6 +10,7 @@
 
 #include "base/fail.h"
 #include "bus/publisher.h"
+#include "trace/context.h"
 
 static int on_reply(void *context, const dx_event_t *event)
 {
@@ -90,9 +91,12 @@ int dx_reply(dx_publisher_t *publisher, const dx_event_t *event, const void *dat
     const dxi_how_t how = {
         .type = DX_FRAME_REPLY, .internal = true, .correlation = event->correlation};
     dxi_lane_t *lane = NULL;
-    const int code =
-        dxi_publisher_put(publisher, &(dx_message_t){.topic = topic, .data = data, .bytes = bytes},
-                          &how, &lane, error);
+    dx_frame_trace_t trace;
+    const dx_message_t answer = {.topic = topic,
+                                 .data = data,
+                                 .bytes = bytes,
+                                 .trace = dxi_trace_answer(event->frame, &trace) ? &trace : NULL};
+    const int code = dxi_publisher_put(publisher, &answer, &how, &lane, error);
     if (code == DX_OK) {
         dxi_loop_bell(lane->owner->loop, lane->owner->bell);
     }

@@ -94,9 +94,10 @@ struct dxi_lane {
     dxi_lane_note_t aside_note;
     dxi_times_t times; /* of the short way, good for `times_left` events */
     int times_left;
-    int64_t ticked_ns;    /* when it was ticked last */
-    int64_t tick_due_ns;  /* when it must be again */
-    dx_frame_view_t view; /* of `frame`: made once, whoever gets it */
+    int64_t ticked_ns;     /* when it was ticked last */
+    int64_t tick_due_ns;   /* when it must be again */
+    uint8_t queue_span[8]; /* the newest of a traced event */
+    dx_frame_view_t view;  /* of `frame`: made once, whoever gets it */
 };
 
 /* The loop's part of the bus. */

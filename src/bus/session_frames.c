@@ -10,7 +10,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/fail.h"
-#include "bus/session_internal.h"
+#include "bus/trace.h"
 #include "wire/pack.h"
 
 /* --------------------------------------------------------------------------------------- events */
@@ -77,6 +77,42 @@ static bool overloaded(dxi_session_t *session)
            session->commands >= DXI_SESSION_COMMANDS_MAX;
 }
 
+/* Gives a frame, in memory that may be written, to its shard: at once, or into its ring.
+ * Returns as dxi_lane_put(), and DX_ENOMEM when the loop can't have a producer there. */
+DX_INLINE int event_put(dxi_session_t *session, dxi_lane_t *lane, void *frame, uint32_t bytes)
+{
+    dxi_bus_loop_t *home = session->home;
+    const uint64_t ticks = home->sessions->ticks;
+    if (lane->owner == home) {
+        const int code = dxi_lane_take(lane, frame, bytes, session->origin, ticks);
+        dxi_session_commit(session); /* O1: what it gets itself; the others at the pause */
+        if (code != DX_EAGAIN) {
+            return code;
+        }
+    }
+    dx_producer_t *producer = dxi_bus_loop_producer(home, lane);
+    if (DX_UNLIKELY(producer == NULL)) {
+        return DX_ENOMEM;
+    }
+    return dxi_lane_put(lane, producer, frame, bytes, session->origin, ticks);
+}
+
+/* The same where there is a tracer: a frame that is traced goes as a copy with its context. */
+DX_NOINLINE static int event_trace(dxi_session_t *session, dxi_lane_t *lane,
+                                   const dx_frame_view_t *frame)
+{
+    dxi_traced_t traced;
+    dx_frame_header_t *copy = NULL;
+    uint32_t bytes = 0;
+    if (!dxi_trace_edge(session, frame, &traced, &copy, &bytes)) {
+        return event_put(session, lane, (void *)(uintptr_t)frame->header, frame->bytes);
+    }
+    const int code = event_put(session, lane, copy, bytes);
+    dxi_free(copy);
+    dxi_trace_published(session->bus, &session->home->sessions->sampler, &traced, code);
+    return code;
+}
+
 static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
 {
     dxi_bus_loop_t *home = session->home;
@@ -99,25 +135,17 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
     }
     const uint32_t frame_bytes = frame->bytes;
     const uint32_t events = dxi_frame_events(frame->header);
-    code = DX_EAGAIN;
-    if (lane->owner == home) {
-        /* The receive buffer is ours: the shard stamps the frame where it lies. */
-        code = dxi_lane_take(lane, (void *)(uintptr_t)frame->header, frame_bytes, session->origin,
-                             table->ticks);
-        dxi_session_commit(session); /* O1: what it gets itself; the others at the pause */
-    }
-    if (code == DX_EAGAIN) {
-        dx_producer_t *producer = dxi_bus_loop_producer(home, lane);
-        if (DX_UNLIKELY(producer == NULL)) {
-            return event_refuse(session, frame, DX_ECLOSED, error);
-        }
-        code =
-            dxi_lane_put(lane, producer, frame->header, frame_bytes, session->origin, table->ticks);
-    }
+    /* The receive buffer is ours: the shard stamps the frame where it lies. */
+    code = DX_UNLIKELY(session->bus->options.tracer != NULL)
+               ? event_trace(session, lane, frame)
+               : event_put(session, lane, (void *)(uintptr_t)frame->header, frame_bytes);
     if (DX_UNLIKELY(code == DX_EAGAIN)) {
         dxi_loop_bell(lane->owner->loop, lane->owner->bell);
         dxi_session_wait(session, lane, dx_span_slots(frame->bytes));
         return DX_EAGAIN;
+    }
+    if (DX_UNLIKELY(code == DX_ENOMEM)) {
+        return event_refuse(session, frame, DX_ECLOSED, error);
     }
     if (DX_UNLIKELY(code == DX_ELIMIT)) {
         (void)dxi_fail(error, DX_ELIMIT, "the frame has %u bytes, a shard takes at most %u",

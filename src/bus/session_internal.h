@@ -14,6 +14,7 @@
 
 #include "bus/queue.h"
 #include "bus/runtime.h"
+#include "trace/sampler.h"
 
 typedef struct dxi_remote dxi_remote_t;
 
@@ -147,8 +148,9 @@ typedef struct dxi_session_table {
     dxi_session_t *touched;
     dxi_part_t *parts; /* that wait for room in a ring to another loop */
     uint64_t instances;
-    uint64_t ticks;     /* of the frames read now; 0: not read yet */
-    uint32_t bells_due; /* loops in whose rings something was put */
+    uint64_t ticks;        /* of the frames read now; 0: not read yet */
+    uint32_t bells_due;    /* loops in whose rings something was put */
+    dxi_sampler_t sampler; /* of frames that come without a trace context */
     /* Written by the loop, read by any. RELAXED: figures. */
     dx_atomic64_t open, opened, refused, events_in, events_out, bytes_in, bytes_out, gaps;
 } dxi_session_table_t;

@@ -24,7 +24,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/fail.h"
-#include "bus/session_internal.h"
+#include "bus/trace.h"
 #include "wire/pack.h"
 
 #define OUTBOX_BYTES_FIRST ((size_t)4096)
@@ -234,6 +234,9 @@ bool dxi_session_put(dxi_session_t *session, const dxi_remote_t *remote, const v
     }
     const uint32_t events = dxi_frame_events(frame);
     memcpy(run->base + run->used, frame, bytes);
+    if (dxi_is_traced(frame)) {
+        dxi_trace_sent(session, run->base + run->used, bytes, attempt);
+    }
     run->used += bytes;
     run->count += events;
     count_out(session, events, bytes);
@@ -252,6 +255,9 @@ void dxi_session_put_aside(dxi_session_t *session, const dxi_remote_t *remote, c
     const uint32_t events = dxi_frame_events(frame);
     deliver_seal(room, head_bytes, events);
     memcpy(room + head_bytes, frame, bytes);
+    if (dxi_is_traced(frame)) {
+        dxi_trace_sent(session, room + head_bytes, bytes, attempt);
+    }
     session->outbox.end += head_bytes + bytes;
     count_out(session, events, bytes);
     dxi_session_dirty(session); /* the outbox is tried, which says that room is wanted */

@@ -20,6 +20,7 @@ enum dxi_closing { DXI_LOCAL_OPEN = 0, DXI_LOCAL_CLOSING = 1, DXI_LOCAL_DETACHED
 /* What on_batch() gets, and where it came from. */
 typedef struct dxi_batch {
     int count;
+    int traced; /* of those */
     dx_event_t events[DXI_HANDLER_EVENTS];
     dx_frame_view_t views[DXI_HANDLER_EVENTS];
     dxi_part_t *parts[DXI_HANDLER_EVENTS];

@@ -22,7 +22,8 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "client/internal.h"
+#include "client/trace.h"
+#include "disruptorx/clock.h"
 #include "wire/pack.h"
 
 /* What the answers of a whole batch take at most, and credit. */
@@ -31,11 +32,24 @@
 
 /* -------------------------------------------------------------------------------------- handing */
 
+/* Calls the handler with one event, where there is a tracer. */
+DX_NOINLINE static int event_trace(const dx_client_subscription_t *subscription,
+                                   const dx_event_t *event)
+{
+    const dx_subscription_options_t *const o = &subscription->options;
+    dxi_client_call_t call;
+    dxi_client_handle_begin(subscription->client, event, dx_clock_realtime_ns(), 0, &call);
+    const int code = o->on_event(o->context, event);
+    dxi_client_handle_end(subscription->client, &call, code);
+    return code;
+}
+
 /* Calls the handler of one subscription until all events of the batch are done with. */
 static void batch_handle(dx_client_subscription_t *subscription, const dxi_batch_t *batch)
 {
     const dx_subscription_options_t *const o = &subscription->options;
     const bool automatic = o->ack == DX_ACK_AUTO;
+    const bool traces = subscription->client->options.tracer != NULL && !subscription->inbox;
     int at = 0;
     while (at < batch->count) {
         const dx_event_t *const events = &batch->events[at];
@@ -43,11 +57,16 @@ static void batch_handle(dx_client_subscription_t *subscription, const dxi_batch
         int done = 0;
         int code = DX_OK;
         if (o->on_batch != NULL) {
+            const int64_t start_unix_ns = DX_UNLIKELY(traces) ? dx_clock_realtime_ns() : 0;
             done = o->on_batch(o->context, events, left);
             code = done < 0 ? done : DX_EAGAIN;
             done = done < 0 ? 0 : done < left ? done : left;
+            if (DX_UNLIKELY(traces)) {
+                dxi_client_handled(subscription->client, events, left, done, code, start_unix_ns);
+            }
         } else {
-            code = o->on_event(o->context, events);
+            code = DX_UNLIKELY(traces) ? event_trace(subscription, events)
+                                       : o->on_event(o->context, events);
             done = code < 0 ? 0 : 1;
         }
         for (int i = 0; automatic && i < done; i++) {

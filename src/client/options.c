@@ -193,7 +193,7 @@ int dxi_client_options_take(dx_client_t *client, const dx_client_options_t *opti
 {
     dx_client_options_t *const o = &client->options;
     *o = options != NULL ? *options : (dx_client_options_t){.address = NULL};
-    int code = dxi_options_reserved(error, o->reserved, 4);
+    int code = dxi_options_reserved(error, o->reserved, 3);
     if (code == DX_OK) {
         code = durations_fill(o, error);
     }

@@ -30,7 +30,7 @@
 #include "base/fail.h"
 #include "base/options.h"
 #include "bus/shard.h"
-#include "client/internal.h"
+#include "client/trace.h"
 #include "disruptorx/clock.h"
 #include "wire/frame_internal.h"
 
@@ -375,12 +375,34 @@ DX_NOINLINE static int publish_any(dx_client_t *client, uint8_t type, const dx_m
     return parts_publish(client, type, &parts, message, on_receipt, context, deadline_ns, error);
 }
 
+/* A publication where there is a tracer. False: this one is not traced. */
+DX_NOINLINE static bool publish_traced(dx_client_t *client, uint8_t type,
+                                       const dx_message_t *message, dx_receipt_fn on_receipt,
+                                       void *context, int64_t deadline_ns, int *code_out,
+                                       dx_error_t *error)
+{
+    dxi_client_traced_t traced;
+    if (!dxi_client_trace_begin(client, message, &traced)) {
+        return false;
+    }
+    *code_out = publish_any(client, type, &traced.message, on_receipt, context, deadline_ns, error);
+    dxi_client_trace_end(client, &traced, *code_out);
+    return true;
+}
+
 DX_INLINE int publish(dx_client_t *client, uint8_t type, const dx_message_t *message,
                       dx_receipt_fn on_receipt, void *context, int64_t deadline_ns,
                       dx_error_t *error)
 {
     if (DX_UNLIKELY(dx_load32_relaxed(&client->closed) != 0)) {
         return dxi_client_closed_fail(client, error);
+    }
+    if (DX_UNLIKELY(client->options.tracer != NULL)) {
+        int traced_code = DX_OK;
+        if (publish_traced(client, type, message, on_receipt, context, deadline_ns, &traced_code,
+                           error)) {
+            return traced_code;
+        }
     }
     if (DX_UNLIKELY(!message_is_plain(message))) {
         return publish_any(client, type, message, on_receipt, context, deadline_ns, error);
@@ -485,7 +507,10 @@ int dx_client_publish_batch(dx_client_t *client, const dx_message_t *messages, i
     int64_t deadline_ns = LAZY_DEADLINE;
     int done = 0;
     while (done < count) {
-        int taken = chunk_publish(client, &messages[done], count - done);
+        /* With a tracer each message is looked at by itself. */
+        int taken = DX_UNLIKELY(client->options.tracer != NULL)
+                        ? 0
+                        : chunk_publish(client, &messages[done], count - done);
         if (taken == 0) {
             if (deadline_ns == LAZY_DEADLINE) {
                 deadline_ns = dxi_publish_deadline(client);

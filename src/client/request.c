@@ -12,6 +12,7 @@
 
 #include "base/fail.h"
 #include "client/internal.h"
+#include "trace/context.h"
 
 /* Publishes the REQUEST of a call. */
 static int request_publish(dx_client_t *client, const dx_message_t *message, const dxi_call_t *call,
@@ -92,8 +93,12 @@ int dx_client_reply(dx_client_t *client, const dx_event_t *event, const void *da
     char topic[DX_TOPIC_BYTES_MAX + 1];
     memcpy(topic, reply_to, topic_bytes); /* 1 to 255: the rules of the part */
     topic[topic_bytes] = 0;
-    const dx_message_t message = {
-        .topic = topic, .data = data, .bytes = bytes, .correlation = event->correlation};
+    dx_frame_trace_t trace;
+    const dx_message_t message = {.topic = topic,
+                                  .data = data,
+                                  .bytes = bytes,
+                                  .trace = dxi_trace_answer(event->frame, &trace) ? &trace : NULL,
+                                  .correlation = event->correlation};
     return dxi_publish(client, DX_FRAME_REPLY, &message, NULL, NULL, dxi_publish_deadline(client),
                        error);
 }

@@ -270,3 +270,15 @@ int dx_trace_current(dx_frame_trace_t *trace_out)
     *trace_out = current;
     return DX_OK;
 }
+
+bool dxi_trace_answer(const dx_frame_view_t *asked, dx_frame_trace_t *trace_out)
+{
+    if (!dxi_trace_of(asked, trace_out)) {
+        return false;
+    }
+    if (has_current &&
+        memcmp(current.trace_id, trace_out->trace_id, sizeof current.trace_id) == 0) {
+        *trace_out = current;
+    }
+    return true;
+}

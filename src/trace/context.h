@@ -34,6 +34,10 @@ void dxi_trace_frame_copy(const dx_frame_view_t *view, const dx_frame_trace_t *t
 bool dxi_trace_frame_step(void *frame, uint32_t bytes, const uint8_t span_id[8],
                           dx_frame_trace_t *was_out);
 
+/* The context of an answer to an event: that of the handler in which this thread is, when it is of
+ * the same trace; else the event's own. False: it has none. Threads: any. */
+bool dxi_trace_answer(const dx_frame_view_t *asked, dx_frame_trace_t *trace_out);
+
 /* What dx_trace_current() says in this thread; NULL: nothing. Threads: any. */
 void dxi_trace_current_set(const dx_frame_trace_t *trace);
 

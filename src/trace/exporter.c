@@ -129,8 +129,8 @@ static int64_t pause_next(dx_tracer_t *tracer, int64_t retry_after_s)
     tracer->pause_ns = longer < PAUSE_NS_MAX ? longer : PAUSE_NS_MAX;
     const int64_t half = tracer->pause_ns / 2;
     const int64_t jittered = half + (int64_t)(dxi_trace_random() % (uint64_t)(half + 1));
-    const int64_t asked = retry_after_s < PAUSE_NS_MAX / DX_NS_PER_S ? retry_after_s * DX_NS_PER_S
-                                                                     : PAUSE_NS_MAX;
+    const int64_t asked =
+        retry_after_s < PAUSE_NS_MAX / DX_NS_PER_S ? retry_after_s * DX_NS_PER_S : PAUSE_NS_MAX;
     return asked > jittered ? asked : jittered;
 }
 
@@ -250,9 +250,9 @@ void dxi_trace_export(void *tracer_of_thread)
         }
         const bool fits = tracer->sealed || buffers_empty(tracer);
         const int64_t now_ns = dx_clock_ns();
-        const bool due = tracer->batch.spans != 0 &&
-                         (tracer->sealed || !fits || flush ||
-                          now_ns - tracer->first_ns >= tracer->interval_ns);
+        const bool due =
+            tracer->batch.spans != 0 &&
+            (tracer->sealed || !fits || flush || now_ns - tracer->first_ns >= tracer->interval_ns);
         if (due && now_ns >= tracer->not_before_ns) {
             batch_send(tracer);
         }

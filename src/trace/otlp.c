@@ -166,8 +166,8 @@ static void put_span(dxi_otlp_t *otlp, const dxi_trace_span_t *span)
     }
     put(otlp, "\",\"flags\":1,\"name\":"); /* sampled */
     put_text(otlp, name, (size_t)name_bytes);
-    put(otlp, ",\"kind\":%d,\"startTimeUnixNano\":\"%" PRId64 "\",\"endTimeUnixNano\":\"%" PRId64
-              "\",",
+    put(otlp,
+        ",\"kind\":%d,\"startTimeUnixNano\":\"%" PRId64 "\",\"endTimeUnixNano\":\"%" PRId64 "\",",
         span->kind, span->start_unix_ns, end_ns);
     put_attributes(otlp, span, topic, topic_bytes);
     put_status(otlp, span->code);
@@ -187,8 +187,9 @@ void dxi_otlp_begin(dxi_otlp_t *otlp, char *text, size_t room, const char *servi
     put_attribute(otlp, "service.name", service, strlen(service));
     put_attribute(otlp, "service.version", DX_VERSION_STRING, strlen(DX_VERSION_STRING));
     put_attribute(otlp, "service.instance.id", instance, strlen(instance));
-    put(otlp, "]},\"scopeSpans\":[{\"scope\":{\"name\":\"disruptorx\",\"version\":\"%s\"},"
-              "\"spans\":[",
+    put(otlp,
+        "]},\"scopeSpans\":[{\"scope\":{\"name\":\"disruptorx\",\"version\":\"%s\"},"
+        "\"spans\":[",
         DX_VERSION_STRING);
     assert(otlp->used + sizeof TAIL <= DXI_OTLP_FRAME_BYTES_MAX);
 }

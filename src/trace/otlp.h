@@ -7,7 +7,7 @@
 
 #include "trace/span.h"
 
-#define DXI_OTLP_SPAN_BYTES_MAX 4096 /* one span, whatever its topic is */
+#define DXI_OTLP_SPAN_BYTES_MAX 4096  /* one span, whatever its topic is */
 #define DXI_OTLP_FRAME_BYTES_MAX 8192 /* what stands around the spans */
 #define DXI_OTLP_NAME_BYTES_MAX 255   /* of the service, of the instance */
 

@@ -198,9 +198,8 @@ void dxi_trace_span_begin(dxi_trace_span_t *span, dxi_span_operation_t operation
 static int sample_check(uint32_t sample, dx_error_t *error)
 {
     if (sample > DX_TRACE_SAMPLE_MAX && sample != DX_TRACE_NEVER) {
-        return dxi_fail(error, DX_EINVAL,
-                        "sample is %u, must be from 0 to %d, or DX_TRACE_NEVER", sample,
-                        DX_TRACE_SAMPLE_MAX);
+        return dxi_fail(error, DX_EINVAL, "sample is %u, must be from 0 to %d, or DX_TRACE_NEVER",
+                        sample, DX_TRACE_SAMPLE_MAX);
     }
     return DX_OK;
 }
@@ -231,8 +230,8 @@ static int sizes_take(dx_tracer_t *tracer, const dx_tracer_options_t *o, dx_erro
                                  DURATION_NS_MAX);
     }
     if (code == DX_OK && o->timeout_ns != 0) {
-        code = dxi_options_range(error, "timeout_ns", o->timeout_ns, DURATION_NS_MIN,
-                                 DURATION_NS_MAX);
+        code =
+            dxi_options_range(error, "timeout_ns", o->timeout_ns, DURATION_NS_MIN, DURATION_NS_MAX);
     }
     return code;
 }

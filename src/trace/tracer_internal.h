@@ -60,12 +60,12 @@ struct dx_tracer {
     dxi_post_t *post;
     char *text; /* batch_bytes */
     dxi_otlp_t batch;
-    bool sealed;         /* the batch is whole, and on its way */
-    int64_t first_ns;    /* when the first span was put into the batch */
-    uint32_t attempts;   /* of the batch */
-    int64_t pause_ns;    /* before the next attempt; 0: the last one went well */
+    bool sealed;       /* the batch is whole, and on its way */
+    int64_t first_ns;  /* when the first span was put into the batch */
+    uint32_t attempts; /* of the batch */
+    int64_t pause_ns;  /* before the next attempt; 0: the last one went well */
     int64_t not_before_ns;
-    uint64_t lost;       /* since the collector was there for the last time */
+    uint64_t lost; /* since the collector was there for the last time */
     /* Written by the exporter, read by any. RELAXED: figures. */
     dx_atomic64_t exported, rejected, failed, requests, failures;
 };
