@@ -18,7 +18,7 @@
  * An event is traced when its context says so (the flag "sampled"), or, where it has no context,
  * one of `sample` is. Without a tracer nothing is recorded, and contexts pass through untouched.
  *
- * docs/tracing.md has the whole picture; examples/19_trace.c is a program.
+ * docs/tracing.md has the whole picture; examples/24_trace.c is a program.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -14,6 +14,7 @@
 #include "base/nearest.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/trace.h"
 
 static const char *or_null(const char *text)
 {
@@ -216,6 +217,10 @@ int dxi_target_connect(const char *speaker, const dx_client_options_t *wishes,
     options.compression = (dx_compression_t)dxi_target_words()->compression;
     if (options.name == NULL) {
         options.name = speaker;
+    }
+    if (dxi_trace_of_process(speaker, &options.tracer, &error) != DX_OK) {
+        dxi_complain_error(speaker, &error);
+        return DXI_EXIT_USAGE;
     }
     result = dx_client_connect(&options, client_out, &error);
     if (result == DX_OK) {

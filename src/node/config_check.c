@@ -9,6 +9,7 @@
 #include "base/format.h"
 #include "net/address.h"
 #include "node/config_internal.h"
+#include "trace/post.h"
 
 static bool is_set(const dx_config_t *config, const char *name)
 {
@@ -118,6 +119,24 @@ static int timeouts_check(const dx_config_t *config, dx_error_t *error)
     return DX_OK;
 }
 
+static int trace_check(const dx_config_t *config, dx_error_t *error)
+{
+    char url[DXI_POST_URL_BYTES_MAX + 1];
+    int code = DX_OK;
+    if (is_set(config, "trace.endpoint")) {
+        code = dxi_post_url(dx_config_text(config, "trace.endpoint"), url, error);
+        if (code != DX_OK) {
+            (void)dxi_fail_context(error, "trace.endpoint");
+            return code;
+        }
+    }
+    code = dxi_post_headers_check(dx_config_text(config, "trace.headers"), error);
+    if (code != DX_OK) {
+        (void)dxi_fail_context(error, "trace.headers");
+    }
+    return code == DX_ELIMIT ? DX_EINVAL : code;
+}
+
 int dx_config_check(const dx_config_t *config, dx_error_t *error)
 {
     int code = addresses_check(config, error);
@@ -129,6 +148,9 @@ int dx_config_check(const dx_config_t *config, dx_error_t *error)
     }
     if (code == DX_OK) {
         code = timeouts_check(config, error);
+    }
+    if (code == DX_OK) {
+        code = trace_check(config, error);
     }
     if (code == DX_OK && is_set(config, "auth.token") && is_set(config, "auth.token_file")) {
         code = dxi_fail(error, DX_EINVAL,

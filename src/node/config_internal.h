@@ -9,7 +9,7 @@
 
 #include "disruptorx/config.h"
 
-#define DXI_CONFIG_ROWS_MAX 64
+#define DXI_CONFIG_ROWS_MAX 128
 #define DXI_CONFIG_PATH_BYTES 4096
 
 /* Room for a list as it is kept: items with their NUL, and an empty one behind the last. */

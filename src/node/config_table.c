@@ -17,6 +17,7 @@
 #include "base/fail.h"
 #include "base/nearest.h"
 #include "disruptorx/node.h"
+#include "disruptorx/trace.h"
 #include "net/connection.h"
 #include "node/config_internal.h"
 
@@ -47,6 +48,8 @@ static const dxi_config_section_t SECTIONS[] = {
     {"limits", "What one client, and all together, may use."},
     {"timeouts", "How long the node waits for others."},
     {"log", "What it says about itself."},
+    {"trace", "Spans of events on their way, exported to an OpenTelemetry collector as OTLP over HTTP "
+              "(docs/tracing.md)."},
 };
 
 static const dx_config_option_t ROWS[] = {
@@ -313,6 +316,64 @@ static const dx_config_option_t ROWS[] = {
      .high = DX_LOG_BURST_MAX,
      .help = "Lines a second of one place in the code; what is left out is counted. 0: no "
              "limit."},
+
+    {.name = "trace.endpoint",
+     .type = DX_CONFIG_TEXT,
+     .default_text = "",
+     .high = 2000,
+     .help = "The collector, as in http://127.0.0.1:4318; without a path, /v1/traces is added. Empty: "
+             "nothing is traced, and that costs nothing."},
+    {.name = "trace.headers",
+     .type = DX_CONFIG_TEXT,
+     .live = true,
+     .secret = true,
+     .default_text = "",
+     .high = DX_CONFIG_TEXT_BYTES_MAX,
+     .help = "Headers of each request, as in authorization=Bearer abc,x-tenant=7."},
+    {.name = "trace.authority_file",
+     .type = DX_CONFIG_TEXT,
+     .default_text = "",
+     .high = DX_CONFIG_TEXT_BYTES_MAX,
+     .help = "Whose certificates are believed when the collector shows its own. Empty: those that the "
+             "system believes."},
+    {.name = "trace.sample",
+     .type = DX_CONFIG_INTEGER,
+     .live = true,
+     .default_text = "1000",
+     .high = DX_TRACE_SAMPLE_MAX,
+     .help = "One event of so many is traced, where its publisher does not say whether it is. 1: each. "
+             "0: only those whose publisher says so."},
+    {.name = "trace.buffer_spans",
+     .type = DX_CONFIG_INTEGER,
+     .power_of_two = true,
+     .default_text = "1024",
+     .low = DX_TRACE_BUFFER_SPANS_MIN,
+     .high = DX_TRACE_BUFFER_SPANS_MAX,
+     .help = "Spans that may wait in each thread; more are dropped and counted."},
+    {.name = "trace.batch_spans",
+     .type = DX_CONFIG_INTEGER,
+     .default_text = "512",
+     .low = 1,
+     .high = DX_TRACE_BATCH_SPANS_MAX,
+     .help = "Spans of one request to the collector."},
+    {.name = "trace.batch_bytes",
+     .type = DX_CONFIG_BYTES,
+     .default_text = "512Ki",
+     .low = DX_TRACE_BATCH_BYTES_MIN,
+     .high = DX_TRACE_BATCH_BYTES_MAX,
+     .help = "And its bytes."},
+    {.name = "trace.interval_ms",
+     .type = DX_CONFIG_DURATION,
+     .default_text = "1s",
+     .low = 10 * MS,
+     .high = 60 * SECOND,
+     .help = "How long a span waits for others, before a request is sent that is not full."},
+    {.name = "trace.timeout_ms",
+     .type = DX_CONFIG_DURATION,
+     .default_text = "5s",
+     .low = 10 * MS,
+     .high = 60 * SECOND,
+     .help = "How long the collector may take to answer."},
 };
 
 #define ROW_COUNT (sizeof ROWS / sizeof ROWS[0])

@@ -37,6 +37,8 @@
 #include "disruptorx/clock.h"
 #include "node/node_internal.h"
 
+#define LAST_SPANS_NS DX_NS_PER_S /* for the collector to take what is left at the end */
+
 /* ------------------------------------------------------------------------------ who may connect */
 
 /* In a loop's thread. */
@@ -132,8 +134,14 @@ static int parts_make(dx_node_t *node, dx_error_t *error)
     if (code == DX_OK) {
         code = security_make(node, error);
     }
+    if (code == DX_OK && dx_config_text(node->config, "trace.endpoint")[0] != '\0') {
+        dx_tracer_options_t tracer;
+        dxi_node_tracer_options(node, &tracer);
+        code = dx_tracer_create(&tracer, &node->tracer, error);
+    }
     if (code == DX_OK) {
         dxi_node_bus_options(node->config, node->log.log, &bus);
+        bus.tracer = node->tracer;
         code = dx_bus_create(&bus, &node->bus, error);
     }
     policy_fill(node);
@@ -198,6 +206,7 @@ void dx_node_destroy(dx_node_t *node)
         (void)dx_node_stop(node, 0, NULL);
     }
     dx_bus_destroy(node->bus);
+    dx_tracer_destroy(node->tracer, LAST_SPANS_NS);
     dxi_tls_destroy(node->tls);
     dx_config_destroy(node->config);
     dxi_auth_close(&node->auth);

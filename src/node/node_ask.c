@@ -78,6 +78,25 @@ static json_t *add_array(answer_t *answer, const char *key)
 
 /* ----------------------------------------------------------------------------------------- node */
 
+static void put_trace(answer_t *answer, json_t *root)
+{
+    dx_tracer_stats_t stats;
+    json_t *const trace = json_object();
+    dx_tracer_stats(answer->node->tracer, &stats);
+    put(answer, root, "trace", trace);
+    if (answer->failed) {
+        return;
+    }
+    put_number(answer, trace, "recorded", stats.recorded);
+    put_number(answer, trace, "dropped", stats.dropped);
+    put_number(answer, trace, "exported", stats.exported);
+    put_number(answer, trace, "rejected", stats.rejected);
+    put_number(answer, trace, "failed", stats.failed);
+    put_number(answer, trace, "waiting", stats.waiting);
+    put_number(answer, trace, "requests", stats.requests);
+    put_number(answer, trace, "request_failures", stats.failures);
+}
+
 static int node_answer(answer_t *answer)
 {
     dx_node_info_t info;
@@ -122,6 +141,9 @@ static int node_answer(answer_t *answer)
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         put_number(answer, root, numbers[i].key, numbers[i].value);
+    }
+    if (answer->node->tracer != NULL) {
+        put_trace(answer, root);
     }
     put(answer, root, "published_rate_1m", json_real(info.published_rate_1m));
     put(answer, root, "delivered_rate_1m", json_real(info.delivered_rate_1m));

@@ -36,6 +36,7 @@ struct dx_node {
     dxi_node_log_t log;
     dxi_auth_t auth;
     dxi_tls_t *tls; /* NULL: no certificate */
+    dx_tracer_t *tracer; /* NULL: nothing is traced */
     dx_bus_t *bus;
     dxi_session_policy_t policy;
 
@@ -59,6 +60,8 @@ struct dx_node {
 void dxi_node_bus_options(const dx_config_t *config, dx_log_t *log, dx_bus_options_t *options_out);
 void dxi_node_topic_options(const dx_config_t *config, dx_topic_options_t *options_out);
 void dxi_node_connection_options(const dx_node_t *node, dxi_connection_options_t *options_out);
+void dxi_node_tracer_options(const dx_node_t *node, dx_tracer_options_t *options_out);
+uint32_t dxi_node_trace_sample(const dx_config_t *config);
 void dxi_node_tls_options(const dx_config_t *config, dxi_tls_options_t *options_out);
 void dxi_node_log_options(const dx_config_t *config, dx_log_options_t *options_out);
 dx_log_level_t dxi_node_log_level(const dx_config_t *config);

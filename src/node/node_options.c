@@ -73,6 +73,31 @@ static const char *text_or_null(const dx_config_t *config, const char *name)
     return text[0] != '\0' ? text : NULL;
 }
 
+uint32_t dxi_node_trace_sample(const dx_config_t *config)
+{
+    const uint32_t sample = number32(config, "trace.sample");
+    return sample != 0 ? sample : DX_TRACE_NEVER;
+}
+
+void dxi_node_tracer_options(const dx_node_t *node, dx_tracer_options_t *options_out)
+{
+    const dx_config_t *const config = node->config;
+    *options_out = (dx_tracer_options_t){
+        .endpoint = text_or_null(config, "trace.endpoint"),
+        .headers = text_or_null(config, "trace.headers"),
+        .authority_file = text_or_null(config, "trace.authority_file"),
+        .service_name = "disruptorx",
+        .instance = node->name,
+        .sample = dxi_node_trace_sample(config),
+        .buffer_spans = number32(config, "trace.buffer_spans"),
+        .batch_spans = number32(config, "trace.batch_spans"),
+        .batch_bytes = number32(config, "trace.batch_bytes"),
+        .interval_ns = dx_config_integer(config, "trace.interval_ms"),
+        .timeout_ns = dx_config_integer(config, "trace.timeout_ms"),
+        .log = node->log.log,
+    };
+}
+
 void dxi_node_tls_options(const dx_config_t *config, dxi_tls_options_t *options_out)
 {
     *options_out = (dxi_tls_options_t){

@@ -90,6 +90,9 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
     if (code == DX_OK && files && node->tls != NULL) {
         code = dxi_tls_reload(node->tls, error);
     }
+    if (code == DX_OK && node->tracer != NULL) {
+        code = dx_tracer_set_headers(node->tracer, dx_config_text(config, "trace.headers"), error);
+    }
     if (code == DX_OK) { /* fails only when the node is being stopped */
         dx_topic_options_t topic;
         dxi_node_topic_options(config, &topic);
@@ -109,6 +112,9 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
     explicit_bzero(&token, sizeof token);
     dxi_node_log_move(&node->log, fd);
     (void)dx_log_set_level(node->log.log, dxi_node_log_level(copy));
+    if (node->tracer != NULL) { /* the bounds of the table are those of the tracer */
+        (void)!dx_tracer_set_sample(node->tracer, dxi_node_trace_sample(copy), NULL);
+    }
     dx_store_relaxed(&node->connections_max, /* see on_accept() */
                      dx_config_integer(copy, "limits.connections_max"));
     const int changes = dx_config_diff(node->config, copy, change_tell, &telling);
