@@ -82,14 +82,17 @@ if command -v dpkg-query >/dev/null; then
     while read -r status package; do
         [ "$status" = ii ] && installed[${package%%:*}]=1
     done < <(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' \
-        libcurl4-openssl-dev libcmocka-dev 'libclang-rt-*-dev' libboost-dev libck-dev libdpdk-dev 2>/dev/null || true)
+        libcurl4-openssl-dev \
+        libcmocka-dev 'libclang-rt-*-dev' libboost-dev libck-dev libdpdk-dev 2>/dev/null || true)
 fi
 
 # A distribution without dpkg may have the library all the same: then its header or .pc decides.
 have_library() {
     [ -n "${installed[$1]:-}" ] && return 0
     case $1 in
-    libcurl4-openssl-dev) pkg-config --exists libcurl 2>/dev/null ;;
+    libcurl4-openssl-dev)
+        compgen -G '/usr/include/*/curl/curl.h' >/dev/null || [ -e /usr/include/curl/curl.h ]
+        ;;
     libcmocka-dev) [ -e /usr/local/include/cmocka.h ] || pkg-config --exists cmocka 2>/dev/null ;;
     libboost-dev) [ -e /usr/include/boost/version.hpp ] ;;
     libck-dev) [ -e /usr/include/ck_ring.h ] ;;

@@ -3,7 +3,7 @@
  * DESIGN
  *
  *     client's publish (its own span, or none)
- *       \-- publish    dx_publish(), or a client's frame from when it was read until it is in the ring
+ *       \-- publish    dx_publish(), or a client's frame until it is in the ring
  *             \-- queue     from the claim in the ring to the shard
  *                   |-- deliver   from the shard to the sending ring of a connection
  *                   |     \-- handle   in the client, when that traces
@@ -26,21 +26,24 @@
  */
 #include "bus/trace.h"
 
+#include "wire/pack.h"
+
 /* The clock now, in ns since 1970. */
 static int64_t now_unix_ns(void)
 {
     return dx_clock_realtime_ns();
 }
 
-/* ------------------------------------------------------------------------------------- publishing */
+/* ----------------------------------------------------------------------------------- publishing */
 
 static uint32_t sample_of(const dx_bus_t *bus)
 {
     return dxi_trace_sample(bus->options.tracer);
 }
 
-/* Whether an event is traced that came with this context, or without (NULL). */
-static bool wanted(const dx_bus_t *bus, dxi_sampler_t *sampler, const dx_frame_trace_t *context)
+/* Whether one of so many events is traced that came with this context, or without (NULL). */
+static bool wanted(const dx_bus_t *bus, dxi_sampler_t *sampler, const dx_frame_trace_t *context,
+                   uint32_t events)
 {
     if (context != NULL) {
         return dxi_trace_sampled(context);
@@ -48,7 +51,7 @@ static bool wanted(const dx_bus_t *bus, dxi_sampler_t *sampler, const dx_frame_t
     if (DX_UNLIKELY(sampler->state == 0)) {
         sampler->state = dxi_trace_random();
     }
-    return dxi_sampler_take(sampler, sample_of(bus));
+    return dxi_sampler_take(sampler, sample_of(bus), events);
 }
 
 bool dxi_trace_edge(dxi_session_t *session, const dx_frame_view_t *frame, dxi_traced_t *traced,
@@ -58,7 +61,7 @@ bool dxi_trace_edge(dxi_session_t *session, const dx_frame_view_t *frame, dxi_tr
     dxi_session_table_t *const table = session->home->sessions;
     dx_frame_trace_t context;
     const bool has = dxi_trace_of(frame, &context);
-    if (!wanted(bus, &table->sampler, has ? &context : NULL)) {
+    if (!wanted(bus, &table->sampler, has ? &context : NULL, dxi_frame_events(frame->header))) {
         return false;
     }
     const uint32_t bytes = dxi_trace_frame_bytes(frame);
@@ -87,7 +90,7 @@ bool dxi_trace_message(dx_publisher_t *publisher, const dx_message_t *message, d
     if (parent == NULL && dx_trace_current(&context) == DX_OK) {
         parent = &context; /* it is published by the handler of a traced event */
     }
-    traced->sampled = wanted(publisher->bus, &publisher->sampler, parent);
+    traced->sampled = wanted(publisher->bus, &publisher->sampler, parent, 1);
     if (!traced->sampled) {
         return false;
     }
@@ -113,7 +116,7 @@ void dxi_trace_published(dx_bus_t *bus, dxi_sampler_t *sampler, dxi_traced_t *tr
     dxi_trace_record(bus->options.tracer, &traced->span);
 }
 
-/* ------------------------------------------------------------------------------- in the shard's loop */
+/* -------------------------------------------------------------------------- in the shard's loop */
 
 void dxi_trace_queue(dxi_lane_t *lane, void *frame, uint32_t bytes, int64_t published_ns,
                      const dxi_times_t *times)
@@ -169,7 +172,7 @@ void dxi_trace_sent(const dxi_session_t *session, void *copy, uint32_t bytes, ui
     (void)dxi_trace_frame_step(copy, bytes, self.span_id, &parent);
 }
 
-/* --------------------------------------------------------------------------------------- handlers */
+/* ------------------------------------------------------------------------------------- handlers */
 
 /* Begins handle, at `start_unix_ns`, and records deliver. Its own context is in `self_out`. */
 static void handle_begin(const dx_bus_t *bus, const dx_event_t *event, int64_t start_unix_ns,

@@ -17,7 +17,7 @@ DX_INLINE bool dxi_is_traced(const void *frame)
     return DX_UNLIKELY((((const dx_frame_header_t *)frame)->flags & DX_FRAME_TRACED) != 0);
 }
 
-/* ------------------------------------------------------------------------------------- publishing */
+/* ----------------------------------------------------------------------------------- publishing */
 
 /* A publication that is traced, and what is needed to record it. */
 typedef struct dxi_traced {
@@ -38,7 +38,7 @@ bool dxi_trace_message(dx_publisher_t *publisher, const dx_message_t *message,
 /* It is in the ring; or (code) it is not. Threads: as above. */
 void dxi_trace_published(dx_bus_t *bus, dxi_sampler_t *sampler, dxi_traced_t *traced, int code);
 
-/* ------------------------------------------------------------------------------- in the shard's loop */
+/* -------------------------------------------------------------------------- in the shard's loop */
 
 /* A traced event goes to the shard: `published_ns` is when it was claimed, or 0. */
 void dxi_trace_queue(dxi_lane_t *lane, void *frame, uint32_t bytes, int64_t published_ns,
@@ -47,7 +47,7 @@ void dxi_trace_queue(dxi_lane_t *lane, void *frame, uint32_t bytes, int64_t publ
 /* A copy of a traced event lies in the sending ring of a session, or in its outbox. */
 void dxi_trace_sent(const dxi_session_t *session, void *copy, uint32_t bytes, uint32_t attempt);
 
-/* --------------------------------------------------------------------------------------- handlers */
+/* ------------------------------------------------------------------------------------- handlers */
 
 /* A handler that is about to be called with one traced event. */
 typedef struct dxi_trace_call {
@@ -60,8 +60,8 @@ typedef struct dxi_trace_call {
 void dxi_trace_handle_begin(const dx_bus_t *bus, const dx_event_t *event, dxi_trace_call_t *call);
 void dxi_trace_handle_end(const dx_bus_t *bus, dxi_trace_call_t *call, int code);
 
-/* Several events were handed over at `start_unix_ns`, of which the first `done` are handled now, and
- * the next one, when there is one, has failed with `code`. Threads: the handler's. */
+/* Several events were handed over at `start_unix_ns`, of which the first `done` are handled now,
+ * and the next one, when there is one, has failed with `code`. Threads: the handler's. */
 void dxi_trace_handled(const dx_bus_t *bus, const dx_event_t *events, int count, int done, int code,
                        int64_t start_unix_ns);
 

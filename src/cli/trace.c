@@ -30,8 +30,8 @@ static int sample_read(uint32_t *sample_out, dx_error_t *error)
     char *end = NULL;
     const unsigned long long number = strtoull(text, &end, 10);
     if (*end != '\0' || text[0] == '-' || number > DX_TRACE_SAMPLE_MAX) {
-        return dxi_fail(error, DX_EINVAL, "DX_TRACE_SAMPLE is \"%.40s\", must be from 0 to %d", text,
-                        DX_TRACE_SAMPLE_MAX);
+        return dxi_fail(error, DX_EINVAL, "DX_TRACE_SAMPLE is \"%.40s\", must be from 0 to %d",
+                        text, DX_TRACE_SAMPLE_MAX);
     }
     *sample_out = number != 0 ? (uint32_t)number : DX_TRACE_NEVER;
     return DX_OK;

@@ -1,8 +1,8 @@
 /* trace.c - a client's spans: publish, from the call until the frame is in the window; handle, the
  * handler.
  *
- * A message whose context is sampled, or that the sampler of the calling thread takes, goes out with
- * a context of its own span; the node's spans are below that. An event that comes with a sampled
+ * A message whose context is sampled, or that the sampler of the calling thread takes, goes out
+ * with a context of its own span; the node's spans are below that. An event that comes with a
  * context is handled below the span that its context names: the node's deliver, or, where the node
  * does not trace, the publisher's.
  *
@@ -14,6 +14,7 @@
 
 #include "disruptorx/clock.h"
 #include "trace/sampler.h"
+#include "wire/pack.h"
 
 static bool wanted(const dx_client_t *client, const dx_frame_trace_t *context)
 {
@@ -24,7 +25,7 @@ static bool wanted(const dx_client_t *client, const dx_frame_trace_t *context)
     if (DX_UNLIKELY(sampler.state == 0)) {
         sampler.state = dxi_trace_random();
     }
-    return dxi_sampler_take(&sampler, dxi_trace_sample(client->options.tracer));
+    return dxi_sampler_take(&sampler, dxi_trace_sample(client->options.tracer), 1);
 }
 
 bool dxi_client_trace_begin(const dx_client_t *client, const dx_message_t *message,
@@ -61,13 +62,18 @@ void dxi_client_handle_begin(const dx_client_t *client, const dx_event_t *event,
     dx_frame_trace_t parent;
     dx_frame_trace_t self;
     (void)client;
-    call->recorded = dxi_trace_of(event->frame, &parent) && dxi_trace_sampled(&parent);
+    /* Of a pack only the first event is traced. */
+    call->recorded = (!dxi_frame_packed(event->frame->header) ||
+                      event->sequence == event->frame->header->sequence) &&
+                     dxi_trace_of(event->frame, &parent) && dxi_trace_sampled(&parent);
     if (!call->recorded) {
         return;
     }
     dxi_trace_span_begin(&call->span, DXI_SPAN_HANDLE, DXI_SPAN_CONSUMER, &parent, &self);
     dxi_trace_span_event(&call->span, event->frame);
     call->span.attempt = event->redelivered ? event->attempt : 0;
+    call->span.sequence = event->sequence;
+    call->span.bytes = event->bytes;
     call->span.batch_events = batch_events;
     call->span.start_unix_ns = start_unix_ns;
     if (batch_events == 0) {

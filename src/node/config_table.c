@@ -48,8 +48,9 @@ static const dxi_config_section_t SECTIONS[] = {
     {"limits", "What one client, and all together, may use."},
     {"timeouts", "How long the node waits for others."},
     {"log", "What it says about itself."},
-    {"trace", "Spans of events on their way, exported to an OpenTelemetry collector as OTLP over HTTP "
-              "(docs/tracing.md)."},
+    {"trace",
+     "Spans of events on their way, exported to an OpenTelemetry collector as OTLP over HTTP "
+     "(docs/tracing.md)."},
 };
 
 static const dx_config_option_t ROWS[] = {
@@ -321,8 +322,9 @@ static const dx_config_option_t ROWS[] = {
      .type = DX_CONFIG_TEXT,
      .default_text = "",
      .high = 2000,
-     .help = "The collector, as in http://127.0.0.1:4318; without a path, /v1/traces is added. Empty: "
-             "nothing is traced, and that costs nothing."},
+     .help =
+         "The collector, as in http://127.0.0.1:4318; without a path, /v1/traces is added. Empty: "
+         "nothing is traced, and that costs nothing."},
     {.name = "trace.headers",
      .type = DX_CONFIG_TEXT,
      .live = true,
@@ -334,15 +336,17 @@ static const dx_config_option_t ROWS[] = {
      .type = DX_CONFIG_TEXT,
      .default_text = "",
      .high = DX_CONFIG_TEXT_BYTES_MAX,
-     .help = "Whose certificates are believed when the collector shows its own. Empty: those that the "
-             "system believes."},
+     .help =
+         "Whose certificates are believed when the collector shows its own. Empty: those that the "
+         "system believes."},
     {.name = "trace.sample",
      .type = DX_CONFIG_INTEGER,
      .live = true,
      .default_text = "1000",
      .high = DX_TRACE_SAMPLE_MAX,
-     .help = "One event of so many is traced, where its publisher does not say whether it is. 1: each. "
-             "0: only those whose publisher says so."},
+     .help =
+         "One event of so many is traced, where its publisher does not say whether it is. 1: each. "
+         "0: only those whose publisher says so."},
     {.name = "trace.buffer_spans",
      .type = DX_CONFIG_INTEGER,
      .power_of_two = true,

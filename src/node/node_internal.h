@@ -35,7 +35,7 @@ struct dx_node {
     uint64_t id;
     dxi_node_log_t log;
     dxi_auth_t auth;
-    dxi_tls_t *tls; /* NULL: no certificate */
+    dxi_tls_t *tls;      /* NULL: no certificate */
     dx_tracer_t *tracer; /* NULL: nothing is traced */
     dx_bus_t *bus;
     dxi_session_policy_t policy;

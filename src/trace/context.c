@@ -33,7 +33,7 @@
 #define TRACE_PART_BYTES (TRACE_PART_HEAD + 32) /* in a frame: 25 bytes, and zeros */
 #define PARTS_AT DX_FRAME_HEADER_BYTES
 
-/* ----------------------------------------------------------------------------------- new contexts */
+/* --------------------------------------------------------------------------------- new contexts */
 
 uint64_t dxi_trace_random(void)
 {
@@ -67,7 +67,7 @@ void dx_trace_make(dx_frame_trace_t *trace_out)
     trace_out->flags = DX_TRACE_SAMPLED;
 }
 
-/* ------------------------------------------------------------------------------------- as a text */
+/* ------------------------------------------------------------------------------------ as a text */
 
 /* The value of a digit; -1: it is none. Upper case is not allowed. */
 static int digit_of(char c)
@@ -152,7 +152,7 @@ void dx_trace_format(const dx_frame_trace_t *trace, char text_out[DX_TRACE_TEXT_
     *at = '\0';
 }
 
-/* -------------------------------------------------------------------------------------- in frames */
+/* ------------------------------------------------------------------------------------ in frames */
 
 bool dxi_trace_sampled(const dx_frame_trace_t *trace)
 {
@@ -249,7 +249,7 @@ bool dxi_trace_frame_step(void *frame, uint32_t bytes, const uint8_t span_id[8],
     return true;
 }
 
-/* ------------------------------------------------------------------------- of the running handler */
+/* ----------------------------------------------------------------------- of the running handler */
 
 static _Thread_local dx_frame_trace_t current;
 static _Thread_local bool has_current;

@@ -40,7 +40,7 @@ static void count(dx_atomic64_t *figure, uint64_t delta)
     dx_store_relaxed(figure, dx_load_relaxed(figure) + (int64_t)delta);
 }
 
-/* ------------------------------------------------------------------------------------------ batch */
+/* ---------------------------------------------------------------------------------------- batch */
 
 static void batch_begin(dx_tracer_t *tracer)
 {
@@ -190,7 +190,7 @@ static void batch_send(dx_tracer_t *tracer)
     (void)pthread_mutex_unlock(&tracer->mutex);
 }
 
-/* ----------------------------------------------------------------------------------------- thread */
+/* --------------------------------------------------------------------------------------- thread */
 
 /* Waits until it is time to look, somebody flushes, or it ends. Returns whether it ends. */
 static bool look_wait(dx_tracer_t *tracer, bool *flush_out)

@@ -19,6 +19,7 @@
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "disruptorx/platform.h"
@@ -26,7 +27,7 @@
 #define TAIL "]}]}]}"
 #define INBOX "$inbox."
 
-/* ---------------------------------------------------------------------------------------- writing */
+/* -------------------------------------------------------------------------------------- writing */
 
 static DX_PRINTF(2, 3) void put(dxi_otlp_t *otlp, const char *format, ...)
 {
@@ -76,7 +77,7 @@ static void put_number(dxi_otlp_t *otlp, const char *key, uint64_t number)
     put(otlp, ",{\"key\":\"%s\",\"value\":{\"intValue\":\"%" PRIu64 "\"}}", key, number);
 }
 
-/* ------------------------------------------------------------------------------------------ spans */
+/* ---------------------------------------------------------------------------------------- spans */
 
 static const struct {
     const char *name;
@@ -174,7 +175,7 @@ static void put_span(dxi_otlp_t *otlp, const dxi_trace_span_t *span)
     put(otlp, "}");
 }
 
-/* ---------------------------------------------------------------------------------------- request */
+/* -------------------------------------------------------------------------------------- request */
 
 void dxi_otlp_begin(dxi_otlp_t *otlp, char *text, size_t room, const char *service,
                     const char *instance)
@@ -221,7 +222,7 @@ uint64_t dxi_otlp_rejected(const char *answer, size_t bytes)
     if (json_is_integer(rejected)) {
         count = json_integer_value(rejected);
     } else if (json_is_string(rejected)) {
-        (void)sscanf(json_string_value(rejected), "%" JSON_INTEGER_FORMAT, &count);
+        count = strtoll(json_string_value(rejected), NULL, 10);
     }
     json_decref(root);
     return count > 0 ? (uint64_t)count : 0;

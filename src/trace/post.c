@@ -27,7 +27,7 @@ struct dxi_post {
     char answer[DXI_POST_ANSWER_BYTES_MAX];
 };
 
-/* ----------------------------------------------------------------------------------------- checks */
+/* --------------------------------------------------------------------------------------- checks */
 
 static size_t scheme_bytes(const char *endpoint)
 {
@@ -128,7 +128,7 @@ int dxi_post_headers_check(const char *headers, dx_error_t *error)
     return DX_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- headers */
+/* -------------------------------------------------------------------------------------- headers */
 
 static bool header_add(struct curl_slist **list, const char *line)
 {
@@ -166,7 +166,7 @@ int dxi_post_set_headers(dxi_post_t *post, const char *headers)
     return DX_OK;
 }
 
-/* ----------------------------------------------------------------------------------------- making */
+/* --------------------------------------------------------------------------------------- making */
 
 static size_t answer_take(char *data, size_t size, size_t count, void *context)
 {
@@ -249,7 +249,7 @@ void dxi_post_destroy(dxi_post_t *post)
     dxi_free(post);
 }
 
-/* ---------------------------------------------------------------------------------------- sending */
+/* -------------------------------------------------------------------------------------- sending */
 
 void dxi_post_send(dxi_post_t *post, const char *body, size_t bytes,
                    const dx_atomic64_t *deadline_ns, dxi_post_answer_t *answer_out)

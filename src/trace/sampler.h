@@ -33,14 +33,15 @@ DX_INLINE void dxi_sampler_draw(dxi_sampler_t *sampler, uint32_t one_of)
     sampler->left = 1 + mixed % (2 * (uint64_t)one_of - 1);
 }
 
-/* Whether this event is traced, of which one of `one_of` is: 1 or more, or DX_TRACE_NEVER.
- * Threads: owner. */
-DX_INLINE bool dxi_sampler_take(dxi_sampler_t *sampler, uint32_t one_of)
+/* Whether one of the next `events` is traced, of which one of `one_of` is: 1 or more, or
+ * DX_TRACE_NEVER. Threads: owner. */
+DX_INLINE bool dxi_sampler_take(dxi_sampler_t *sampler, uint32_t one_of, uint32_t events)
 {
     if (DX_UNLIKELY(sampler->one_of != one_of)) {
         dxi_sampler_draw(sampler, one_of);
     }
-    if (DX_LIKELY(--sampler->left != 0) || one_of == DX_TRACE_NEVER) {
+    if (DX_LIKELY(sampler->left > events) || one_of == DX_TRACE_NEVER) {
+        sampler->left -= one_of == DX_TRACE_NEVER ? 0 : events;
         return false;
     }
     dxi_sampler_draw(sampler, one_of);

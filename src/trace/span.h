@@ -32,7 +32,7 @@ typedef struct dxi_trace_span {
     uint64_t connection; /* of a client; 0: this process */
     uint32_t bytes;      /* of the payload */
     uint32_t attempt;
-    uint32_t batch_events; /* of the call of the handler; 0: of this one */
+    uint32_t batch_events; /* of the frame, or of the call of the handler; 0: one */
     int32_t code;          /* 0: it went well */
     uint16_t topic_bytes;
     uint16_t shard;

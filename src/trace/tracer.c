@@ -35,6 +35,7 @@
 #include "disruptorx/clock.h"
 #include "trace/context.h"
 #include "trace/tracer_internal.h"
+#include "wire/pack.h"
 
 #define SAMPLE_DEFAULT 1000
 #define BUFFER_SPANS_DEFAULT 1024
@@ -48,7 +49,7 @@ static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static dx_tracer_t *registry;   /* under it */
 static uintptr_t registry_uses; /* under it: buffers taken so far */
 
-/* ---------------------------------------------------------------------------------------- buffers */
+/* -------------------------------------------------------------------------------------- buffers */
 
 /* A thread that had a buffer has ended. */
 static void thread_ended(void *value)
@@ -130,7 +131,7 @@ DX_NOINLINE static dxi_trace_buffer_t *buffer_take(dx_tracer_t *tracer)
     return buffer;
 }
 
-/* -------------------------------------------------------------------------------------- recording */
+/* ------------------------------------------------------------------------------------ recording */
 
 uint32_t dxi_trace_sample(const dx_tracer_t *tracer)
 {
@@ -174,6 +175,10 @@ void dxi_trace_span_event(dxi_trace_span_t *span, const dx_frame_view_t *view)
     span->shard = view->header->shard;
     span->placed = span->sequence != 0;
     span->bytes = view->payload_bytes;
+    if (dxi_frame_packed(view->header)) {
+        span->bytes = dxi_pack_head(view->header)->data_bytes;
+        span->batch_events = dxi_pack_head(view->header)->count;
+    }
 }
 
 void dxi_trace_span_begin(dxi_trace_span_t *span, dxi_span_operation_t operation,
@@ -193,7 +198,7 @@ void dxi_trace_span_begin(dxi_trace_span_t *span, dxi_span_operation_t operation
     *self_out = self;
 }
 
-/* ---------------------------------------------------------------------------------------- options */
+/* -------------------------------------------------------------------------------------- options */
 
 static int sample_check(uint32_t sample, dx_error_t *error)
 {
@@ -294,7 +299,7 @@ static int options_take(dx_tracer_t *tracer, const dx_tracer_options_t *o, dx_er
     return code;
 }
 
-/* ----------------------------------------------------------------------------------------- making */
+/* --------------------------------------------------------------------------------------- making */
 
 static int sync_make(dx_tracer_t *tracer, dx_error_t *error)
 {
@@ -403,7 +408,7 @@ void dx_tracer_destroy(dx_tracer_t *tracer, int64_t timeout_ns)
     dxi_free(tracer);
 }
 
-/* ---------------------------------------------------------------------------------------- changes */
+/* -------------------------------------------------------------------------------------- changes */
 
 int dx_tracer_set_sample(dx_tracer_t *tracer, uint32_t sample, dx_error_t *error)
 {
@@ -437,7 +442,7 @@ int dx_tracer_set_headers(dx_tracer_t *tracer, const char *headers, dx_error_t *
     return DX_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- figures */
+/* -------------------------------------------------------------------------------------- figures */
 
 uint64_t dxi_trace_settled(const dx_tracer_t *tracer)
 {

@@ -161,11 +161,11 @@ DX_NOINLINE static int packed_check(const dx_frame_view_t *view, dx_error_t *err
 {
     const dx_frame_header_t *const header = view->header;
     if ((header->type != DX_FRAME_PUBLISH && header->type != DX_FRAME_EVENT) ||
-        view->parts != DX_PART_BIT(DX_PART_TOPIC) || header->producer_id != 0 ||
-        (header->flags & DX_FRAME_ACK_WANTED) != 0) {
+        (view->parts & ~DX_PART_BIT(DX_PART_TRACE)) != DX_PART_BIT(DX_PART_TOPIC) ||
+        header->producer_id != 0 || (header->flags & DX_FRAME_ACK_WANTED) != 0) {
         return dxi_fail(error, DX_EINVAL,
-                        "a packed frame must be a PUBLISH or EVENT with TOPIC only, without a "
-                        "producer and without ACK_WANTED");
+                        "a packed frame must be a PUBLISH or EVENT with TOPIC, and at most TRACE, "
+                        "without a producer and without ACK_WANTED");
     }
     return dxi_pack_check(view->payload, view->payload_bytes, error);
 }

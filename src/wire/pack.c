@@ -78,6 +78,17 @@ uint32_t dxi_pack_largest(const dx_frame_header_t *frame)
     return largest;
 }
 
+/* Only the first event of a pack is traced: TRACE, the last part, says so no more. */
+static void trace_clear(dx_frame_header_t *header, uint32_t parts_bytes)
+{
+    enum { VALUE_BYTES = 32 }; /* of a TRACE, with its zeros */
+    char *const value = (char *)(header + 1) + parts_bytes - VALUE_BYTES;
+    header->flags = (uint16_t)(header->flags & ~(uint32_t)DX_FRAME_TRACED);
+    if (parts_bytes >= VALUE_BYTES) {
+        value[offsetof(dx_frame_trace_t, flags)] = 0;
+    }
+}
+
 void dxi_pack_expand(const dx_frame_header_t *frame, const void *payload, uint32_t bytes,
                      uint64_t sequence, void *out)
 {
@@ -95,6 +106,9 @@ void dxi_pack_expand(const dx_frame_header_t *frame, const void *payload, uint32
     header->length = dxi_pack_expanded_bytes(frame, bytes) - DX_FRAME_SPAN_BYTES;
     header->flags = (uint16_t)(header->flags & ~(uint32_t)DX_FRAME_PACKED);
     header->layout = (uint16_t)(parts_bytes | (padded - bytes));
+    if (DX_UNLIKELY((header->flags & DX_FRAME_TRACED) != 0) && sequence != frame->sequence) {
+        trace_clear(header, parts_bytes);
+    }
     header->sequence = sequence;
     dx_frame_seal(out);
 }

@@ -18,8 +18,8 @@
  *
  * INVARIANTS (of a frame that dx_frame_decode() or dx_frame_view() has accepted)
  *
- *   P1  its type is PUBLISH or EVENT, its only part is TOPIC, and it has no producer: no answer is
- *       given for a pack
+ *   P1  its type is PUBLISH or EVENT, its only parts are TOPIC, and TRACE where the first of its
+ *       events is traced, and it has no producer: no answer is given for a pack
  *   P2  from 1 to DXI_PACK_EVENTS_MAX events fill the payload to its last byte, and data_bytes is
  *       the sum of theirs
  *

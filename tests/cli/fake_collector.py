@@ -28,7 +28,7 @@ def attributes_of(items):
         need(set(item) == {"key", "value"} and item["key"], f"an attribute is {item}")
         need(len(item["value"]) == 1, f"{item['key']} has {item['value']}")
         [(kind, value)] = item["value"].items()
-        need(kind in VALUES and isinstance(value, VALUES[kind]), f"{item['key']} is {item['value']}")
+        need(isinstance(value, VALUES.get(kind, ())), f"{item['key']} is {item['value']}")
         need(item["key"] not in result, f"{item['key']} is there twice")
         result[item["key"]] = int(value) if kind == "intValue" else value
     return result

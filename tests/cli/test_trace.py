@@ -56,7 +56,7 @@ class TraceTest(NodeTest):
         return of_topic()
 
     def check_tree(self, tree, shape):
-        """Each span's parent is in the tree but the root's; `shape` is (service, name) below what."""
+        """Each span's parent is in the tree but the root's; `shape` ends with the parent's."""
         by_id = {span["id"]: span for span in tree}
         self.assertEqual(len(by_id), len(tree))
         roots = [span for span in tree if span["parent"] not in by_id]
@@ -210,7 +210,8 @@ class Options(DxTest):
                 self.refuses(USAGE, sentence, "server", "--dev", "--set", option)
 
     def test_the_environment_of_dx_is_checked(self):
-        self.refuses(USAGE, "must be http://host:port", "pub", "a", "b", DX_TRACE_ENDPOINT="ftp://x")
+        self.refuses(USAGE, "must be http://host:port", "pub", "a", "b",
+                     DX_TRACE_ENDPOINT="ftp://x")
         self.refuses(USAGE, "must be from 0", "pub", "a", "b", DX_TRACE_ENDPOINT="http://x",
                      DX_TRACE_SAMPLE="-1")
 
