@@ -2,7 +2,7 @@
  *
  * DESIGN
  *
- *     [tcp:// | tls://] [host | [IPv6]] [:port]        unix://path   /path   ./path
+ *     [tcp:// | tls://] [host | [IPv6]] [:port]      unix://path  /path  ./path      shm://path
  *
  * A name is not resolved here, but what can't be one is refused here, where the user still sees
  * the text that he wrote.
@@ -29,8 +29,10 @@
 static const struct {
     const char *text;
     dxi_transport_t transport;
-} SCHEMES[] = {{"tcp://", DXI_TCP}, {"tls://", DXI_TLS}, {"unix://", DXI_UNIX}};
+} SCHEMES[] = {
+    {"tcp://", DXI_TCP}, {"tls://", DXI_TLS}, {"unix://", DXI_UNIX}, {"shm://", DXI_SHM}};
 
+/* The address is a UNIX one, or has its transport already. */
 static int path_parse(const char *path, dxi_address_t *address, dx_error_t *error)
 {
     const size_t bytes = strlen(path);
@@ -39,7 +41,7 @@ static int path_parse(const char *path, dxi_address_t *address, dx_error_t *erro
                         "the path of a UNIX socket has %zu bytes, must have 1 to %zu", bytes,
                         PATH_BYTES_MAX);
     }
-    address->transport = DXI_UNIX;
+    address->transport = address->transport == DXI_SHM ? DXI_SHM : DXI_UNIX;
     address->port = 0;
     memcpy(address->host, path, bytes + 1);
     return DX_OK;
@@ -127,10 +129,11 @@ static int address_parse(const char *text, dxi_address_t *address, dx_error_t *e
         }
     }
     if (!scheme && strstr(text, "://") != NULL) {
-        return dxi_fail(error, DX_EINVAL, "'%.64s' begins with none of tcp://, tls:// and unix://",
-                        text);
+        return dxi_fail(error, DX_EINVAL,
+                        "'%.64s' begins with none of tcp://, tls://, unix:// and shm://", text);
     }
-    if (address->transport == DXI_UNIX || (!scheme && (rest[0] == '/' || rest[0] == '.'))) {
+    if (address->transport == DXI_UNIX || address->transport == DXI_SHM ||
+        (!scheme && (rest[0] == '/' || rest[0] == '.'))) {
         return path_parse(rest, address, error);
     }
     if (rest[0] == '\0') {
@@ -160,8 +163,9 @@ int dxi_address_parse(const char *text, dxi_address_t *address_out, dx_error_t *
 void dxi_address_format(const dxi_address_t *address, char text_out[DXI_ADDRESS_TEXT_MAX + 16])
 {
     const size_t room = DXI_ADDRESS_TEXT_MAX + 16;
-    if (address->transport == DXI_UNIX) {
-        (void)snprintf(text_out, room, "unix://%s", address->host);
+    if (address->transport == DXI_UNIX || address->transport == DXI_SHM) {
+        (void)snprintf(text_out, room, "%s://%s", address->transport == DXI_SHM ? "shm" : "unix",
+                       address->host);
         return;
     }
     const char *const scheme = address->transport == DXI_TLS ? "tls" : "tcp";

@@ -1,4 +1,5 @@
-/* net/address.h - where to listen or connect: tcp://host:port, tls://host:port, unix:///path.
+/* net/address.h - where to listen or connect: tcp://host:port, tls://host:port, unix:///path, and,
+ * to connect only, shm:///path: shared memory with the node that listens on unix:///path.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,7 +14,12 @@
 #define DXI_ADDRESS_TEXT_MAX 255
 #define DXI_DEFAULT_PORT 7400
 
-typedef enum dxi_transport { DXI_TCP = 0, DXI_TLS = 1, DXI_UNIX = 2 } dxi_transport_t;
+typedef enum dxi_transport {
+    DXI_TCP = 0,
+    DXI_TLS = 1,
+    DXI_UNIX = 2,
+    DXI_SHM = 3 /* begins on the UNIX socket `host` */
+} dxi_transport_t;
 
 typedef struct dxi_address {
     dxi_transport_t transport;

@@ -99,6 +99,7 @@ int dxi_connection_new(dxi_loop_t *loop, dxi_settings_t *settings,
 void dxi_connection_discard(dxi_connection_t *connection)
 {
     dxi_connection_forget_candidates(connection);
+    dxi_connection_shm_discard(connection);
     dxi_tls_session_destroy(connection->tls);
     dxi_batch_in_close(connection);
     dxi_batch_out_close(connection);
@@ -206,7 +207,7 @@ static void tick(dxi_connection_t *connection)
         return;
     }
     if (options->keep_alive_ns > 0 && silence_ns >= options->keep_alive_ns) {
-        dxi_greet_ping(connection);
+        (void)dxi_greet_ping(connection); /* with a full ring it has enough to hear */
     }
     dxi_connection_shrink(connection);
     dxi_connection_timer(connection);
@@ -350,20 +351,29 @@ void dxi_connection_adopt(dxi_connection_t *connection, int fd)
 
 void dxi_connection_arm(dxi_connection_t *connection)
 {
-    int wanted = connection->blocked ? UV_WRITABLE : 0;
+    int wanted = connection->blocked && !connection->shm_writing ? UV_WRITABLE : 0;
     if (connection->fd < 0 || connection->state == DXI_CLOSED) {
         return;
     }
     if (connection->state == DXI_CONNECTING) {
         wanted = UV_WRITABLE;
+    } else if (connection->shm_reading) {
+        wanted |= connection->shm_end == 0 ? UV_READABLE : 0; /* bells, and the end */
     } else if (connection->paused == 0 && !connection->at_end) {
         wanted |= UV_READABLE;
     }
-    if (wanted == connection->armed) {
+    const bool room_wanted = connection->blocked && connection->shm_writing;
+    if (wanted == connection->armed && !room_wanted) {
         return;
     }
     if (DX_UNLIKELY(dxi_loop_is_lent(connection->loop))) {
         dxi_loop_run_next(connection->loop, &connection->next); /* which comes here again */
+        return;
+    }
+    if (room_wanted) {
+        dxi_connection_shm_watch(connection);
+    }
+    if (wanted == connection->armed) {
         return;
     }
     if (wanted != 0) {
@@ -395,6 +405,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
             dxi_connection_write(connection);
         }
         if ((events & UV_READABLE) != 0) {
+            if (connection->shm_reading) {
+                dxi_connection_shm_rung(connection);
+            }
             dxi_connection_read(connection);
         }
     }
@@ -439,7 +452,11 @@ static void on_next(void *context)
     if (open && (room || (resume && connection->paused != 0))) {
         dxi_connection_continue(connection);
     }
-    if (connection->broken || (connection->tls != NULL && connection->paused == 0)) {
+    const bool silent = connection->tls != NULL || connection->shm_reading; /* no socket says it */
+    if (connection->broken || (silent && connection->paused == 0)) {
+        if (connection->shm_reading) {
+            dxi_connection_shm_watch(connection);
+        }
         dxi_connection_read(connection);
     }
     if (connection->broken && connection->state < DXI_CLOSING) {
@@ -464,6 +481,7 @@ void dxi_connection_end(dxi_connection_t *connection, const dx_error_t *why)
     connection->state = DXI_CLOSED;
     connection->may_claim = false;
     dxi_connection_forget_candidates(connection);
+    dxi_connection_shm_end(connection);
     dxi_hook_cancel(&connection->flush);
     dxi_hook_cancel(&connection->next);
     uv_close((uv_handle_t *)&connection->timer, on_handle_closed);
@@ -571,6 +589,7 @@ void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info
         .peer_frame_bytes_max = connection->peer_frame_bytes_max,
         .transport = connection->address.transport,
         .tls = connection->tls != NULL,
+        .shm = connection->shm != NULL,
         .open = connection->state == DXI_OPEN,
         .opened_ns = connection->opened_ns,
         .frames_in = connection->frames_in,
@@ -579,6 +598,7 @@ void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info
         .bytes_out = connection->bytes_out,
         .writes = connection->writes,
         .refused = connection->refused,
+        .bells_out = connection->bells_out,
         .rtt_ns = connection->rtt_ns,
     };
     dxi_batch_out_info(connection, info_out);

@@ -1,4 +1,4 @@
-/* net/connection.h - frames in both directions over TCP, TLS or a UNIX socket.
+/* net/connection.h - frames in both directions over TCP, TLS, a UNIX socket or shared memory.
  *
  *     CONNECTING -> TLS -> GREETING -> OPEN -> CLOSING -> CLOSED
  *     (a listener's begin with TLS or GREETING; any state goes to CLOSED)
@@ -95,6 +95,10 @@ typedef struct dxi_connection_options {
     const char *mechanism;        /* a client's AUTH: "token"; NULL: none. Copied */
     const char *proof;            /* and what it proves itself with; copied */
     dxi_tls_t *tls;               /* for tls:// addresses; NULL elsewhere */
+    bool shm;                     /* a listener's: UNIX sockets' clients may use shared memory */
+    bool shm_any_user;            /* not only those of this process's user */
+    uint32_t shm_ring_bytes;      /* of each direction, a power of two; 0 = 256 KiB */
+    bool takes_descriptors;       /* over a UNIX socket; a client with shared memory always does */
     dx_log_t *log;
 } dxi_connection_options_t;
 
@@ -159,6 +163,17 @@ void dxi_connection_flush(dxi_connection_t *connection);
  * Threads: loop. */
 void dxi_connection_resume(dxi_connection_t *connection);
 
+/* The frame that is committed next carries these descriptors, which are the connection's from now
+ * on. Only over UNIX sockets and shared memory; the peer must take them.
+ * Returns DX_OK, DX_EINVAL (count is not 1 to DXI_DESCRIPTORS_MAX), DX_ENOTSUP, DX_EAGAIN while
+ * others wait to be sent. Threads: loop. */
+DX_NODISCARD int dxi_connection_pass(dxi_connection_t *connection, const int *descriptors,
+                                     int count, dx_error_t *error);
+
+/* In on_frame(): takes the descriptors that came with a frame that says there are some. They are
+ * the caller's. Returns DX_OK, DX_ENOTFOUND when there are not so many. Threads: loop. */
+DX_NODISCARD int dxi_connection_take(dxi_connection_t *connection, int *descriptors_out, int count);
+
 /* Ends it: sends ERROR with code and sentence (GOODBYE for DX_ECLOSED), what is in the ring before
  * it, waits for at most drain_timeout_ns, closes. on_close() comes later, never inside.
  * Threads: loop. */
@@ -175,6 +190,7 @@ typedef struct dxi_connection_info {
     uint32_t peer_frame_bytes_max; /* larger frames must not be sent to it */
     dxi_transport_t transport;
     bool tls;
+    bool shm; /* through shared memory */
     bool open;
     char tls_subject[256]; /* of the peer's certificate; "": none */
     int64_t opened_ns;     /* dx_clock_ns() */
@@ -182,7 +198,8 @@ typedef struct dxi_connection_info {
     /* BATCH frames, their bytes, and those of the frames in them. */
     uint64_t batches_in, batch_bytes_in, batch_raw_bytes_in;
     uint64_t batches_out, batch_bytes_out, batch_raw_bytes_out;
-    int64_t rtt_ns; /* of the last PING; 0: none yet */
+    uint64_t bells_out; /* system calls that woke the other side of shared memory */
+    int64_t rtt_ns;     /* of the last PING; 0: none yet */
 } dxi_connection_info_t;
 void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info_t *info_out);
 
@@ -233,6 +250,8 @@ typedef struct dxi_listener_stat {
     int64_t tls_failures;         /* handshakes of TLS; handshake_failures has them too */
     int64_t open;                 /* at the moment */
     int64_t ended[DXI_END_CODES]; /* connections that are over, by the code why, without its sign */
+    /* Shared memory: clients that got it, that were refused it, and that broke its rules. */
+    int64_t shm_granted, shm_refused, shm_nonsense;
 } dxi_listener_stat_t;
 void dxi_listener_stat(const dxi_listener_t *listener, dxi_listener_stat_t *stat_out);
 

@@ -242,6 +242,7 @@ int dxi_connection_connect(dxi_loop_t *loop, const dxi_address_t *address,
         return code;
     }
     connection->address = *address;
+    connection->takes = address->transport == DXI_SHM || settings->options.takes_descriptors;
     char text[DXI_ADDRESS_TEXT_MAX + 16];
     dxi_address_format(address, text);
     (void)snprintf(connection->peer_address, sizeof connection->peer_address, "%.*s",

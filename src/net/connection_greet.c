@@ -28,6 +28,7 @@
 
 #include "base/fail.h"
 #include "disruptorx/clock.h"
+#include "net/capability.h"
 #include "net/connection_internal.h"
 
 /* --------------------------------------------------------------------------------------- saying */
@@ -35,8 +36,10 @@
 static bool say_hello(dxi_connection_t *connection, uint8_t type)
 {
     const dxi_connection_options_t *const options = &connection->settings->options;
+    const bool shm = connection->shm != NULL || connection->address.transport == DXI_SHM;
     const dx_frame_capabilities_t capabilities = {
-        .bits = options->capabilities | dxi_batch_out_capabilities(options->compression),
+        .bits = options->capabilities | dxi_batch_out_capabilities(options->compression) |
+                (shm ? DXI_CAPABILITY_SHM : 0),
         .frame_bytes_max = options->frame_bytes_max,
         .version_min = DX_FRAME_VERSION,
         .version_max = DX_FRAME_VERSION};
@@ -88,13 +91,15 @@ bool dxi_greet_say_error(dxi_connection_t *connection, const dx_error_t *what, u
     return dxi_connection_say(connection, &draft, what->message);
 }
 
-void dxi_greet_ping(dxi_connection_t *connection)
+bool dxi_greet_ping(dxi_connection_t *connection)
 {
     const uint64_t now = (uint64_t)dx_clock_ns();
     const dx_frame_draft_t draft = {.type = DX_FRAME_PING, .timestamp_ns = now};
-    if (dxi_connection_say(connection, &draft, NULL)) { /* with a full ring it has enough to hear */
-        connection->ping_ns = now;
+    if (!dxi_connection_say(connection, &draft, NULL)) {
+        return false;
     }
+    connection->ping_ns = now;
+    return true;
 }
 
 void dxi_greet_begin(dxi_connection_t *connection)
@@ -176,6 +181,24 @@ static void open_now(dxi_connection_t *connection)
     connection->events->on_open(connection->context, connection);
 }
 
+/* The listener's side lets it in. */
+static int welcome(dxi_connection_t *connection, dx_error_t *error)
+{
+    const bool shm = (connection->peer_capabilities & DXI_CAPABILITY_SHM) != 0;
+    if (shm) {
+        const int code = dxi_connection_shm_grant(connection, error);
+        if (code != DX_OK) {
+            return code;
+        }
+    }
+    (void)say_hello(connection, DX_FRAME_WELCOME);
+    if (shm) {
+        dxi_connection_shm_granted(connection);
+    }
+    open_now(connection);
+    return DX_OK;
+}
+
 /* The listener's side asks its owner, and goes on with what that says. */
 static int authenticate(dxi_connection_t *connection, const char *mechanism, const void *proof,
                         size_t proof_bytes, dx_error_t *error)
@@ -197,8 +220,7 @@ static int authenticate(dxi_connection_t *connection, const char *mechanism, con
                    : dxi_fail(error, code, "authentication refused: %s", dx_error_text(code));
     }
     if (connection->state == DXI_GREETING && connection->settings->listener) {
-        (void)say_hello(connection, DX_FRAME_WELCOME);
-        open_now(connection);
+        return welcome(connection, error);
     }
     return DX_OK;
 }
@@ -241,7 +263,10 @@ static int greet_client(dxi_connection_t *connection, const dx_frame_view_t *fra
 {
     const uint8_t type = frame->header->type;
     if (type == DX_FRAME_WELCOME) {
-        const int code = hear_capabilities(connection, frame, error);
+        int code = hear_capabilities(connection, frame, error);
+        if (code == DX_OK && connection->address.transport == DXI_SHM) {
+            code = dxi_connection_shm_accept(connection, error);
+        }
         if (code == DX_OK) {
             open_now(connection);
         }
@@ -303,7 +328,11 @@ int dxi_greet_frame(dxi_connection_t *connection, const dx_frame_view_t *frame, 
     int code = DX_OK;
     switch (frame->header->type) {
     case DX_FRAME_PING:
-        return pong(connection, frame, error);
+        code = pong(connection, frame, error);
+        if (code == DX_OK && connection->shm != NULL && !connection->shm_reading) {
+            dxi_connection_shm_reading(connection); /* the client's last frame on the socket */
+        }
+        return code;
     case DX_FRAME_PONG:
         if (frame->header->timestamp_ns == connection->ping_ns && connection->ping_ns != 0) {
             connection->rtt_ns = dx_clock_ns() - (int64_t)connection->ping_ns;

@@ -180,6 +180,18 @@ DX_INLINE bool frame_give(dxi_connection_t *connection, const dx_frame_view_t *f
     return true;
 }
 
+/* The next frame begins behind this one; behind the last one on the socket of a connection that has
+ * changed over to shared memory there are only bells. */
+DX_INLINE void frame_done(dxi_connection_t *connection, size_t bytes)
+{
+    connection->in_begin += bytes;
+    assert(connection->in_begin % DX_FRAME_ALIGN == 0); /* R1 */
+    if (DX_UNLIKELY(connection->shm_trim)) {
+        connection->shm_trim = false;
+        connection->in_end = connection->in_begin;
+    }
+}
+
 bool dxi_connection_give(dxi_connection_t *connection, const dx_frame_view_t *frame)
 {
     return frame_give(connection, frame);
@@ -231,8 +243,7 @@ static void frames_run(dxi_connection_t *connection, uint64_t before)
                 break;
             }
         }
-        connection->in_begin += connection->stream.frame_bytes;
-        assert(connection->in_begin % DX_FRAME_ALIGN == 0); /* R1 */
+        frame_done(connection, connection->stream.frame_bytes);
         if (!dxi_connection_refusal_say(connection)) {
             break;
         }
@@ -253,7 +264,7 @@ void dxi_connection_continue(dxi_connection_t *connection)
         if (!frame_give(connection, &frame)) {
             return;
         }
-        connection->in_begin += connection->batch == NULL ? frame.bytes : 0;
+        frame_done(connection, connection->batch == NULL ? frame.bytes : 0);
         if (!dxi_connection_refusal_say(connection)) {
             dxi_connection_pause_tell(connection, before);
             return;
@@ -280,15 +291,22 @@ void dxi_connection_resume(dxi_connection_t *connection)
 /* Returns bytes, 0 at the end, or a negative errno. */
 static int64_t read_once(dxi_connection_t *connection, char *to, size_t room)
 {
+    if (connection->shm_reading) {
+        return dxi_connection_shm_read(connection, to, room);
+    }
     if (connection->tls != NULL) {
         return dxi_tls_session_read(connection->tls, to, room);
     }
-    for (;;) {
-        const ssize_t got = recv(connection->fd, to, room, MSG_DONTWAIT);
-        if (got >= 0 || errno != EINTR) {
-            return got >= 0 ? got : -errno;
-        }
+    return dxi_connection_receive(connection, to, room);
+}
+
+/* Behind a read that took less than there was room for: whether there is more all the same. */
+static bool has_more(dxi_connection_t *connection)
+{
+    if (connection->shm_reading) {
+        return dxi_connection_shm_has_more(connection);
     }
+    return connection->tls != NULL && dxi_tls_session_has_more(connection->tls);
 }
 
 /* CLOSING: what comes is of no interest, but its end is. */
@@ -310,6 +328,10 @@ static void discard(dxi_connection_t *connection)
 static void read_failed(dxi_connection_t *connection, int os_errno)
 {
     dx_error_t error = connection->why; /* a write that failed before */
+    if (connection->shm_nonsense) {
+        dxi_connection_unreadable(connection, &connection->shm_why);
+        return;
+    }
     if (connection->peer_error) {
         error = connection->peer_said;
     } else if (connection->tls != NULL && os_errno == EPROTO) {
@@ -354,8 +376,7 @@ void dxi_connection_read(dxi_connection_t *connection)
         if (connection->state != DXI_OPEN && connection->state != DXI_GREETING) {
             return;
         }
-        if ((size_t)got < room &&
-            (connection->tls == NULL || !dxi_tls_session_has_more(connection->tls))) {
+        if ((size_t)got < room && !has_more(connection)) {
             return; /* the socket is empty */
         }
     }

@@ -5,8 +5,8 @@
  *     connection_greet.c    the greeting, and the frames that are answered here
  *     connection_in.c       bytes to frames
  *     connection_out.c      frames to bytes
- *     connection_batch_out.c     what is compressed on its way out
- *     connection_batch_in.c   and on its way in
+ *     connection_shm.c      the same through shared memory, and descriptors
+ *     connection_batch_out.c, connection_batch_in.c   what is compressed on its way
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,10 +14,13 @@
 #define DXI_NET_CONNECTION_INTERNAL_H
 
 #include "net/connection.h"
+#include "net/descriptors.h"
 #include "net/loop_internal.h"
 #include "net/send_ring.h"
 #include "net/settings.h"
+#include "net/shm.h"
 #include "net/tls_session.h"
+#include "net/watch.h"
 
 typedef enum dxi_state {
     DXI_CONNECTING, /* resolving, connecting */
@@ -34,6 +37,8 @@ typedef enum dxi_state {
 
 /* Room that only our own answers use: PONG, ERROR, GOODBYE. */
 #define DXI_RESERVE_BYTES 4096
+
+#define DXI_CAME_MAX 8 /* descriptors that came and were not taken yet */
 
 #define DXI_PING_BYTES_MAX 1024 /* of a PING's payload */
 
@@ -55,6 +60,7 @@ struct dxi_connection {
     bool blocked;   /* the socket took no more: wait until it is writable */
     bool held;      /* see dxi_connection_hold() */
     bool may_claim; /* OPEN, or in on_auth() */
+    bool mixed;     /* what is in the sending ring does not all go the same way */
     dxi_send_ring_t out;
     uint64_t held_at; /* of `out`, while held */
     size_t claimed;
@@ -127,6 +133,23 @@ struct dxi_connection {
 
     /* TLS. */
     dxi_tls_session_t *tls;
+
+    /* Shared memory, and descriptors. */
+    dxi_shm_t *shm;                /* NULL: none */
+    bool shm_reading, shm_writing; /* the direction goes through memory */
+    bool shm_trim;                 /* what is left of the socket in the buffer are bells */
+    bool shm_nonsense;             /* the peer has broken the rules: shm_why */
+    bool takes;                    /* descriptors may come */
+    int shm_end;                   /* of the socket: 0 open, 1 ended, or a negative errno */
+    uint64_t shm_from;             /* of `out`: from here on it goes through memory */
+    uint64_t bells_out;
+    dxi_watched_t watched;
+    dx_error_t shm_why;
+    uint64_t passing_at; /* of `out`: the byte with which they go */
+    int passing[DXI_DESCRIPTORS_MAX];
+    int passing_count;
+    int came[DXI_CAME_MAX];
+    int came_count;
 
     /* The peer. */
     uint64_t peer_node_id;
@@ -218,7 +241,8 @@ bool dxi_greet_say_error(dxi_connection_t *connection, const dx_error_t *what, u
 /* Remembers an ERROR of the peer, in case it is its last word. */
 void dxi_greet_note_error(dxi_connection_t *connection, const dx_frame_view_t *frame);
 
-void dxi_greet_ping(dxi_connection_t *connection);
+/* False: no room. */
+bool dxi_greet_ping(dxi_connection_t *connection);
 
 /* ------------------------------------------------------------------------------ connection_in.c */
 
@@ -285,5 +309,39 @@ DX_NODISCARD int dxi_batch_in_begin(dxi_connection_t *connection, const dx_frame
 /* Gives what is in the open BATCH, as far as it is taken. True when that was all of it. */
 bool dxi_batch_in_run(dxi_connection_t *connection);
 void dxi_batch_in_close(dxi_connection_t *connection);
+/* ----------------------------------------------------------------------------- connection_shm.c */
+
+/* Reads from a socket, and keeps descriptors that come. Returns bytes, 0, or a negative errno. */
+DX_NODISCARD int64_t dxi_connection_receive(dxi_connection_t *connection, char *to, size_t room);
+
+/* The listener's side: makes memory for a client that wants it, and passes it with the frame that
+ * is put into the sending ring next. Returns DX_OK, or why not. */
+DX_NODISCARD int dxi_connection_shm_grant(dxi_connection_t *connection, dx_error_t *error);
+/* That frame is in the ring: what follows goes through memory. */
+void dxi_connection_shm_granted(dxi_connection_t *connection);
+/* The client's side: takes the memory that came with WELCOME, and changes over. */
+DX_NODISCARD int dxi_connection_shm_accept(dxi_connection_t *connection, dx_error_t *error);
+/* The last frame on the socket was read: the rest is in memory. */
+void dxi_connection_shm_reading(dxi_connection_t *connection);
+
+/* In the place of recv() and send(). */
+DX_NODISCARD int64_t dxi_connection_shm_read(dxi_connection_t *connection, char *to, size_t room);
+DX_NODISCARD int64_t dxi_connection_shm_write(dxi_connection_t *connection, const char *from,
+                                              size_t bytes);
+/* Bytes to be read, or the end. */
+DX_NODISCARD bool dxi_connection_shm_has_more(dxi_connection_t *connection);
+/* The loop looks at it in each turn, until it has been silent for a while. */
+void dxi_connection_shm_watch(dxi_connection_t *connection);
+/* The socket has something: bells, descriptors, the end. */
+void dxi_connection_shm_rung(dxi_connection_t *connection);
+
+/* How much of `bytes` goes in one write. */
+DX_NODISCARD size_t dxi_connection_mixed(dxi_connection_t *connection, size_t bytes);
+/* A write with which descriptors go. */
+DX_NODISCARD int64_t dxi_connection_pass_now(dxi_connection_t *connection, const char *from,
+                                             size_t bytes);
+
+void dxi_connection_shm_end(dxi_connection_t *connection);
+void dxi_connection_shm_discard(dxi_connection_t *connection);
 
 #endif

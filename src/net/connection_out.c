@@ -188,6 +188,12 @@ static int64_t write_once(dxi_connection_t *connection, size_t bytes)
 {
     const char *const from = dxi_send_ring_head(&connection->out);
     connection->writes++;
+    if (connection->passing_count != 0 && connection->passing_at == connection->out.head) {
+        return dxi_connection_pass_now(connection, from, bytes);
+    }
+    if (connection->shm_writing) {
+        return dxi_connection_shm_write(connection, from, bytes);
+    }
     if (connection->tls != NULL) {
         return dxi_tls_session_write(connection->tls, from, bytes);
     }
@@ -205,7 +211,9 @@ static int64_t write_once(dxi_connection_t *connection, size_t bytes)
 /* The peer takes nothing any more. What it has said before is still read: it may be the reason. */
 static void write_failed(dxi_connection_t *connection, int os_errno)
 {
-    if (connection->why.code == DX_OK) {
+    if (connection->shm_nonsense) {
+        connection->why = connection->shm_why;
+    } else if (connection->why.code == DX_OK) {
         (void)dxi_fail_os(&connection->why, DX_EIO, os_errno, "cannot write to %s",
                           connection->peer_address);
     }
@@ -238,6 +246,9 @@ void dxi_connection_write(dxi_connection_t *connection)
     while (!connection->blocked) {
         const uint64_t limit = connection->held ? connection->held_at : connection->out.tail;
         size_t bytes = (size_t)(limit - connection->out.head);
+        if (DX_UNLIKELY(connection->mixed)) {
+            bytes = dxi_connection_mixed(connection, bytes);
+        }
         if (bytes == 0) {
             break;
         }
@@ -258,7 +269,7 @@ void dxi_connection_write(dxi_connection_t *connection)
         progress = true;
     }
     if (progress) {
-        if (!connection->held) {
+        if (!connection->held && !connection->mixed) {
             assert(connection->claimed ==
                    0); /* a claim would be filled where nothing is sent from */
             dxi_send_ring_rewind(&connection->out);

@@ -316,6 +316,11 @@ static int listener_check(const dxi_address_t *address, const dxi_listener_optio
     if (address->transport == DXI_TLS && options->connection.tls == NULL) {
         return dxi_fail(error, DX_EINVAL, "tls is NULL, must be there for a tls:// address");
     }
+    if (address->transport == DXI_SHM) {
+        return dxi_fail(error, DX_EINVAL,
+                        "clients of shm://%s come by the UNIX socket: listen on unix://%s",
+                        address->host, address->host);
+    }
     if (options->loops != NULL && options->loop_count == 0) {
         return dxi_fail(error, DX_EINVAL, "loop_count is 0, must be 1 or more where loops is set");
     }
@@ -435,4 +440,7 @@ void dxi_listener_stat(const dxi_listener_t *listener, dxi_listener_stat_t *stat
     for (size_t i = 0; i < DXI_END_CODES; i++) {
         stat_out->ended[i] = dx_load_relaxed(&settings->ended[i]);
     }
+    stat_out->shm_granted = dx_load_relaxed(&settings->shm_granted);
+    stat_out->shm_refused = dx_load_relaxed(&settings->shm_refused);
+    stat_out->shm_nonsense = dx_load_relaxed(&settings->shm_nonsense);
 }

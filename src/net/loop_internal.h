@@ -11,6 +11,7 @@
 #include "net/loop.h"
 
 #define DXI_BATCH_BYTES_MAX 1048576 /* frames of one BATCH, before compression */
+typedef struct dxi_watch dxi_watch_t;
 
 /* A place in a list that goes in a circle; all zero or alone: in none. */
 typedef struct dxi_link {
@@ -58,6 +59,9 @@ typedef struct dxi_hook {
 void dxi_hook_init(dxi_hook_t *hook, void (*run)(void *context), void *context);
 void dxi_hook_cancel(dxi_hook_t *hook);
 
+/* Runs each hook that is in the list now; those that are added meanwhile wait. Returns how many. */
+int dxi_hooks_run(dxi_link_t *list);
+
 /* Runs the hook at the end of this turn, before the loop sleeps. Threads: loop. */
 void dxi_loop_flush_later(dxi_loop_t *loop, dxi_hook_t *hook);
 
@@ -71,6 +75,9 @@ void dxi_loop_join(dxi_loop_t *loop, dxi_hook_t *member);
 
 /* A socket or timer had something: the turn was not idle. Threads: loop. */
 void dxi_loop_worked(dxi_loop_t *loop);
+
+/* Where the loop looks in each turn (net/watch.h). Threads: loop. */
+dxi_watch_t *dxi_loop_watch(dxi_loop_t *loop);
 
 /* True when another thread acts for the loop: libuv must not be told anything now.
  * Threads: who acts for the loop. */

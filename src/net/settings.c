@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "disruptorx/clock.h"
+#include "net/shm.h"
 
 #define FRAME_BYTES_MIN 4096 /* of frame_bytes_max: a greeting with its texts fits */
 #define MECHANISM_BYTES_MAX 32
@@ -32,6 +33,14 @@ static int range_check(const char *name, uint64_t value, uint64_t least, uint64_
     return DX_OK;
 }
 
+static int power_check(const char *name, uint32_t value, dx_error_t *error)
+{
+    if ((value & (value - 1)) != 0) {
+        return dxi_fail(error, DX_EINVAL, "%s is %u, must be a power of two", name, value);
+    }
+    return DX_OK;
+}
+
 static int sizes_check(const dxi_connection_options_t *options, dx_error_t *error)
 {
     int code = range_check("frame_bytes_max", options->frame_bytes_max, FRAME_BYTES_MIN,
@@ -44,11 +53,14 @@ static int sizes_check(const dxi_connection_options_t *options, dx_error_t *erro
         code = range_check("send_bytes", options->send_bytes, DXI_SEND_BYTES_MIN,
                            DXI_SEND_BYTES_MAX, error);
     }
-    if (code == DX_OK && (options->send_bytes & (options->send_bytes - 1)) != 0) {
-        code = dxi_fail(error, DX_EINVAL, "send_bytes is %u, must be a power of two",
-                        options->send_bytes);
+    if (code == DX_OK) {
+        code = range_check("shm_ring_bytes", options->shm_ring_bytes, DXI_SHM_RING_BYTES_MIN,
+                           DXI_SHM_RING_BYTES_MAX, error);
     }
-    return code;
+    if (code == DX_OK) {
+        code = power_check("send_bytes", options->send_bytes, error);
+    }
+    return code == DX_OK ? power_check("shm_ring_bytes", options->shm_ring_bytes, error) : code;
 }
 
 static int times_check(const dxi_connection_options_t *options, dx_error_t *error)
@@ -99,6 +111,7 @@ static void defaults(dxi_connection_options_t *options)
         uint32_t otherwise;
     } sizes[] = {{&options->receive_bytes, 256 * 1024},
                  {&options->send_bytes, 1024 * 1024},
+                 {&options->shm_ring_bytes, DXI_SHM_RING_BYTES_DEFAULT},
                  {&options->frame_bytes_max, 4 * 1024 * 1024}};
     const struct {
         int64_t *value;

@@ -24,7 +24,10 @@ typedef struct dxi_settings {
     dx_atomic64_t handshake_failures;
     dx_atomic64_t tls_failures;
     dx_atomic64_t ended[DXI_END_CODES];
+    dx_atomic64_t shm_granted;
+    dx_atomic64_t shm_refused;
     dx_atomic64_t open;
+    dx_atomic64_t shm_nonsense; /* a client's as well */
 } dxi_settings_t;
 
 /* Checks and copies. Returns DX_OK, DX_EINVAL, DX_ENOMEM. The caller has the only reference.

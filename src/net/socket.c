@@ -23,7 +23,7 @@ bool dxi_socket_address(const dxi_address_t *address, struct sockaddr_storage *o
                         socklen_t *bytes_out)
 {
     memset(out, 0, sizeof *out);
-    if (address->transport == DXI_UNIX) {
+    if (address->transport == DXI_UNIX || address->transport == DXI_SHM) {
         struct sockaddr_un *const un = (struct sockaddr_un *)out;
         un->sun_family = AF_UNIX;
         memcpy(un->sun_path, address->host, strnlen(address->host, sizeof un->sun_path - 1));

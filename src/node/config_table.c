@@ -19,6 +19,7 @@
 #include "disruptorx/node.h"
 #include "disruptorx/trace.h"
 #include "net/connection.h"
+#include "net/shm.h"
 #include "node/config_internal.h"
 
 #define KI INT64_C(1024)
@@ -38,6 +39,8 @@ static const dxi_config_section_t SECTIONS[] = {
     {"node", "Who this node is."},
     {"listen", "Where it listens. tcp://host:port, tls://host:port, unix:///path; port 0 is any "
                "free one."},
+    {"local", "Programs on this host: clients of a unix:// address may connect as shm:// and "
+              "exchange frames through shared memory."},
     {"tls", "Certificates of the tls:// addresses, PEM files. A reload reads the files again; "
             "connections that are there keep what they began with."},
     {"auth", "Who may connect. Without a token, and without tls.verify_peer, everybody may who "
@@ -82,6 +85,26 @@ static const dx_config_option_t ROWS[] = {
      .choices = COMPRESSIONS,
      .help = "Of what goes to clients and comes from them. auto: what pays, with clients on other "
              "hosts, and with those that ask for it. lz4, zstd: with every client that can."},
+
+    {.name = "local.enabled",
+     .type = DX_CONFIG_BOOL,
+     .default_text = "true",
+     .high = 1,
+     .help = "false: shm:// is refused, and unix:// remains."},
+    {.name = "local.any_user",
+     .type = DX_CONFIG_BOOL,
+     .default_text = "false",
+     .high = 1,
+     .help = "shm:// is for every user who may open the socket (listen.unix_mode), not only for "
+             "the one whose the node is."},
+    {.name = "local.ring_bytes",
+     .type = DX_CONFIG_BYTES,
+     .power_of_two = true,
+     .default_text = "256Ki",
+     .low = DXI_SHM_RING_BYTES_MIN,
+     .high = DXI_SHM_RING_BYTES_MAX,
+     .help = "Shared memory of each such connection, for each of its two directions; what was "
+             "never used costs nothing."},
 
     {.name = "tls.certificate_file",
      .type = DX_CONFIG_TEXT,

@@ -59,6 +59,9 @@ void dxi_node_connection_options(const dx_node_t *node, dxi_connection_options_t
         .keep_alive_ns = or_never(dx_config_integer(config, "timeouts.keep_alive_ms")),
         .idle_timeout_ns = or_never(dx_config_integer(config, "timeouts.idle_ms")),
         .drain_timeout_ns = dx_config_integer(config, "timeouts.close_ms"),
+        .shm = dx_config_bool(config, "local.enabled"),
+        .shm_any_user = dx_config_bool(config, "local.any_user"),
+        .shm_ring_bytes = number32(config, "local.ring_bytes"),
         .name = node->name,
         .node_id = node->id,
         /* The words of the table are in the order of the numbers. */

@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -70,6 +71,14 @@ static inline int64_t fault_sweep(int (*attempt)(void))
     skip();
     return 0;
 #endif
+}
+
+/* Tests that are run once more as shm.<module> (CMakeLists.txt): clients whose node is on a UNIX
+ * socket use shared memory. */
+static inline bool test_over_shm(void)
+{
+    const char *const wanted = getenv("DX_TEST_SHM");
+    return wanted != NULL && strcmp(wanted, "1") == 0;
 }
 
 /* Small, seeded and reproducible (xorshift64*). */

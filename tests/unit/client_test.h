@@ -390,8 +390,9 @@ static inline void node_listen(node_t *node)
                                                        .on_pause = node_on_pause,
                                                        .on_auth = node_on_auth,
                                                        .on_close = node_on_close},
+                                            .connection = {.shm = true, .shm_ring_bytes = 65536},
                                             .on_accept = node_on_accept};
-    assert_ok(dxi_address_parse(node->address, &address, &error));
+    assert_ok(dxi_address_parse(node->path, &address, &error));
     if (dxi_listener_create(node->loop, &address, &options, &node->listener, &error) != DX_OK) {
         fail_msg("%s", error.message);
     }
@@ -404,7 +405,8 @@ static inline node_t *node_make(void)
     (void)snprintf(node->folder, sizeof node->folder, "/tmp/dx-client-XXXXXX");
     assert_non_null(mkdtemp(node->folder));
     (void)snprintf(node->path, sizeof node->path, "%s/s", node->folder);
-    (void)snprintf(node->address, sizeof node->address, "unix://%s", node->path);
+    (void)snprintf(node->address, sizeof node->address, "%s://%s", test_over_shm() ? "shm" : "unix",
+                   node->path);
     node->credit_events = 1u << 20;
     node->credit_bytes = UINT64_C(1) << 40;
     node->renew = true;

@@ -16,6 +16,7 @@
 #include "base_test.h"
 #include "disruptorx/clock.h"
 #include "net/connection.h"
+#include "net/shm.h"
 
 #define HUNG_S 30
 
@@ -376,13 +377,17 @@ static inline void pair_begin(pair_t *pair, const char *address,
     options.events.on_auth = wishes != NULL ? wishes->events.on_auth : NULL;
     options.on_accept = side_on_accept;
     pair->node.auth_answer = pair_auth_answer;
+    options.connection.shm = true;
+    options.connection.shm_ring_bytes = DXI_SHM_RING_BYTES_MIN;
     pair->listener = listen_on(pair->node_loop, address, &options);
     dxi_connection_events_t events = side_events(&pair->client);
     events.on_auth = pair_client_auth;
     dx_error_t error = {0};
     const dxi_connection_options_t none = {0};
-    assert_ok(connect_try(pair->client_loop, dxi_listener_address(pair->listener),
-                          client_options != NULL ? client_options : &none, &events, &error));
+    dxi_address_t to = *dxi_listener_address(pair->listener);
+    to.transport = to.transport == DXI_UNIX && test_over_shm() ? DXI_SHM : to.transport;
+    assert_ok(connect_try(pair->client_loop, &to, client_options != NULL ? client_options : &none,
+                          &events, &error));
 }
 
 static inline void pair_open(pair_t *pair, const char *address,

@@ -1,5 +1,6 @@
 /* test_client_bus.c - clients of a real bus, served over a UNIX socket in this process: everything
- * that the two sides say to each other, with one and with two loops.
+ * that the two sides say to each other, with one and with two loops; and all of it once more
+ * through shared memory (shm.client_bus).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -51,9 +52,9 @@ static void listen_in_loop(void *context)
     uint32_t count = 0;
     dxi_loop_t *const *loops = dxi_bus_loops(served->bus, &count);
     dxi_address_t address;
-    dxi_listener_options_t options = {0};
+    dxi_listener_options_t options = {.connection = {.shm = true}};
     dxi_bus_serve(served->bus, &served->policy, &options);
-    check_said(dxi_address_parse(served->address, &address, &said), "address");
+    check_said(dxi_address_parse(served->path, &address, &said), "address");
     check_said(dxi_listener_create(loops[0], &address, &options, &served->listener, &said),
                "dxi_listener_create()");
 }
@@ -94,7 +95,8 @@ static served_t *serve(uint32_t loops)
     (void)snprintf(served->folder, sizeof served->folder, "/tmp/dx-client-XXXXXX");
     assert_non_null(mkdtemp(served->folder));
     (void)snprintf(served->path, sizeof served->path, "%s/s", served->folder);
-    (void)snprintf(served->address, sizeof served->address, "unix://%s", served->path);
+    (void)snprintf(served->address, sizeof served->address, "%s://%s",
+                   test_over_shm() ? "shm" : "unix", served->path);
     bus_begin(served);
     return served;
 }

@@ -33,6 +33,9 @@ static void every_form_of_an_address_is_understood(void **state)
         {"unix:///run/dx.sock", DXI_UNIX, "/run/dx.sock", 0},
         {"unix://dx.sock", DXI_UNIX, "dx.sock", 0},
         {"unix:///tmp/a:1", DXI_UNIX, "/tmp/a:1", 0},
+        {"shm:///run/dx.sock", DXI_SHM, "/run/dx.sock", 0},
+        {"shm://dx.sock", DXI_SHM, "dx.sock", 0},
+        {"shm:///" LETTERS_50 LETTERS_50 "aaaaaa", DXI_SHM, "/" LETTERS_50 LETTERS_50 "aaaaaa", 0},
         {LETTERS_250 "aaaaa:1", DXI_TCP, LETTERS_250 "aaaaa", 1}, /* 255: the most */
         {"/" LETTERS_50 LETTERS_50 "aaaaaa", DXI_UNIX, "/" LETTERS_50 LETTERS_50 "aaaaaa", 0},
     };
@@ -79,6 +82,8 @@ static void what_is_no_address_is_refused_with_the_rule(void **state)
         {"[host]:1", "no IPv6 address in brackets"},
         {"[::1]7400", "where ':' and the port belong"},
         {"unix://", "has 0 bytes"},
+        {"shm://", "has 0 bytes"},
+        {"shm:///" LETTERS_50 LETTERS_50 "aaaaaaa", "must have 1 to 107"},
         {"/" LETTERS_50 LETTERS_50 "aaaaaaa", "must have 1 to 107"},
         {LETTERS_250 "aaaaaa", "at most 255"},
     };

@@ -1,7 +1,9 @@
-/* test_net_connection.c - two sides that talk, over TCP and a UNIX socket.
+/* test_net_connection.c - two sides that talk, over TCP and a UNIX socket; and once more through
+ * shared memory (shm.net_connection).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "net/capability.h"
 #include "net/connection_internal.h"
 #include "net_test.h"
 
@@ -79,12 +81,14 @@ static void both_sides_know_each_other_after_the_greeting(void **state)
     const dxi_connection_info_t pump = info_of(pair.node_loop, &pair.node);
     assert_string_equal(node.peer_name, "node-1");
     assert_int_equal(node.peer_node_id, 77);
-    assert_int_equal(node.peer_capabilities, 0x503);
+    const uint64_t shm = test_over_shm() ? DXI_CAPABILITY_SHM : 0;
+    assert_int_equal(node.peer_capabilities, 0x503 | shm);
     assert_int_equal(node.peer_frame_bytes_max, 8192);
     assert_string_equal(pump.peer_name, "pump");
-    assert_int_equal(pump.peer_capabilities, 0x103);
+    assert_int_equal(pump.peer_capabilities, 0x103 | shm);
     assert_int_equal(pump.peer_frame_bytes_max, 4 * 1024 * 1024);
-    assert_contains(pump.peer_address, "unix:// pid ");
+    assert_contains(pump.peer_address, test_over_shm() ? "shm:// pid " : "unix:// pid ");
+    assert_true(pump.shm == test_over_shm() && node.shm == test_over_shm());
     assert_true(node.open && pump.open && !node.tls && node.id != pump.id);
     assert_string_equal(node.tls_subject, "");
     pair_end(&pair);
