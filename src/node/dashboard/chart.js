@@ -131,9 +131,10 @@ function makeChart(options) {
     const table_body = make("tbody");
     const table = make("div", { class: "plot-table scroller", tabindex: 0, role: "region",
         "aria-label": `${title}, table`, hidden: true },
-        make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Time"),
-            ...lines.map((line) => make("th", { scope: "col", class: "right" }, line.name)))),
-        table_body));
+        make("table", {}, make("caption", { class: "hidden" }, `${title} over time`),
+            make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Time"),
+                ...lines.map((line) => make("th", { scope: "col", class: "right" }, line.name)))),
+            table_body));
     const element = make("figure", { class: "chart", "aria-labelledby": `${id}-title`, id },
         make("figcaption", { class: "panel-head" }, heading, legend, toggle), plot, table);
 

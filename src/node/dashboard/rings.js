@@ -12,15 +12,15 @@ function makeRings(model) {
     const rings = make("table", {}, make("caption", { class: "hidden" }, "Rings"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Ring"),
             make("th", { scope: "col", class: "wide-1" }, "Loop"),
-            make("th", { scope: "col", class: "use" }, "In use"), make("th", right, "Slots"),
+            make("th", { scope: "col", class: "use" }, "In use"), make("th", right_1, "Slots"),
             make("th", { ...right_1, title: "The most since this page was opened" }, "Most"),
             make("th", right_1, "Slots/s"),
-            make("th", { ...right_1, title: "How often a publisher waited for room, and how long" },
-                "Waits"),
+            make("th", { ...right_1, title: "How often a publisher waited for room" }, "Waits"),
+            make("th", { ...right_1, title: "And how long, all together" }, "Waited"),
             make("th", { ...right_1, title: "Publications refused because the ring was full" },
                 "Refused"),
             make("th", { ...right_1 }, "Publishers"),
-            make("th", { scope: "col" }, "Lag per consumer"))), ring_body);
+            make("th", { scope: "col", class: "pairs" }, "Lag per consumer"))), ring_body);
     const loops = make("table", {}, make("caption", { class: "hidden" }, "Loops"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Loop"),
             make("th", { scope: "col", class: "use" }, "Busy"), make("th", right, "Turns/s"),
@@ -63,12 +63,11 @@ function makeRings(model) {
         const peak = Math.max(ring.used_slots, model.rings_peak.get(ring.name) || 0);
         setQuantity(at[4], count(peak), digits(peak));
         setQuantity(at[5], rate(grown[`ring ${ring.name}`]));
-        setText(at[6], ring.claim_waits === 0 ? "0" : `${joined(count(ring.claim_waits))}, ` +
-            joined(duration(ring.claim_wait_ns)));
-        at[6].classList.toggle("zero", ring.claim_waits === 0);
-        countCell("refusals", true)(at[7], ring);
-        countCell("producers")(at[8], ring);
-        setChildren(at[9], ring.consumers, (one) => one.name, () => make("div", { class: "pair" },
+        countCell("claim_waits")(at[6], ring);
+        quantityCell("claim_wait_ns", duration)(at[7], ring);
+        countCell("refusals", true)(at[8], ring);
+        countCell("producers")(at[9], ring);
+        setChildren(at[10], ring.consumers, (one) => one.name, () => make("div", { class: "pair" },
             make("span"), make("span", { class: "number" })), (pair, one) => {
             setText(pair.firstChild, one.name);
             setQuantity(pair.lastChild, count(one.lag_slots), `${digits(one.lag_slots)} slots`);
@@ -96,8 +95,7 @@ function makeRings(model) {
                     [`${key} ${loop.name}`, loop[key]])),
             ]));
             setChildren(ring_body, answer.rings, (ring) => ring.name, () => cells("", "wide-1",
-                "use", "right", "right wide-1", "right wide-1", "right wide-1", "right wide-1",
-                "right wide-1", ""),
+                "use", ...Array(7).fill("right wide-1"), "pairs"),
             (row, ring) => showRing(row, ring, grown));
             setChildren(loop_body, answer.loops, (loop) => loop.name, () => cells("", "use",
                 "right", "right wide-1", "right wide-1", "right"),
