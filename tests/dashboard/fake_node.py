@@ -14,6 +14,7 @@ import json
 import math
 import pathlib
 import queue
+import re
 import sys
 import threading
 import time
@@ -224,9 +225,12 @@ class FakeNode:
             return (200 if self.ready else 503), {"ready": self.ready, "reasons": self.reasons}
         parts = path.removeprefix("api/v1/").split("/")
         lists = {"topics": (list(self.topics.values()), "name", "asc", ("name",)),
-                 "subscriptions": (self.subscriptions, "lag", "desc", ("name", "pattern")),
+                 "subscriptions": (self.subscriptions, "lag", "desc", ("name", "pattern", "group")),
                  "connections": (self.connections, "id", "asc", ("name",))}
         name = urllib.parse.unquote(parts[1]) if len(parts) > 1 else ""
+        if parts[0] == "topics" and ">." in query.get("pattern", ""):
+            return 400, {"code": "DX_EINVAL", "message": f"pattern is \"{query['pattern']}\"",
+                         "rule": "> stands at the end only"}
         if parts[0] in lists and len(parts) == 1:
             return 200, page_of(parts[0], *lists[parts[0]], query)
         if parts[0] == "topics":
@@ -253,6 +257,9 @@ def page_of(key, rows, sort, order, texts, query):
     for exact in ("pattern", "group", "connection"):
         if exact in query and key == "subscriptions":
             found = [row for row in found if str(row[exact]) == query[exact]]
+    if "pattern" in query and key == "topics":
+        wanted = re.escape(query["pattern"]).replace(r"\*", r"[^.]+").replace(">", ".+")
+        found = [row for row in found if re.fullmatch(wanted, row["name"])]
     found = sorted(found, key=lambda row: row[query.get("sort", sort)],
                    reverse=query.get("order", order) == "desc")
     offset, limit = int(query.get("offset", 0)), int(query.get("limit", 100))

@@ -303,6 +303,17 @@ class Keyboard(PageTest):
         self.press(Keys.ENTER)
         self.assertEqual(self.active()[2], "Topics")
 
+    def test_a_filter_may_be_a_pattern_and_a_wrong_one_is_explained(self):
+        self.open("topics")
+        self.ticks(lambda: len(self.first_column("#topics-table")) == 12, "topics are listed")
+        self.one("#topics-filter").send_keys("*.eu.*")
+        wait_for(lambda: self.first_column("#topics-table") ==
+                 ["quotes.eu.001", "telemetry.eu.005", "trades.eu.009"], "those that match")
+        self.console_allows.add("400 (Bad Request)")
+        self.one("#topics-filter").send_keys(">.x")
+        self.shows(".view:not([hidden]) .problem", "> stands at the end only")
+        self.assertEqual(len(self.first_column("#topics-table")), 3)  # what was there stays
+
     def test_focus_stays_when_rows_change_their_places(self):
         self.open("topics")
         self.ticks(lambda: len(self.first_column("#topics-table")) == 12, "topics are listed")

@@ -20,7 +20,8 @@ function makeSubscriptions() {
     const table = makeTable({
         id: "subscriptions", caption: "Subscriptions", sort: "lag", order: "desc",
         noun: ["subscription", "subscriptions"],
-        filter: { label: "Filter", hint: "part of a name or pattern", parameter: "text" },
+        filter: { label: "Filter", hint: "part of a name or pattern",
+            parameters: (text) => ({ text }) },
         key: subscriptionKey,
         empty: [
             make("p", { class: "empty-title" }, "No subscriptions yet"),
@@ -72,7 +73,7 @@ function makeConnections() {
     const table = makeTable({
         id: "connections", caption: "Connections", sort: "id", order: "asc",
         noun: ["connection", "connections"],
-        filter: { label: "Filter", hint: "part of a name", parameter: "name" },
+        filter: { label: "Filter", hint: "part of a name", parameters: (name) => ({ name }) },
         key: (connection) => connection.id,
         empty: [
             make("p", { class: "empty-title" }, "No connections"),

@@ -5,10 +5,11 @@
  * (the first click sorts downwards), wide (shown where there is room: 1 at 700 px, 2 at 1100 px),
  * cell(td, row)}. The first column is the head of its row.
  *
- * options: id, caption, columns, sort, order, filter {label, hint, parameter} or null, key(row),
- * load(parameters) -> {rows, matched, total}, noun [one, many], empty: nodes that teach.
- * Returns {element, load(), reset(filter)}: load() asks the node and shows what it says; a failure
- * is shown above the table, whose rows stay.
+ * options: id, caption, columns, sort, order, filter {label, hint, parameters(text) of the question}
+ * or null, key(row), load(parameters) -> {rows, matched, total}, noun [one, many], empty: nodes
+ * that teach.
+ * Returns {element, load()}: load() asks the node and shows what it says; a failure is shown above
+ * the table, whose rows stay.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -135,7 +136,7 @@ function makeTable(options) {
         const parameters = { sort: state.sort, order: state.order, limit: PAGE_ROWS,
                              offset: state.offset };
         if (filter !== null) {
-            parameters[filter.parameter] = state.text;
+            Object.assign(parameters, filter.parameters(state.text));
         }
         try {
             const answer = await options.load(parameters);

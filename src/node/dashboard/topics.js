@@ -41,7 +41,8 @@ function patternTakes(pattern, name) {
 function makeTopics() {
     const table = makeTable({
         id: "topics", caption: "Topics", sort: "rate_1m", order: "desc", noun: ["topic", "topics"],
-        filter: { label: "Filter", hint: "part of a name", parameter: "name" },
+        filter: { label: "Filter", hint: "part of a name, or orders.*",
+            parameters: (text) => /[*>]/.test(text) ? { pattern: text } : { name: text } },
         key: (topic) => topic.name, empty: noTopics(),
         async load(parameters) {
             const { topics, matched, total } = await ask(API + "topics", parameters);
