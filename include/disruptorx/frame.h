@@ -71,6 +71,7 @@ DX_EXTERN_C_BEGIN
 #define DX_FRAME_HEADERS_MAX 64          /* pairs of name and value */
 #define DX_FRAME_HEADERS_BYTES_MAX 16384 /* all pairs, with 4 bytes each for the lengths */
 #define DX_FRAME_HEADER_NAME_BYTES_MAX 255
+#define DX_FRAME_PACKED_EVENTS_MAX 1024 /* in one frame with DX_FRAME_PACKED */
 
 /* ---------------------------------------------------------------------------------------- parts */
 

@@ -10,7 +10,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "base/alloc.h"
 #include "bus/shard_internal.h"
 
 #define LINK_BATCH 64 /* events of one topic before the next topic's turn */
@@ -109,9 +108,8 @@ void dxi_flow_end(dxi_shard_t *shard, dxi_flow_t *flow, int code, const char *se
 /* ---------------------------------------------------------------------------------------- packs */
 
 /* Makes the event `sequence` of a pack a frame of its own, in the shard's memory for it: valid
- * until the next one. The events of a pack are mostly asked for one after the other. False: there
- * is no memory for it. */
-static bool event_unpack(dxi_shard_t *shard, const dx_frame_header_t *pack, uint64_t sequence,
+ * until the next one. The events of a pack are mostly asked for one after the other. */
+static void event_unpack(dxi_shard_t *shard, const dx_frame_header_t *pack, uint64_t sequence,
                          dxi_incoming_t *incoming)
 {
     if (shard->unpacked.sequence == 0 || shard->unpacked.sequence + 1 != sequence ||
@@ -125,26 +123,15 @@ static bool event_unpack(dxi_shard_t *shard, const dx_frame_header_t *pack, uint
     }
     uint32_t bytes = 0;
     const void *const payload = dxi_pack_next(&shard->unpacked.rest, &bytes);
-    const uint32_t frame_bytes = dxi_pack_expanded_bytes(pack, bytes);
-    shard->unpacked.sequence = 0;
-    if (frame_bytes > shard->unpacked.room) {
-        dxi_free(shard->unpacked.frame);
-        shard->unpacked.frame = dxi_alloc_zeroed(1, frame_bytes);
-        shard->unpacked.room = shard->unpacked.frame != NULL ? frame_bytes : 0;
-        if (shard->unpacked.frame == NULL) {
-            return false;
-        }
-    }
     dxi_pack_expand(pack, payload, bytes, sequence, shard->unpacked.frame);
     shard->unpacked.sequence = sequence;
     incoming->frame = (dx_frame_header_t *)(void *)shard->unpacked.frame;
-    incoming->bytes = frame_bytes;
+    incoming->bytes = dxi_pack_expanded_bytes(pack, bytes);
     incoming->payload_bytes = bytes;
     incoming->sequence = sequence;
     incoming->events = 1;
     incoming->packed = false;
     incoming->viewed = false;
-    return true;
 }
 
 /* --------------------------------------------------------------------------------- one event */
@@ -226,11 +213,15 @@ DX_NOINLINE static void link_events(dxi_shard_t *shard, dxi_link_t *link,
     shard->unpacked.sequence = 0; /* of other memory, perhaps */
     for (uint32_t i = 0; i < pack->events; i++) {
         dxi_incoming_t one = *pack;
-        if ((link->flags & DXI_LINK_LAGGING) == 0 &&
-            !event_unpack(shard, pack->frame, pack->sequence + i, &one)) {
-            dxi_link_to_lagging(link, pack->sequence + i);
-            shard->slow++;
-            return;
+        const uint64_t sequence = pack->sequence + i;
+        if ((link->flags & DXI_LINK_AHEAD) != 0) {
+            if (sequence < link->next) {
+                continue;
+            }
+            dxi_link_to_live(link);
+        }
+        if ((link->flags & DXI_LINK_LAGGING) == 0) {
+            event_unpack(shard, pack->frame, sequence, &one);
         }
         link_event(shard, link, &one);
         if ((link->flags & DXI_LINK_LAGGING) != 0) {
@@ -353,9 +344,10 @@ static uint32_t link_offer_next(dxi_shard_t *shard, dxi_link_t *link, dxi_incomi
     if (dxi_frame_packed(incoming->frame)) {
         bool room = false;
         const uint32_t events = link_offer_pack(shard, link, incoming, &room);
-        if (events != 0 || !room || !event_unpack(shard, incoming->frame, link->next, incoming)) {
+        if (events != 0 || !room) {
             return events;
         }
+        event_unpack(shard, incoming->frame, link->next, incoming);
     }
     return link_offer(shard, link, incoming, more) ? 1 : 0;
 }

@@ -10,6 +10,7 @@
 
 #define EXPIRE_INTERVAL_NS INT64_C(1000000000)
 #define PART_HEAD_BYTES 8u
+#define UNPACKED_HEAD_BYTES (sizeof(dx_frame_header_t) + PART_HEAD_BYTES + DX_TOPIC_BYTES_MAX + 1)
 #define TOPIC_PART_NUMBER (DX_PART_TOPIC | DX_PART_MUST)
 
 /* ------------------------------------------------------------------------------ create, destroy */
@@ -49,7 +50,10 @@ int dxi_shard_create(const dxi_shard_options_t *options, dxi_shard_t **shard_out
     dxi_dedup_init(&shard->dedup, shard->bus.producers_max);
     dxi_list_init(&shard->link_chunks);
     dxi_list_init(&shard->free_links);
-    if (dxi_topics_init(&shard->topics) != DX_OK || dxi_trie_init(&shard->trie) != DX_OK) {
+    shard->unpacked.frame =
+        dxi_alloc_zeroed(1, UNPACKED_HEAD_BYTES + ((size_t)shard->bus.event_bytes_max + 7));
+    if (shard->unpacked.frame == NULL || dxi_topics_init(&shard->topics) != DX_OK ||
+        dxi_trie_init(&shard->trie) != DX_OK) {
         dxi_shard_destroy(shard);
         return dxi_fail(error, DX_ENOMEM, "no memory for a shard");
     }

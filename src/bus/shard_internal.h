@@ -373,8 +373,7 @@ struct dxi_shard {
         const dx_frame_header_t *pack;
         uint64_t sequence; /* of the event in `frame`; 0: none */
         dxi_pack_t rest;
-        char *frame;
-        uint32_t room;
+        char *frame; /* room for the largest */
     } unpacked;
     uint64_t refused;   /* of topics that don't exist */
     uint64_t dead_lost; /* dead letters that could not be published */

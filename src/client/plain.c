@@ -137,7 +137,7 @@ static int pack_send(dx_client_t *client, uint32_t number, int64_t room)
     const int64_t most = pack_most(client, head_bytes, room);
     const uint64_t credit = client->credit_events - client->sent_events;
     const uint32_t events_most =
-        credit < DXI_PACK_EVENTS_MAX ? (uint32_t)credit : DXI_PACK_EVENTS_MAX;
+        credit < DX_FRAME_PACKED_EVENTS_MAX ? (uint32_t)credit : DX_FRAME_PACKED_EVENTS_MAX;
     char *const frame = most > head_bytes
                             ? dxi_connection_claim(client->connection, (size_t)most & ~(size_t)7)
                             : NULL;

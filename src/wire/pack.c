@@ -32,9 +32,9 @@ int dxi_pack_check(const void *payload, uint32_t bytes, dx_error_t *error)
                         sizeof head);
     }
     memcpy(&head, payload, sizeof head);
-    if (head.count < 1 || head.count > DXI_PACK_EVENTS_MAX) {
+    if (head.count < 1 || head.count > DX_FRAME_PACKED_EVENTS_MAX) {
         return dxi_fail(error, DX_EINVAL, "a pack has %u events, must have from 1 to %d",
-                        head.count, DXI_PACK_EVENTS_MAX);
+                        head.count, DX_FRAME_PACKED_EVENTS_MAX);
     }
     const char *at = (const char *)payload + sizeof head;
     uint64_t left = bytes - sizeof head;

@@ -20,8 +20,8 @@
  *
  *   P1  its type is PUBLISH or EVENT, its only parts are TOPIC, and TRACE where the first of its
  *       events is traced, and it has no producer: no answer is given for a pack
- *   P2  from 1 to DXI_PACK_EVENTS_MAX events fill the payload to its last byte, and data_bytes is
- *       the sum of theirs
+ *   P2  from 1 to DX_FRAME_PACKED_EVENTS_MAX events fill the payload to its last byte, and
+ *       data_bytes is the sum of theirs
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -30,7 +30,6 @@
 
 #include "disruptorx/frame.h"
 
-#define DXI_PACK_EVENTS_MAX 1024
 #define DXI_PACK_BYTES_MAX 32768 /* of the payload of a pack that we make; readers take any */
 
 typedef struct dxi_pack_head {

@@ -10,7 +10,9 @@
 
 #include "bus/session.h"
 #include "bus_test.h"
+#include "net/capability.h"
 #include "net_test.h"
+#include "wire/pack.h"
 
 /* ----------------------------------------------------------------------------------------- node */
 
@@ -152,8 +154,9 @@ static inline const dx_frame_view_t *raw_next_or_end(raw_t *raw)
                 assert_true(raw->deliver > 0);
             }
             if (raw->view.header->type == DX_FRAME_EVENT) {
-                assert_true(raw->deliver > 0);
-                raw->deliver--;
+                const uint32_t events = dxi_frame_events(raw->view.header);
+                assert_true(raw->deliver >= events);
+                raw->deliver -= events;
             }
             return &raw->view;
         }
@@ -204,20 +207,30 @@ static inline void raw_expect_nothing(raw_t *raw)
     (void)raw_expect(raw, DX_FRAME_PONG);
 }
 
-static inline void raw_hello(raw_t *raw)
+static inline void raw_hello_can(raw_t *raw, uint64_t capabilities)
 {
-    const dx_frame_capabilities_t can = {0, 1048576, 1, 1};
+    const dx_frame_capabilities_t can = {capabilities, 1048576, 1, 1};
     const dx_frame_part_t part = dx_frame_part_of(DX_PART_CAPABILITIES, &can, sizeof can);
     raw_send(raw, &(dx_frame_draft_t){.type = DX_FRAME_HELLO, .parts = &part, .part_count = 1},
              NULL);
 }
 
-static inline void raw_open(raw_t *raw, const node_t *node)
+static inline void raw_hello(raw_t *raw)
+{
+    raw_hello_can(raw, 0);
+}
+
+static inline void raw_open_can(raw_t *raw, const node_t *node, uint64_t capabilities)
 {
     raw_connect(raw, node);
-    raw_hello(raw);
+    raw_hello_can(raw, capabilities);
     (void)raw_expect(raw, DX_FRAME_WELCOME);
     (void)raw_expect(raw, DX_FRAME_CREDIT);
+}
+
+static inline void raw_open(raw_t *raw, const node_t *node)
+{
+    raw_open_can(raw, node, 0);
 }
 
 static inline void raw_close(raw_t *raw)

@@ -52,6 +52,7 @@ typedef struct sim_reader {
     dxi_subscriber_t *subscriber; /* NULL: free */
     int flow;
     int64_t room;
+    bool packs; /* takes frames with several events, now and then */
     bool gone;
     bool told_gone;
     bool ended;
@@ -86,7 +87,8 @@ static struct {
     uint64_t member_ids;
     uint64_t dead, letters;
     /* the publication under way */
-    __attribute__((aligned(8))) char frame[2048];
+    __attribute__((aligned(8))) char frame[8192];
+    uint32_t events; /* in it */
     uint32_t bytes;
     bool held; /* it must be brought again */
     int topic;
@@ -264,12 +266,40 @@ static int team_code(flow_t *flow, int topic, uint64_t sequence)
     return code;
 }
 
+/* A pack: as a whole where the reader likes. */
+static int sim_deliver_pack(sim_reader_t *reader, flow_t *flow, const dxi_delivery_t *delivery)
+{
+    const uint32_t events = dxi_frame_events(delivery->frame);
+    if (!reader->packs || (reader->room >= 0 && reader->room < events && chance(80))) {
+        return DXI_DELIVER_SPLIT;
+    }
+    if (reader->gone || (reader->room >= 0 && reader->room < events)) {
+        reader->told_gone = reader->gone;
+        return reader->gone ? DX_ECLOSED : DX_EAGAIN;
+    }
+    reader->room -= reader->room > 0 ? events : 0;
+    dx_frame_view_t view;
+    uint32_t bytes = 0;
+    SIM_CHECK(dx_frame_decode(delivery->frame, delivery->bytes, &view, NULL) == DX_OK);
+    const char *const name = dx_frame_part(&view, DX_PART_TOPIC, &bytes);
+    const int topic = topic_of(name, bytes);
+    const uint64_t first = view.header->sequence;
+    SIM_CHECK(!flow->team && flow->options.filter == NULL && matches(flow, topic));
+    SIM_CHECK(delivery->attempt == 0 && !delivery->redelivered);
+    plain_take(flow, topic, first, first + events - 1);
+    flow->delivered += events;
+    return DX_OK;
+}
+
 static int sim_deliver(void *context, void *user, const dxi_delivery_t *delivery)
 {
     (void)context;
     sim_reader_t *const reader = user;
     flow_t *const flow = &sim.flows[reader->flow];
     SIM_CHECK(!flow->ended);
+    if (dxi_frame_packed(delivery->frame)) {
+        return sim_deliver_pack(reader, flow, delivery);
+    }
     const int code = room_take(reader);
     if (code != DX_OK) {
         return code;

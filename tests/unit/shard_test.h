@@ -27,6 +27,8 @@ typedef struct reader {
     dxi_subscriber_t *subscriber;
     int64_t room; /* deliveries until it says DX_EAGAIN; negative: no end */
     bool gone;    /* says DX_ECLOSED */
+    bool packs;   /* takes frames with several events */
+    int whole;    /* that it took so */
     int deliver_code;
     note_t notes[RIG_NOTES];
     int count;
@@ -81,10 +83,36 @@ static inline int rig_room(reader_t *reader)
     return DX_OK;
 }
 
+/* A whole pack: a note for each event in it. */
+static inline int rig_deliver_pack(reader_t *reader, const dxi_delivery_t *delivery)
+{
+    const uint32_t events = dxi_frame_events(delivery->frame);
+    if (!reader->packs || (reader->room >= 0 && reader->room < events)) {
+        return DXI_DELIVER_SPLIT;
+    }
+    reader->room -= reader->room > 0 ? events : 0;
+    dx_frame_view_t view;
+    assert_ok(dx_frame_decode(delivery->frame, delivery->bytes, &view, NULL));
+    dxi_pack_t pack = dxi_pack_begin(view.header);
+    for (uint32_t i = 0; i < events; i++) {
+        uint32_t bytes = 0;
+        const char *const payload = dxi_pack_next(&pack, &bytes);
+        note_t *const note = reader_note(reader);
+        (void)snprintf(note->payload, sizeof note->payload, "%.*s", (int)bytes, payload);
+        note->first = view.header->sequence + i;
+        reader->deliveries++;
+    }
+    reader->whole++;
+    return DX_OK;
+}
+
 static inline int rig_deliver(void *context, void *user, const dxi_delivery_t *delivery)
 {
     (void)context;
     reader_t *const reader = user;
+    if (dxi_frame_packed(delivery->frame)) {
+        return rig_deliver_pack(reader, delivery);
+    }
     const int code = rig_room(reader);
     if (code != DX_OK) {
         return code;
@@ -211,6 +239,38 @@ static inline uint32_t rig_frame(const publication_t *p, void *frame, size_t roo
     memset(at, 'p', draft.payload_bytes);
     if (p->payload_bytes == 0) {
         memcpy(at, payload, draft.payload_bytes);
+    }
+    dx_frame_seal(frame);
+    return (uint32_t)bytes;
+}
+
+/* A pack of `count` events; event i has `sizes[i]` bytes of 'a' + i % 26. */
+static inline uint32_t rig_pack(const char *topic, const uint32_t *sizes, uint32_t count,
+                                void *frame, size_t room)
+{
+    const dx_frame_part_t part = dx_frame_part_text(DX_PART_TOPIC, topic);
+    uint32_t payload_bytes = sizeof(dxi_pack_head_t);
+    dxi_pack_head_t head = {.count = count};
+    for (uint32_t i = 0; i < count; i++) {
+        payload_bytes += (uint32_t)dxi_pack_event_bytes(sizes[i]);
+        head.data_bytes += sizes[i];
+    }
+    const dx_frame_draft_t draft = {.type = DX_FRAME_PUBLISH,
+                                    .flags = DX_FRAME_PACKED,
+                                    .key_hash = dx_frame_key_hash(topic, strlen(topic)),
+                                    .payload_bytes = payload_bytes,
+                                    .parts = &part,
+                                    .part_count = 1};
+    void *payload = NULL;
+    const int64_t bytes = dx_frame_begin(frame, room, &draft, &payload, NULL);
+    assert_true(bytes > 0);
+    memset(payload, 0, payload_bytes);
+    memcpy(payload, &head, sizeof head);
+    char *at = (char *)payload + sizeof head;
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(at, &(dxi_pack_event_t){sizes[i], 0}, sizeof(dxi_pack_event_t));
+        memset(at + sizeof(dxi_pack_event_t), 'a' + (int)(i % 26), sizes[i]);
+        at += dxi_pack_event_bytes(sizes[i]);
     }
     dx_frame_seal(frame);
     return (uint32_t)bytes;

@@ -112,6 +112,79 @@ static void credit_counts_bytes_as_well(void **state)
     }
 }
 
+/* PUBLISH with three events of 5, 6 and 7 bytes. */
+static void raw_publish_pack(const raw_t *raw, const char *topic)
+{
+    static const char payload[] = "\3\0\0\0\22\0\0\0"
+                                  "\5\0\0\0\0\0\0\0aaaaa\0\0\0"
+                                  "\6\0\0\0\0\0\0\0bbbbbb\0\0"
+                                  "\7\0\0\0\0\0\0\0ccccccc";
+    const dx_frame_part_t part = dx_frame_part_text(DX_PART_TOPIC, topic);
+    raw_send(raw,
+             &(dx_frame_draft_t){.type = DX_FRAME_PUBLISH,
+                                 .flags = DX_FRAME_PACKED,
+                                 .payload_bytes = sizeof payload,
+                                 .key_hash = dx_frame_key_hash(topic, strlen(topic)),
+                                 .parts = &part,
+                                 .part_count = 1},
+             payload);
+}
+
+static void packs_go_to_who_reads_them_and_has_credit_for_the_whole(void **state)
+{
+    (void)state;
+    FOR_EACH_LOOPS(loops)
+    {
+        node_t node;
+        raw_t in;
+        raw_t whole;
+        raw_t single;
+        node_start(&node, loops);
+        raw_open(&in, &node);
+        raw_open_can(&whole, &node, DXI_CAPABILITY_PACK);
+        raw_open(&single, &node);
+        raw_subscribe(&whole, 1, "t", NULL, "");
+        (void)raw_expect(&whole, DX_FRAME_ACK);
+        raw_credit(&whole, 1, 5, MUCH);
+        raw_expect_nothing(&whole);
+        raw_subscribed(&single, 1, "t", NULL, "");
+        raw_publish_pack(&in, "t");
+        raw_publish_pack(&in, "t");
+        raw_publish(&in, "t", 1, "d", 1);
+        for (uint64_t i = 1; i <= 7;) {
+            const dx_frame_view_t *view = raw_next(&single);
+            if (view->header->type == DX_FRAME_EVENT) {
+                assert_int_equal(view->header->flags & DX_FRAME_PACKED, 0);
+                assert_int_equal(view->header->sequence, i);
+                assert_int_equal(view->payload_bytes, i == 7 ? 1 : 5 + (i - 1) % 3);
+                i++;
+            }
+        }
+        /* Credit for five events: a whole pack, and two of the next one. */
+        (void)raw_expect(&whole, DX_FRAME_DELIVER);
+        assert_int_equal(dxi_frame_events(raw_expect(&whole, DX_FRAME_EVENT)->header), 3);
+        for (uint64_t i = 4; i <= 7;) {
+            const dx_frame_view_t *view = raw_next(&whole);
+            if (view->header->type != DX_FRAME_EVENT) {
+                continue;
+            }
+            assert_int_equal(view->header->sequence, i);
+            i++;
+            if (i == 6) {
+                raw_expect_nothing(&whole);
+                raw_credit(&whole, 1, MUCH, MUCH);
+            }
+        }
+        assert_int_equal(node_stat(&node).events_in, 7);
+        assert_int_equal(node_stat(&node).events_out, 14);
+        raw_close(&in);
+        raw_close(&whole);
+        raw_close(&single);
+        node_quiet(&node);
+        node_end(&node);
+    }
+}
+
 static void what_is_no_longer_kept_comes_as_a_gap(void **state)
 {
     (void)state;
@@ -462,6 +535,7 @@ int main(void)
         cmocka_unit_test(a_client_gets_what_another_one_publishes),
         cmocka_unit_test(credit_bounds_what_is_delivered),
         cmocka_unit_test(credit_counts_bytes_as_well),
+        cmocka_unit_test(packs_go_to_who_reads_them_and_has_credit_for_the_whole),
         cmocka_unit_test(what_is_no_longer_kept_comes_as_a_gap),
         cmocka_unit_test(answers_of_a_subscriber_count),
         cmocka_unit_test(unsubscribing_ends_the_deliveries),

@@ -22,6 +22,7 @@
 
 #define RUNS 200
 #define STEPS 400
+#define PACK_EVENTS 24 /* at most; topics keep from 1 to 20 */
 
 static const char *const PATTERNS[] = {"a", "a.*", ">", "b.>", "*", "$inbox.1", "b.x.y", "a.b"};
 
@@ -34,10 +35,10 @@ static void publication_settle(void)
     const dx_frame_header_t *const frame = (const dx_frame_header_t *)(const void *)sim.frame;
     const bool duplicate = sim.answered && sim.answer.duplicate;
     if (sim.refused || duplicate || frame->type != DX_FRAME_EVENT) {
-        topic->last--; /* it was no event */
+        topic->last -= sim.events; /* it was no event */
         SIM_CHECK(frame->type != DX_FRAME_EVENT);
     } else {
-        SIM_CHECK(frame->sequence == topic->last || !topic->exists);
+        SIM_CHECK(frame->sequence + sim.events - 1 == topic->last || !topic->exists);
         SIM_CHECK(sim.answered == sim.wanted);
     }
     if (sim.producer < 0) {
@@ -72,6 +73,28 @@ static void bring(void)
     }
 }
 
+/* Several events in one frame; now and then one of them is too large. */
+static void publish_pack(void)
+{
+    uint32_t sizes[PACK_EVENTS];
+    sim.events = 1 + (uint32_t)pick(PACK_EVENTS);
+    for (uint32_t i = 0; i < sim.events; i++) {
+        sizes[i] = (uint32_t)pick(60);
+    }
+    if (chance(3)) {
+        sizes[pick(sim.events)] = 1025;
+    }
+    sim.producer = -1;
+    sim.wanted = false;
+    sim.bytes = rig_pack(TOPIC_NAMES[sim.topic], sizes, sim.events, sim.frame, sizeof sim.frame);
+    topic_begin(sim.topic);
+    sim_topic_t *const topic = &sim.topics[sim.topic];
+    for (uint32_t i = 0; i < sim.events; i++) {
+        topic->keys[++topic->last] = 0;
+    }
+    bring();
+}
+
 static void publish(void)
 {
     if (sim.held) {
@@ -80,9 +103,14 @@ static void publish(void)
     }
     sim.topic = (int)pick(TOPICS);
     sim_topic_t *const topic = &sim.topics[sim.topic];
-    if (topic->exists && topic->last >= EVENTS) {
+    if (topic->exists && topic->last > EVENTS - PACK_EVENTS) {
         return;
     }
+    if (chance(15)) {
+        publish_pack();
+        return;
+    }
+    sim.events = 1;
     sim.producer = (int)pick(PRODUCERS + 1) - 1;
     sim.wanted = chance(50);
     sim.number = 0;
@@ -202,7 +230,8 @@ static void subscribe(void)
     if (reader == sim.readers + READERS || index < 0) {
         return;
     }
-    *reader = (sim_reader_t){.flow = index, .room = chance(30) ? -1 : (int64_t)pick(10)};
+    *reader = (sim_reader_t){
+        .flow = index, .packs = chance(50), .room = chance(30) ? -1 : (int64_t)pick(10)};
     if (!joins) {
         flow_begin(&sim.flows[index], &options);
     }
@@ -365,7 +394,8 @@ static void topics_sync(void)
             topic_end(topic);
         } else {
             SIM_CHECK(sim.topics[topic].exists);
-            SIM_CHECK(stats.published + (sim.held && sim.topic == topic) >= sim.topics[topic].last);
+            const uint64_t held = sim.held && sim.topic == topic ? sim.events : 0;
+            SIM_CHECK(stats.published + held >= sim.topics[topic].last);
             SIM_CHECK(stats.published <= sim.topics[topic].last);
         }
     }

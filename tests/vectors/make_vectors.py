@@ -20,7 +20,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
-from frame_format import HEADER_BYTES, MUST, frame, headers, part, says, u64  # noqa: E402
+from frame_format import HEADER_BYTES, MUST, frame, headers, part, says, u64, zeros  # noqa: E402
 
 TOPIC = ("TOPIC", b"orders.created")
 TRACE = ("TRACE", bytes(range(1, 17)) + bytes(range(0xa1, 0xa9)) + b"\x01")
@@ -36,6 +36,14 @@ def code(number, what=0):
 
 def batch(codec, count, raw_bytes):
     return ("BATCH", struct.pack("<IIII", codec, count, raw_bytes, 0))
+
+
+def pack(*events, count=None, data_bytes=None):
+    """The payload of a frame with several events."""
+    head = struct.pack("<II", len(events) if count is None else count,
+                       sum(map(len, events)) if data_bytes is None else data_bytes)
+    return head + b"".join(struct.pack("<II", len(event), 0) + event + zeros(len(event))
+                           for event in events)
 
 
 def good():
@@ -57,6 +65,10 @@ def good():
         yield f"publish-{count}-bytes", frame("PUBLISH", [TOPIC], bytes(range(1, count + 1)))
     for count in (1, 3, 7, 8, 9, 16, 255):  # and behind a part
         yield f"publish-topic-{count}", frame("PUBLISH", [("TOPIC", b"t" * count)], b"x")
+    yield "publish-packed", frame("PUBLISH", [TOPIC], pack(b"order 1", b"", b"the third one"),
+                                  flags=0x0200)
+    yield "event-packed", frame("EVENT", [TOPIC], pack(*(b"%d" % i for i in range(100))),
+                                flags=0x0200, shard=3, term=2, sequence=41, timestamp_ns=5)
     yield "publish-topic-id", frame("PUBLISH", [("TOPIC_ID", u64(0x0123456789abcdef))], b"x")
     yield "publish-everything", frame(
         "PUBLISH", [("TOPIC", "bestellungen.geändert".encode()), ("KEY", b"customer-42"),
@@ -206,6 +218,26 @@ def bad():
     yield "publish-without-topic", "DX_EINVAL", frame("PUBLISH", payload=b"x")
     yield "hello-without-capabilities", "DX_EINVAL", frame("HELLO")
     yield "ack-with-payload", "DX_EINVAL", frame("ACK", payload=b"x")
+    packed = {"parts": [TOPIC], "flags": 0x0200}
+    two = pack(b"one", b"two")
+    yield "packed-empty", "DX_EINVAL", frame("PUBLISH", payload=b"", **packed)
+    yield "packed-0-events", "DX_EINVAL", frame("PUBLISH", payload=pack(), **packed)
+    yield "packed-1025-events", "DX_EINVAL", frame("PUBLISH", payload=pack(*[b""] * 1025), **packed)
+    yield "packed-one-too-many", "DX_EINVAL", frame("PUBLISH", payload=pack(b"one", count=2),
+                                                    **packed)
+    yield "packed-one-too-few", "DX_EINVAL", frame("PUBLISH", payload=pack(b"1", b"2", count=1),
+                                                   **packed)
+    yield "packed-other-sum", "DX_EINVAL", frame("PUBLISH", payload=pack(b"one", data_bytes=4),
+                                                 **packed)
+    yield "packed-event-too-long", "DX_EINVAL", frame(
+        "PUBLISH", payload=two[:8] + b"\xff" + two[9:], **packed)
+    yield "packed-zeros", "DX_EINVAL", frame("PUBLISH", payload=two[:-1] + b"\x01", **packed)
+    yield "packed-with-key", "DX_EINVAL", frame("PUBLISH", [TOPIC, ("KEY", b"k")], two,
+                                                flags=0x0200)
+    yield "packed-with-producer", "DX_EINVAL", frame("PUBLISH", payload=two, producer_id=1,
+                                                     **packed)
+    yield "packed-ack-wanted", "DX_EINVAL", frame("PUBLISH", [TOPIC], two, flags=0x0201)
+    yield "packed-ping", "DX_EINVAL", frame("PING", payload=two, flags=0x0200)
     yield "batch-without-payload", "DX_EINVAL", frame("BATCH", [batch(0, 1, 64)])
 
 
