@@ -81,11 +81,11 @@ uint32_t dxi_pack_largest(const dx_frame_header_t *frame)
 /* Only the first event of a pack is traced: TRACE, the last part, says so no more. */
 static void trace_clear(dx_frame_header_t *header, uint32_t parts_bytes)
 {
-    enum { VALUE_BYTES = 32 }; /* of a TRACE, with its zeros */
-    char *const value = (char *)(header + 1) + parts_bytes - VALUE_BYTES;
+    enum { PART_BYTES = DXI_PART_HEAD_BYTES + 32 }; /* of a TRACE, with its zeros */
     header->flags = (uint16_t)(header->flags & ~(uint32_t)DX_FRAME_TRACED);
-    if (parts_bytes >= VALUE_BYTES) {
-        value[offsetof(dx_frame_trace_t, flags)] = 0;
+    char *const part = (char *)(header + 1) + parts_bytes - PART_BYTES;
+    if (parts_bytes >= PART_BYTES && (dxi_load64(part) & 0xffff) == DX_PART_TRACE) {
+        part[DXI_PART_HEAD_BYTES + offsetof(dx_frame_trace_t, flags)] = 0;
     }
 }
 
