@@ -42,6 +42,7 @@
 
 #include "access/account.h"
 #include "access/audit.h"
+#include "access/inboxes.h"
 #include "access/table.h"
 #include "base/alloc.h"
 #include "base/fail.h"
@@ -53,6 +54,7 @@ struct dxi_access {
     pthread_mutex_t mutex;
     dxi_access_table_t *table;                       /* under it */
     dxi_access_account_t *accounts[ACCOUNT_BUCKETS]; /* under it: those that tables have */
+    dxi_inboxes_t inboxes;                           /* under it */
     dxi_audit_t *audit;
     /* RELAXED, all of these: figures; `on` is looked at before a login takes the mutex anyway. */
     dx_atomic32_t on;
@@ -188,6 +190,7 @@ void dxi_access_destroy(dxi_access_t *access)
     if (access != NULL) {
         dxi_access_set(access, NULL);
         dxi_audit_destroy(access->audit);
+        dxi_inboxes_close(&access->inboxes);
         (void)pthread_mutex_destroy(&access->mutex);
         dxi_free(access);
     }
@@ -334,6 +337,38 @@ void dxi_access_logout(dxi_access_t *access, dxi_access_login_t *login)
         (void)pthread_mutex_unlock(&access->mutex);
     }
     *login = (dxi_access_login_t){.user = NULL};
+}
+
+void dxi_access_user_hold(dxi_access_t *access, const dxi_access_user_t *user)
+{
+    (void)pthread_mutex_lock(&access->mutex);
+    user->table->references++;
+    (void)pthread_mutex_unlock(&access->mutex);
+}
+
+void dxi_access_user_release(dxi_access_t *access, const dxi_access_user_t *user)
+{
+    (void)pthread_mutex_lock(&access->mutex);
+    table_drop(access, user->table);
+    (void)pthread_mutex_unlock(&access->mutex);
+}
+
+/* -------------------------------------------------------------------------------------- inboxes */
+
+int dxi_access_inbox_take(dxi_access_t *access, const char *user, const char *topic, int64_t now_ns,
+                          dx_error_t *error)
+{
+    (void)pthread_mutex_lock(&access->mutex);
+    const int code = dxi_inboxes_take(&access->inboxes, user, topic, now_ns, error);
+    (void)pthread_mutex_unlock(&access->mutex);
+    return code;
+}
+
+void dxi_access_inbox_leave(dxi_access_t *access, const char *topic, int64_t now_ns)
+{
+    (void)pthread_mutex_lock(&access->mutex);
+    dxi_inboxes_leave(&access->inboxes, topic, now_ns);
+    (void)pthread_mutex_unlock(&access->mutex);
 }
 
 /* ---------------------------------------------------------------------------------------- audit */

@@ -84,6 +84,10 @@ const char *dxi_access_user_name(const dxi_access_user_t *user);
 DX_NODISCARD int dxi_access_allows(const dxi_access_user_t *user, dxi_access_action_t action,
                                    const char *object, size_t object_bytes, dx_error_t *error);
 
+/* Whether a user may know of a topic: any rule lets it use the topic, or it may read all of
+ * administration. Threads: any that holds the user's table. */
+bool dxi_access_sees(const dxi_access_user_t *user, const char *topic, size_t bytes);
+
 /* Words of actions: "publish", "admin read". Threads: any. */
 const char *dxi_access_action_name(dxi_access_action_t action);
 
@@ -141,6 +145,10 @@ DX_NODISCARD int dxi_access_connect(dxi_access_t *access, dxi_access_login_t *lo
  * certificate is no longer one of the user's. Threads: owner of the login. */
 int dxi_access_login_refresh(dxi_access_t *access, dxi_access_login_t *login, dx_error_t *error);
 
+/* Holds the table of a user beyond its login, for who answers later. Threads: any that has it. */
+void dxi_access_user_hold(dxi_access_t *access, const dxi_access_user_t *user);
+void dxi_access_user_release(dxi_access_t *access, const dxi_access_user_t *user);
+
 /* Gives up a login, which is zero then; nobody's is allowed. Threads: owner of the login. */
 void dxi_access_logout(dxi_access_t *access, dxi_access_login_t *login);
 
@@ -158,6 +166,21 @@ void dxi_access_throttled(dxi_access_t *access, dxi_access_account_t *account);
 /* Gives back what was not used. Threads: any. */
 void dxi_access_rate_return(dxi_access_account_t *account, const dxi_access_limits_t *limits,
                             uint64_t events, uint64_t bytes);
+
+/* -------------------------------------------------------------------------------------- inboxes */
+
+#define DXI_ACCESS_INBOX_BYTES_MAX 63 /* of an inbox's name, where there are users */
+#define DXI_ACCESS_INBOXES_MAX 65536  /* of a node, with those that were left lately */
+#define DXI_ACCESS_INBOX_KEPT_S 600   /* one that was left belongs to its user so long */
+
+/* Takes an inbox ("$inbox.0123456789abcdef") for a user: who subscribes to it first has it, and
+ * nobody else until it was left for DXI_ACCESS_INBOX_KEPT_S. A user may take it more than once.
+ * Returns DX_OK, DX_EPERM (it is another's), DX_ELIMIT (too long, too many), DX_ENOMEM.
+ * Threads: any. */
+DX_NODISCARD int dxi_access_inbox_take(dxi_access_t *access, const char *user, const char *topic,
+                                       int64_t now_ns, dx_error_t *error);
+/* Leaves one that was taken. Threads: any. */
+void dxi_access_inbox_leave(dxi_access_t *access, const char *topic, int64_t now_ns);
 
 /* ---------------------------------------------------------------------------------------- audit */
 

@@ -520,3 +520,12 @@ int dxi_access_allows(const dxi_access_user_t *user, dxi_access_action_t action,
                     action_phrase(action), bytes < 120 ? bytes : 120, object,
                     action == DXI_ACCESS_SUBSCRIBE ? "all of it" : "it");
 }
+
+bool dxi_access_sees(const dxi_access_user_t *user, const char *topic, size_t bytes)
+{
+    bool sees = user->admin != 0;
+    for (int action = 0; action < DXI_ACCESS_LIST_ACTIONS && !sees; action++) {
+        sees = dxi_access_allows(user, (dxi_access_action_t)action, topic, bytes, NULL) == DX_OK;
+    }
+    return sees;
+}

@@ -19,10 +19,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <time.h>
 
 #include "base/fail.h"
-#include "bus/session_internal.h"
+#include "bus/session_access.h"
 #include "net/capability.h"
 
 #define PLACES_FIRST 16
@@ -174,27 +175,42 @@ static int on_accept(void *context, dxi_connection_t *connection, dx_error_t *er
     return DX_OK;
 }
 
+dxi_credit_t dxi_session_window(const dxi_session_t *session)
+{
+    const dxi_session_policy_t *policy = session->policy;
+    return (dxi_credit_t){.events = policy->publish_credit_events != 0
+                                        ? policy->publish_credit_events
+                                        : DXI_CREDIT_EVENTS,
+                          .bytes = policy->publish_credit_bytes != 0 ? policy->publish_credit_bytes
+                                                                     : DXI_CREDIT_BYTES};
+}
+
 static void on_open(void *context, dxi_connection_t *connection)
 {
     dxi_session_t *session = context;
     session->open = true;
     session->frame_bytes_max = dxi_connection_frame_bytes_max(connection);
     session->packs = (dxi_connection_capabilities(connection) & DXI_CAPABILITY_PACK) != 0;
-    session->granted_events = session->policy->publish_credit_events != 0
-                                  ? session->policy->publish_credit_events
-                                  : DXI_CREDIT_EVENTS;
-    session->granted_bytes = session->policy->publish_credit_bytes != 0
-                                 ? session->policy->publish_credit_bytes
-                                 : DXI_CREDIT_BYTES;
+    const dxi_credit_t window = dxi_session_window(session);
+    session->granted_events = window.events;
+    session->granted_bytes = window.bytes;
     session->credit_due = true;
+    dxi_session_access_open(session);
     dxi_session_grant(session);
 }
 
 static int on_auth(void *context, dxi_connection_t *connection, const char *mechanism,
                    const void *proof, size_t proof_bytes, dx_error_t *error)
 {
-    const dxi_session_policy_t *policy = ((dxi_session_t *)context)->policy;
-    return policy->authenticate(policy->context, connection, mechanism, proof, proof_bytes, error);
+    dxi_session_t *session = context;
+    const dxi_session_policy_t *policy = session->policy;
+    if (policy->access != NULL && dxi_access_on(policy->access)) {
+        return dxi_session_authenticate(session, mechanism, proof, proof_bytes, error);
+    }
+    return policy->authenticate == NULL
+               ? DX_OK
+               : policy->authenticate(policy->context, connection, mechanism, proof, proof_bytes,
+                                      error);
 }
 
 static void unlist(dxi_session_t **list, dxi_session_t *session, bool dirty)
@@ -233,7 +249,7 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
     dxi_session_t *session = context;
     dxi_session_table_t *table = session->home->sessions;
     (void)connection;
-    (void)why;
+    dxi_session_access_close(session, why);
     session->connection = NULL;
     session->open = false;
     if (session->dirty) {
@@ -275,7 +291,7 @@ void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
         .on_frame = dxi_session_frame,
         .on_pause = dxi_session_pause,
         .on_writable = dxi_session_writable,
-        .on_auth = policy->authenticate != NULL ? on_auth : NULL,
+        .on_auth = policy->authenticate != NULL || policy->access != NULL ? on_auth : NULL,
         .on_close = on_close,
     };
     options->connection.started_unix_ns = bus->made_unix_ns;
@@ -341,6 +357,9 @@ int dxi_sessions_run(dxi_bus_loop_t *loop, int64_t now_ns)
     if (DX_UNLIKELY(loop->sessions->waiting != NULL)) {
         done += waiting_run(loop, now_ns);
     }
+    if (DX_UNLIKELY(loop->sessions->slowed != NULL)) {
+        done += dxi_sessions_slowed_run(loop, now_ns);
+    }
     return done;
 }
 
@@ -396,6 +415,8 @@ static void collect_in_loop(void *context)
         }
         dxi_session_info_t *item = &to->step[to->step_count++];
         dxi_connection_info(it->connection, &item->connection);
+        (void)snprintf(item->user, sizeof item->user, "%s",
+                       it->access != NULL ? dxi_access_user_name(it->access->login.user) : "");
         item->subscriptions = it->remote_count;
         item->events_in = it->events_in;
         item->events_out = it->events_out;

@@ -9,6 +9,7 @@
 #ifndef DXI_BUS_SESSION_H
 #define DXI_BUS_SESSION_H
 
+#include "access/access.h"
 #include "bus/shard.h"
 #include "disruptorx/bus.h"
 #include "disruptorx/ring.h"
@@ -30,6 +31,11 @@ typedef struct dxi_session_policy {
      * loops. NULL: DX_ENOTFOUND. */
     int (*ask)(void *context, const char *question, const char *argument, char **text_out,
                dx_error_t *error);
+    /* Whether a question changes something; NULL: none does. Any thread. */
+    bool (*ask_writes)(const char *question, const char *argument);
+    /* Users and the audit. Where it is on (dxi_access_on()), it decides who somebody is, and
+     * authenticate() is not called. NULL: no users, no audit. */
+    dxi_access_t *access;
     uint32_t subscriptions_max;                           /* per connection; 0 = 4096 */
     uint64_t publish_credit_events, publish_credit_bytes; /* windows granted; 0 = 65536, 8 MiB */
 } dxi_session_policy_t;
@@ -52,9 +58,15 @@ typedef struct dxi_sessions_stat {
 } dxi_sessions_stat_t;
 void dxi_bus_sessions_stat(dx_bus_t *bus, dxi_sessions_stat_t *stat_out);
 
+/* After dxi_access_set(): all sessions take over what the new table says. Those whose user or proof
+ * is gone are closed, subscriptions that are no longer allowed are ended. Waits for all loops.
+ * Threads: any that is no loop. */
+void dxi_bus_access_renew(dx_bus_t *bus);
+
 /* One session, and each subscription, as they are. */
 typedef struct dxi_session_info {
     dxi_connection_info_t connection;
+    char user[DXI_ACCESS_NAME_BYTES_MAX + 1]; /* "": none */
     uint32_t subscriptions;
     uint64_t events_in, events_out;
     uint64_t send_queue_bytes; /* that wait to be sent to it */

@@ -5,10 +5,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fail.h"
-#include "bus/session_internal.h"
+#include "bus/session_access.h"
 #include "bus/texts.h"
 
 #define ASK_BYTES_MAX 4096
@@ -24,6 +25,10 @@ typedef struct topic_command {
     uint32_t frame_bytes_max;
     bool correlated;
     uint8_t type;
+    const dxi_access_user_t *user; /* whose list it is, held; NULL: everything is listed */
+    const char *writes;            /* it changes something: what, for the audit; NULL: nothing */
+    char user_name[DXI_ACCESS_NAME_BYTES_MAX + 1];
+    char address[128]; /* as dxi_connection_info_t has it */
     int code;
     dx_error_t error;
     dx_topic_options_t options;
@@ -89,10 +94,31 @@ static int frames_add(topic_command_t *it, uint8_t type, const char *text, size_
     return DX_OK;
 }
 
+/* What it changed, for the audit. The value of an option is left out: it may be a secret. */
+static void write_down(const topic_command_t *it)
+{
+    if (it->writes == NULL || it->policy->access == NULL) {
+        return;
+    }
+    const bool asks = it->type == DX_FRAME_ASK;
+    const char *const object = asks ? it->text + strlen(it->text) + 1 : it->topic;
+    char name[DX_TOPIC_BYTES_MAX + 1];
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(object, asks ? "=" : ""), object);
+    const dxi_access_event_t event = {.event = asks ? "admin" : "topic",
+                                      .user = it->user_name[0] != '\0' ? it->user_name : NULL,
+                                      .address = it->address,
+                                      .action = it->writes,
+                                      .object = name[0] != '\0' ? name : NULL,
+                                      .code = it->code,
+                                      .reason = it->code != DX_OK ? it->error.message : NULL};
+    dxi_access_audit(it->policy->access, &event);
+}
+
 static void command_back(void *context)
 {
     topic_command_t *it = context;
     dxi_session_t *session = dxi_session_find(it->home, it->origin);
+    write_down(it);
     if (session != NULL && session->connection != NULL) {
         session->commands--;
         if (it->code != DX_OK || it->bytes == 0) {
@@ -128,6 +154,9 @@ static void list_one(void *context, const dx_topic_stats_t *stats)
 {
     topic_command_t *it = context;
     char text[DXI_TEXT_BYTES_MAX];
+    if (it->user != NULL && !dxi_access_sees(it->user, stats->name, strlen(stats->name))) {
+        return;
+    }
     const int64_t bytes = dxi_topic_stats_write(stats, text, sizeof text);
     if (it->code == DX_OK) {
         it->code =
@@ -143,7 +172,7 @@ static int list_run(topic_command_t *it)
     if (count < 0 || it->code != DX_OK) {
         return count < 0 ? count : it->code;
     }
-    if (count == 0) {
+    if (it->bytes == 0) { /* none, or none that the user may know of */
         return frames_add(it, DX_FRAME_TOPIC_INFO, NULL, 0, false);
     }
     dx_frame_header_t *last = (void *)(it->frames + it->last);
@@ -191,6 +220,10 @@ static void command_run(dxi_command_t *command)
         it->code = ask_run(it);
         break;
     }
+    if (it->user != NULL) {
+        dxi_access_user_release(it->policy->access, it->user);
+        it->user = NULL;
+    }
     if (it->code != DX_OK && it->error.message[0] == '\0') {
         (void)dxi_fail(&it->error, it->code, "%s", dx_error_text(it->code));
     }
@@ -234,6 +267,52 @@ static int ask_read(topic_command_t *it, const dx_frame_view_t *frame)
     return DX_OK;
 }
 
+/* What it needs, and what is remembered for its end. */
+static int command_allowed(dxi_session_t *session, topic_command_t *it)
+{
+    const dxi_session_policy_t *policy = session->policy;
+    const size_t topic_bytes = strlen(it->topic);
+    const char *argument = it->text + strlen(it->text) + 1;
+    switch (it->type) {
+    case DX_FRAME_TOPIC_CREATE:
+    case DX_FRAME_TOPIC_CHANGE:
+    case DX_FRAME_TOPIC_DELETE:
+        it->writes = it->type == DX_FRAME_TOPIC_CREATE   ? "create"
+                     : it->type == DX_FRAME_TOPIC_CHANGE ? "change"
+                                                         : "delete";
+        return dxi_session_allows(session, DXI_ACCESS_MANAGE, it->topic, topic_bytes, &it->error);
+    case DX_FRAME_TOPIC_STATS:
+        return dxi_session_may_see(session, it->topic, &it->error);
+    case DX_FRAME_TOPIC_LIST:
+        if (session->access != NULL) {
+            it->user = session->access->login.user;
+            dxi_access_user_hold(policy->access, it->user);
+        }
+        return DX_OK;
+    default:
+        if (policy->ask_writes != NULL && policy->ask_writes(it->text, argument)) {
+            it->writes = it->text;
+        }
+        return dxi_session_allows(
+            session, it->writes != NULL ? DXI_ACCESS_ADMIN_WRITE : DXI_ACCESS_ADMIN_READ, it->text,
+            strlen(it->text), &it->error);
+    }
+}
+
+/* Who asks, for the audit. */
+static void asker_keep(const dxi_session_t *session, topic_command_t *it)
+{
+    dxi_connection_info_t info;
+    if (it->writes == NULL) {
+        return;
+    }
+    dxi_connection_info(session->connection, &info);
+    (void)snprintf(it->address, sizeof it->address, "%s", info.peer_address);
+    (void)snprintf(it->user_name, sizeof it->user_name, "%s",
+                   session->access != NULL ? dxi_access_user_name(session->access->login.user)
+                                           : "");
+}
+
 int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
 {
     topic_command_t *it = dxi_alloc_zeroed(1, sizeof *it);
@@ -249,12 +328,14 @@ int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx
     it->correlated = dx_frame_has(frame, DX_PART_CORRELATION);
     it->correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0);
     it->command.run = command_run;
-    const int code = it->type == DX_FRAME_ASK ? ask_read(it, frame) : topic_read(it, frame);
+    int code = it->type == DX_FRAME_ASK ? ask_read(it, frame) : topic_read(it, frame);
+    code = code != DX_OK ? code : command_allowed(session, it);
     if (code != DX_OK) {
         dxi_session_say_result(session, it->correlated, it->correlation, code, it->error.message);
         dxi_free(it);
         return DX_OK;
     }
+    asker_keep(session, it);
     session->commands++;
     dxi_command_post(session->bus, &it->command);
     return DX_OK;

@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/fail.h"
+#include "bus/session_access.h"
 #include "bus/trace.h"
 #include "wire/pack.h"
 
@@ -53,19 +54,19 @@ static int topic_allowed(const dx_frame_view_t *frame, const char *topic, uint32
 
 static void credit_renew(dxi_session_t *session, uint32_t events, uint32_t bytes)
 {
-    const dxi_session_policy_t *policy = session->policy;
-    const uint64_t events_window =
-        policy->publish_credit_events != 0 ? policy->publish_credit_events : DXI_CREDIT_EVENTS;
-    const uint64_t bytes_window =
-        policy->publish_credit_bytes != 0 ? policy->publish_credit_bytes : DXI_CREDIT_BYTES;
+    const dxi_credit_t window = dxi_session_window(session);
     session->taken_events += events;
     session->taken_bytes += bytes;
     if (DX_UNLIKELY((int64_t)(session->granted_events - session->taken_events) <=
-                        (int64_t)(events_window / 2) ||
+                        (int64_t)(window.events / 2) ||
                     (int64_t)(session->granted_bytes - session->taken_bytes) <=
-                        (int64_t)(bytes_window / 2))) {
-        session->granted_events = session->taken_events + events_window;
-        session->granted_bytes = session->taken_bytes + bytes_window;
+                        (int64_t)(window.bytes / 2))) {
+        if (session->access != NULL && session->access->limited) {
+            dxi_session_rate_renew(session);
+            return;
+        }
+        session->granted_events = session->taken_events + window.events;
+        session->granted_bytes = session->taken_bytes + window.bytes;
         session->credit_due = true;
     }
 }
@@ -122,6 +123,12 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
     const char *topic = dx_frame_part(frame, DX_PART_TOPIC, &topic_bytes);
     const void *key = dx_frame_part(frame, DX_PART_KEY, &key_bytes);
     int code = topic_allowed(frame, topic, topic_bytes, error);
+    if (DX_UNLIKELY(session->access != NULL) && code == DX_OK) {
+        code = dxi_session_may_send(session, frame, topic, topic_bytes, error);
+        if (code == DX_EAGAIN) {
+            return DX_EAGAIN; /* dxi_sessions_slowed_run() offers it again */
+        }
+    }
     if (code == DX_OK && !dxi_bus_runs(session->bus)) {
         (void)dxi_bus_not_running(session->bus, error);
         code = DX_ECLOSED;

@@ -4,6 +4,7 @@
  *     session_frames.c      what a client's frames mean
  *     session_subscribe.c   its subscriptions: asking for them, credit, the end
  *     session_commands.c    topics and questions
+ *     session_access.c      who it is, what it may, how fast
  *     session_out.c         everything that goes to the client
  *     pair.c                from one loop to another
  *
@@ -17,6 +18,7 @@
 #include "trace/sampler.h"
 
 typedef struct dxi_remote dxi_remote_t;
+typedef struct dxi_session_access dxi_session_access_t;
 
 #define DXI_SESSION_BUCKETS 256                  /* of subscriptions, by number */
 #define DXI_SESSION_ACKS 64                      /* answers put together before they are sent */
@@ -59,6 +61,11 @@ typedef struct dxi_outbox {
     int64_t flight; /* of those, bytes that count as on their way */
 } dxi_outbox_t;
 
+/* How far a client may publish ahead. */
+typedef struct dxi_credit {
+    uint64_t events, bytes;
+} dxi_credit_t;
+
 struct dxi_session {
     dxi_command_t command; /* first: its end */
     dxi_task_t task;
@@ -66,6 +73,7 @@ struct dxi_session {
     dxi_bus_loop_t *home;
     dxi_connection_t *connection; /* NULL: closed */
     const dxi_session_policy_t *policy;
+    dxi_session_access_t *access; /* its user; NULL: there are no users, or it is not known yet */
     uint64_t origin;
     uint64_t connection_id;
     uint32_t frame_bytes_max;       /* that the client accepts; set before anything is delivered */
@@ -121,6 +129,7 @@ struct dxi_remote {
     int state;
     bool correlated; /* its SUBSCRIBE */
     uint64_t correlation;
+    bool is_inbox;       /* taken for its user, to be left */
     bool answer_leaving; /* UNSUBSCRIBE has come */
     bool leave_correlated;
     uint64_t leave_correlation;
@@ -145,6 +154,7 @@ typedef struct dxi_session_table {
     dxi_session_t *all;
     dxi_session_t *dirty;
     dxi_session_t *waiting;
+    dxi_session_t *slowed; /* for their rate of publishing */
     dxi_session_t *touched;
     dxi_part_t *parts; /* that wait for room in a ring to another loop */
     uint64_t instances;
@@ -172,6 +182,12 @@ void dxi_session_wait(dxi_session_t *session, dxi_lane_t *lane, int64_t slots);
 int dxi_session_frame(void *context, dxi_connection_t *connection, const dx_frame_view_t *frame,
                       dx_error_t *error);
 void dxi_session_pause(void *context, dxi_connection_t *connection);
+
+/* What a client without a rate may publish ahead. */
+dxi_credit_t dxi_session_window(const dxi_session_t *session);
+
+/* session_access.c: the sessions that are slowed and due. */
+int dxi_sessions_slowed_run(dxi_bus_loop_t *loop, int64_t now_ns);
 
 /* session_subscribe.c. As on_frame(). */
 int dxi_session_subscribe(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error);

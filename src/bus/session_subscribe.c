@@ -30,7 +30,7 @@
 #include <stdio.h>
 
 #include "base/fail.h"
-#include "bus/session_internal.h"
+#include "bus/session_access.h"
 #include "bus/texts.h"
 #include "wire/pack.h"
 
@@ -361,6 +361,10 @@ static void remote_free(dxi_remote_t *remote)
     }
     *at = remote->next;
     session->remote_count--;
+    if (remote->is_inbox) {
+        dxi_access_inbox_leave(session->policy->access, remote->base.options.pattern,
+                               dx_clock_ns());
+    }
     dxi_attachment_close(&remote->base);
     dxi_free(remote);
 }
@@ -611,16 +615,24 @@ int dxi_session_subscribe(dxi_session_t *session, const dx_frame_view_t *frame, 
                         bytes);
     }
     dxi_remote_t *remote = NULL;
+    bool is_inbox = false;
     int code = asked_read(frame, &asked, &refusal);
+    if (code == DX_OK) {
+        code = dxi_session_may_subscribe(session, &asked.options, &is_inbox, &refusal);
+    }
     if (code == DX_OK) {
         remote = remote_make(session, dx_frame_part_u64(frame, DX_PART_SUBSCRIPTION, 0), &asked,
                              &refusal);
         code = refusal.code;
     }
+    if (is_inbox && remote == NULL) {
+        dxi_access_inbox_leave(session->policy->access, asked.options.pattern, dx_clock_ns());
+    }
     if (remote == NULL) {
         dxi_session_say_result(session, correlated, correlation, code, refusal.message);
         return DX_OK;
     }
+    remote->is_inbox = is_inbox;
     remote->correlated = correlated;
     remote->correlation = correlation;
     remote->command.run = subscribe_command;

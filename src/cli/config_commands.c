@@ -132,14 +132,25 @@ static int difference_print(const char *speaker, const dx_config_t *from, const 
     return exit_code;
 }
 
+static int files_check(const char *speaker, const dx_config_t *config)
+{
+    dx_error_t error = {0};
+    const int result = dxi_config_files_check(config, &error);
+    if (result != DX_OK) {
+        dxi_complain_error(speaker, &error);
+    }
+    return result;
+}
+
 static int check_run(int argc, char **argv)
 {
     static const dxi_usage_t usage = {
         .command = "dx config check",
         .operands = "FILE",
         .description =
-            "Reads a configuration as dx server does, environment included, and says what is\n"
-            "wrong with it, with file and line; else what differs from the defaults.\n",
+            "Reads a configuration as dx server does, environment included, and the files that it\n"
+            "names (token, users, certificates), and says what is wrong, with file and line; else\n"
+            "what differs from the defaults.\n",
         .examples = "  dx config check node.yaml\n",
         .operands_max = 1,
         .question = "which file?",
@@ -153,6 +164,7 @@ static int check_run(int argc, char **argv)
     }
     int exit_code = DXI_EXIT_FAILED;
     if (config_open(usage.command, operands.texts[0], &config) == DX_OK &&
+        files_check(usage.command, config) == DX_OK &&
         config_open(usage.command, NULL, &defaults) == DX_OK) {
         exit_code =
             difference_print(usage.command, defaults, config, "default", "file", operands.texts[0]);

@@ -610,6 +610,11 @@ void dxi_connection_info(const dxi_connection_t *connection, dxi_connection_info
     }
 }
 
+const char *dxi_connection_peer_names(const dxi_connection_t *connection)
+{
+    return connection->tls != NULL ? dxi_tls_session_names(connection->tls) : "";
+}
+
 uint64_t dxi_connection_id(const dxi_connection_t *connection)
 {
     return connection->id;

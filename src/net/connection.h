@@ -208,6 +208,11 @@ typedef struct dxi_connection_traffic {
     uint64_t bytes_in, bytes_out, batches_in, batches_out;
 } dxi_connection_traffic_t;
 dxi_connection_traffic_t dxi_connection_traffic(const dxi_connection_t *connection);
+
+/* The names of the peer's certificate, which TLS has verified: "CN=pump-7,O=Works",
+ * "DNS:pump-7.example", one behind the other with their NULs, an empty one behind the last.
+ * Threads: loop. */
+const char *dxi_connection_peer_names(const dxi_connection_t *connection);
 uint64_t dxi_connection_id(const dxi_connection_t *connection);
 dxi_loop_t *dxi_connection_loop(const dxi_connection_t *connection);
 void dxi_connection_set_context(dxi_connection_t *connection, void *context);

@@ -19,6 +19,7 @@
  *   H1  OPEN only after both sides' capabilities are known and on_auth() has said yes
  *   H2  at most DXI_AUTH_ROUNDS_MAX AUTH frames are looked at in one connection
  *   H3  whatever breaks the greeting ends the connection, with an ERROR that says why
+ *   H4  a proof is wiped out of the receive buffer as soon as it was looked at
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -238,7 +239,12 @@ static int hear_auth(dxi_connection_t *connection, const dx_frame_view_t *frame,
         return dxi_fail(error, DX_EPERM, "the node wants more than mechanism '%s' has given it",
                         mechanism);
     }
-    return authenticate(connection, mechanism, frame->payload, frame->payload_bytes, error);
+    const int code =
+        authenticate(connection, mechanism, frame->payload, frame->payload_bytes, error);
+    if (frame->payload_bytes != 0) { /* H4; the buffer is ours */
+        explicit_bzero((void *)(uintptr_t)frame->payload, frame->payload_bytes);
+    }
+    return code;
 }
 
 /* The greeting of the listener's side: HELLO first, then AUTH. */

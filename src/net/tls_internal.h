@@ -6,6 +6,7 @@
 #define DXI_NET_TLS_INTERNAL_H
 
 #include <openssl/ssl.h>
+#include <stddef.h>
 
 #include "net/tls.h"
 
@@ -17,5 +18,12 @@ const dxi_tls_options_t *dxi_tls_options(const dxi_tls_t *tls);
 
 /* `what`, and why OpenSSL says that it failed. Returns `code`. Threads: any. */
 int dxi_tls_fail(dx_error_t *error, int code, const char *what);
+
+#define DXI_TLS_NAME_BYTES_MAX 255 /* of a certificate's name, with its prefix */
+#define DXI_TLS_NAMES_BYTES 2048   /* of all that are kept */
+
+/* The names of a certificate, one behind the other with their NULs, an empty one behind the last
+ * (tls_names.c). Threads: any. */
+void dxi_tls_names_read(const X509 *certificate, char *texts_out, size_t room);
 
 #endif

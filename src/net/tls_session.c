@@ -45,6 +45,7 @@ struct dxi_tls_session {
     bool at_end;
     dx_error_t why;
     char subject[SUBJECT_BYTES];
+    char *names; /* of the peer's certificate; NULL: it showed none */
 };
 
 /* ------------------------------------------------------------------------------------------ BIO */
@@ -162,6 +163,7 @@ void dxi_tls_session_destroy(dxi_tls_session_t *session)
 {
     if (session != NULL) {
         SSL_free(session->ssl);
+        dxi_free(session->names);
         dxi_free(session);
     }
 }
@@ -221,6 +223,7 @@ int dxi_tls_session_why(const dxi_tls_session_t *session, dx_error_t *error)
 
 /* ------------------------------------------------------------------------------------ handshake */
 
+/* A certificate whose names find no memory has none, which lets nobody in. */
 static void subject_read(dxi_tls_session_t *session)
 {
     X509 *const certificate = SSL_get0_peer_certificate(session->ssl);
@@ -232,6 +235,12 @@ static void subject_read(dxi_tls_session_t *session)
     const int bytes = BIO_read(text, session->subject, SUBJECT_BYTES - 1);
     session->subject[bytes > 0 ? bytes : 0] = '\0';
     (void)BIO_free(text);
+    const bool verified = (SSL_get_verify_mode(session->ssl) & SSL_VERIFY_PEER) != 0 &&
+                          SSL_get_verify_result(session->ssl) == X509_V_OK;
+    session->names = verified ? dxi_alloc_zeroed(1, DXI_TLS_NAMES_BYTES) : NULL;
+    if (session->names != NULL) {
+        dxi_tls_names_read(certificate, session->names, DXI_TLS_NAMES_BYTES);
+    }
 }
 
 int dxi_tls_session_handshake(dxi_tls_session_t *session, bool *write_out, dx_error_t *error)
@@ -328,4 +337,9 @@ void dxi_tls_session_shutdown(dxi_tls_session_t *session)
 const char *dxi_tls_session_subject(const dxi_tls_session_t *session)
 {
     return session->subject;
+}
+
+const char *dxi_tls_session_names(const dxi_tls_session_t *session)
+{
+    return session->names != NULL ? session->names : "";
 }

@@ -48,4 +48,8 @@ void dxi_tls_session_shutdown(dxi_tls_session_t *session);
  * Threads: loop. */
 const char *dxi_tls_session_subject(const dxi_tls_session_t *session);
 
+/* All its names, subject and alternative ones (tls_names.c), one behind the other with their NULs,
+ * an empty one behind the last. Threads: loop. */
+const char *dxi_tls_session_names(const dxi_tls_session_t *session);
+
 #endif

@@ -137,6 +137,20 @@ static int trace_check(const dx_config_t *config, dx_error_t *error)
     return code == DX_ELIMIT ? DX_EINVAL : code;
 }
 
+static int access_check(const dx_config_t *config, dx_error_t *error)
+{
+    static const char *const OTHERS[] = {"auth.token", "auth.token_file"};
+    for (size_t i = 0; is_set(config, "access.file") && i < sizeof OTHERS / sizeof OTHERS[0]; i++) {
+        if (is_set(config, OTHERS[i])) {
+            return dxi_fail(error, DX_EINVAL,
+                            "access.file and %s are both given; with users each has a token of its "
+                            "own: leave %s out",
+                            OTHERS[i], OTHERS[i]);
+        }
+    }
+    return DX_OK;
+}
+
 int dx_config_check(const dx_config_t *config, dx_error_t *error)
 {
     int code = addresses_check(config, error);
@@ -151,6 +165,9 @@ int dx_config_check(const dx_config_t *config, dx_error_t *error)
     }
     if (code == DX_OK) {
         code = trace_check(config, error);
+    }
+    if (code == DX_OK) {
+        code = access_check(config, error);
     }
     if (code == DX_OK && is_set(config, "auth.token") && is_set(config, "auth.token_file")) {
         code = dxi_fail(error, DX_EINVAL,

@@ -43,8 +43,10 @@ static const dxi_config_section_t SECTIONS[] = {
               "exchange frames through shared memory."},
     {"tls", "Certificates of the tls:// addresses, PEM files. A reload reads the files again; "
             "connections that are there keep what they began with."},
-    {"auth", "Who may connect. Without a token, and without tls.verify_peer, everybody may who "
-             "reaches an address."},
+    {"auth", "Who may connect. Without a token, a users file (access.file) or tls.verify_peer, "
+             "everybody may who reaches an address."},
+    {"access", "Users: who they are, what each of them may do, and what is written down about it "
+               "(docs/security.md). Without a users file whoever may connect may do everything."},
     {"bus", "Shards, their threads and their memory."},
     {"topics", "What topics keep in memory, where they are not declared otherwise. A change is for "
                "those that are there as well."},
@@ -126,7 +128,8 @@ static const dx_config_option_t ROWS[] = {
      .default_text = "false",
      .high = 1,
      .help = "Clients of tls:// addresses must show a certificate of the authority (mTLS); they "
-             "need no token then."},
+             "need no token then. Where there are users, who has such a certificate is a user that "
+             "names it."},
 
     {.name = "auth.token",
      .type = DX_CONFIG_TEXT,
@@ -143,6 +146,29 @@ static const dx_config_option_t ROWS[] = {
      .default_text = "",
      .high = DX_CONFIG_TEXT_BYTES_MAX,
      .help = "A file whose first line is the token; read at the start and at each reload."},
+
+    {.name = "access.file",
+     .type = DX_CONFIG_TEXT,
+     .default_text = "",
+     .high = DX_CONFIG_TEXT_BYTES_MAX,
+     .help = "The users file; `dx user` makes and changes it. Nothing is allowed then that it does "
+             "not allow. It is read again at each reload; only its owner may be able to write it. "
+             "Not beside auth.token."},
+    {.name = "access.audit_file",
+     .type = DX_CONFIG_TEXT,
+     .live = true,
+     .default_text = "",
+     .high = DX_CONFIG_TEXT_BYTES_MAX,
+     .help =
+         "A line of JSON for each connection, refusal, administrative change and reload; opened "
+         "anew at each reload, so it may be moved away before. Empty: none."},
+    {.name = "access.core_dumps",
+     .type = DX_CONFIG_BOOL,
+     .default_text = "true",
+     .high = 1,
+     .help = "Whether this process may leave a core. What it keeps of tokens and keys is left out "
+             "of a core anyway; payloads are not. false: no core, and only root may look into the "
+             "process."},
 
     {.name = "bus.shards",
      .type = DX_CONFIG_INTEGER,

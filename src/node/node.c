@@ -35,7 +35,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "disruptorx/clock.h"
-#include "node/node_internal.h"
+#include "node/node_access.h"
 
 #define LAST_SPANS_NS DX_NS_PER_S /* for the collector to take what is left at the end */
 
@@ -77,6 +77,8 @@ static void policy_fill(dx_node_t *node)
         .context = node,
         .authenticate = authenticate,
         .ask = dxi_node_ask,
+        .ask_writes = dxi_node_ask_writes,
+        .access = node->access,
         .subscriptions_max =
             (uint32_t)dx_config_integer(config, "limits.subscriptions_per_connection_max"),
         .publish_credit_events =
@@ -133,6 +135,9 @@ static int parts_make(dx_node_t *node, dx_error_t *error)
     }
     if (code == DX_OK) {
         code = security_make(node, error);
+    }
+    if (code == DX_OK) {
+        code = dxi_node_access_make(node, error);
     }
     if (code == DX_OK && dx_config_text(node->config, "trace.endpoint")[0] != '\0') {
         dx_tracer_options_t tracer;
@@ -207,6 +212,7 @@ void dx_node_destroy(dx_node_t *node)
     }
     dx_bus_destroy(node->bus);
     dx_tracer_destroy(node->tracer, LAST_SPANS_NS);
+    dxi_access_destroy(node->access);
     dxi_tls_destroy(node->tls);
     dx_config_destroy(node->config);
     dxi_auth_close(&node->auth);
@@ -261,10 +267,10 @@ static void started_log(dx_node_t *node)
     for (uint32_t i = 0; i < node->listener_count; i++) {
         DX_LOG_INFO(log, "node", "listens on %s", node->listeners[i].address);
         if (is_open_address(node->listeners[i].address) && !dxi_auth_wanted(&node->auth) &&
-            !dx_config_bool(node->config, "tls.verify_peer")) {
+            !dxi_access_on(node->access) && !dx_config_bool(node->config, "tls.verify_peer")) {
             DX_LOG_WARN(log, "node",
-                        "everybody who reaches %s may use it: there is no auth.token and no "
-                        "tls.verify_peer",
+                        "everybody who reaches %s may use it: there is no access.file, no "
+                        "auth.token and no tls.verify_peer",
                         node->listeners[i].address);
         }
     }

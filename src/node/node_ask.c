@@ -7,9 +7,12 @@
  *     log.level [LEVEL]           the level; sets it
  *     connections                 those that are open
  *     subscriptions               of clients and of this process
+ *     users                       who they are, what was refused, the audit
  *     rings                       those in front of the shards, and the loops that serve them
  *
- * Keys are a promise to programs: they may be added to, never renamed. Whoever may connect may ask.
+ * Keys are a promise to programs: they may be added to, never renamed. Where there are users
+ * (access.h) who asks needs `admin: read`, and `admin: write` for what changes something; else
+ * whoever may connect may ask.
  *
  * THREADS. The bus's thread for commands; never a loop, because numbers are collected from loops.
  *
@@ -97,6 +100,14 @@ static void put_trace(answer_t *answer, json_t *root)
     put_number(answer, trace, "request_failures", stats.failures);
 }
 
+/* By the shared token, or by those of users. */
+static uint64_t tokens_refused(dx_node_t *node)
+{
+    dxi_access_stat_t stat;
+    dxi_access_stat(node->access, &stat);
+    return dxi_auth_refused(&node->auth) + stat.logins_refused;
+}
+
 static int node_answer(answer_t *answer)
 {
     dx_node_info_t info;
@@ -133,7 +144,7 @@ static int node_answer(answer_t *answer)
         {"connections_accepted", info.connections_accepted},
         {"connections_refused", info.connections_refused},
         {"handshake_failures", info.handshake_failures},
-        {"tokens_refused", dxi_auth_refused(&answer->node->auth)},
+        {"tokens_refused", tokens_refused(answer->node)},
         {"frames_refused", info.frames_refused},
         {"retained_bytes", info.retained_bytes},
         {"config_reloads", info.config_reloads},
@@ -276,6 +287,7 @@ static void session_put(void *context, const dxi_session_info_t *info)
     }
     put_number(answer, object, "id", connection->id);
     put_text(answer, object, "name", connection->peer_name);
+    put_text(answer, object, "user", info->user);
     put_text(answer, object, "address", connection->peer_address);
     put(answer, object, "tls", json_boolean(connection->tls));
     put_text(answer, object, "tls_subject", connection->tls_subject);
@@ -415,21 +427,88 @@ static int rings_answer(answer_t *answer)
     return DX_OK;
 }
 
+/* --------------------------------------------------------------------------------------- users */
+
+static void user_put(void *context, const dxi_access_user_info_t *info)
+{
+    const changes_t *const list = context;
+    answer_t *const answer = list->answer;
+    json_t *const object = add_object(answer, list->array);
+    if (object == NULL) {
+        return;
+    }
+    put_text(answer, object, "name", info->name);
+    put_text(answer, object, "admin",
+             info->admin == 0                       ? "none"
+             : info->admin == DXI_ACCESS_ADMIN_READ ? "read"
+                                                    : "write");
+    put_number(answer, object, "tokens", info->tokens);
+    put_number(answer, object, "certificates", info->certificates);
+    put_number(answer, object, "connections", info->connections);
+    put_number(answer, object, "connections_max", info->limits.connections_max);
+    put_number(answer, object, "subscriptions_max", info->limits.subscriptions_max);
+    put_number(answer, object, "publish_events_per_s", info->limits.publish_events_per_s);
+    put_number(answer, object, "publish_bytes_per_s", info->limits.publish_bytes_per_s);
+    put_number(answer, object, "refused", info->refused);
+    put_number(answer, object, "throttled", info->throttled);
+}
+
+static int users_answer(answer_t *answer)
+{
+    dxi_access_stat_t stat;
+    dxi_access_t *const access = answer->node->access;
+    dxi_access_stat(access, &stat);
+    put(answer, answer->root, "on", json_boolean(dxi_access_on(access)));
+    put_number(answer, answer->root, "logins_refused", stat.logins_refused);
+    put_number(answer, answer->root, "connections_refused", stat.connections_refused);
+    put_number(answer, answer->root, "throttled", stat.throttled);
+    json_t *const refused = json_object();
+    put(answer, answer->root, "refused", refused);
+    for (int i = 0; refused != NULL && i <= DXI_ACCESS_ADMIN_WRITE; i++) {
+        put_number(answer, refused, dxi_access_action_name((dxi_access_action_t)i),
+                   stat.refused[i]);
+    }
+    put_number(answer, answer->root, "audit_lines", stat.audit_lines);
+    put_number(answer, answer->root, "audit_lost", stat.audit_lost);
+    put_number(answer, answer->root, "audit_failures", stat.audit_failures);
+    put(answer, answer->root, "audit_failing", json_boolean(stat.audit_failing));
+    changes_t list = {.answer = answer, .array = add_array(answer, "users")};
+    if (list.array != NULL) {
+        (void)dxi_access_users_each(access, user_put, &list);
+    }
+    return DX_OK;
+}
+
 /* --------------------------------------------------------------------------------- all of them */
+
+enum writes { READS, WRITES, WRITES_WITH_ARGUMENT };
 
 static const struct question {
     const char *name;
     int (*answer)(answer_t *answer);
+    enum writes writes; /* what a user needs: access.h */
 } QUESTIONS[] = {
-    {"node", node_answer},
-    {"config", config_answer},
-    {"config.set", set_answer},
-    {"config.reload", reload_answer},
-    {"log.level", level_answer},
-    {"connections", connections_answer},
-    {"subscriptions", subscriptions_answer},
-    {"rings", rings_answer},
+    {"node", node_answer, READS},
+    {"config", config_answer, READS},
+    {"config.set", set_answer, WRITES},
+    {"config.reload", reload_answer, WRITES},
+    {"log.level", level_answer, WRITES_WITH_ARGUMENT},
+    {"connections", connections_answer, READS},
+    {"subscriptions", subscriptions_answer, READS},
+    {"rings", rings_answer, READS},
+    {"users", users_answer, READS},
 };
+
+bool dxi_node_ask_writes(const char *question, const char *argument)
+{
+    for (size_t i = 0; i < sizeof QUESTIONS / sizeof QUESTIONS[0]; i++) {
+        if (strcmp(QUESTIONS[i].name, question) == 0) {
+            return QUESTIONS[i].writes == WRITES ||
+                   (QUESTIONS[i].writes == WRITES_WITH_ARGUMENT && argument[0] != '\0');
+        }
+    }
+    return false;
+}
 
 static const struct question *question_find(const char *name, dx_error_t *error)
 {

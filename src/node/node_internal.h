@@ -35,8 +35,9 @@ struct dx_node {
     uint64_t id;
     dxi_node_log_t log;
     dxi_auth_t auth;
-    dxi_tls_t *tls;      /* NULL: no certificate */
-    dx_tracer_t *tracer; /* NULL: nothing is traced */
+    dxi_access_t *access; /* users and the audit */
+    dxi_tls_t *tls;       /* NULL: no certificate */
+    dx_tracer_t *tracer;  /* NULL: nothing is traced */
     dx_bus_t *bus;
     dxi_session_policy_t policy;
 
@@ -82,7 +83,8 @@ DX_NODISCARD int dxi_node_reload(dx_node_t *node, dx_config_change_fn visit, voi
 DX_NODISCARD int dxi_node_set(dx_node_t *node, const char *name, const char *text,
                               dx_config_change_fn visit, void *context, dx_error_t *error);
 
-/* The policy's ask() (node_ask.c). Threads: any that is no loop. */
+/* The policy's ask_writes() and ask() (node_ask.c). Threads: any; any that is no loop. */
+bool dxi_node_ask_writes(const char *question, const char *argument);
 int dxi_node_ask(void *node, const char *question, const char *argument, char **text_out,
                  dx_error_t *error);
 

@@ -3,8 +3,8 @@
  * DESIGN
  *
  *     check      the rules between options; options that need a restart are as they are
- *     prepare    what may fail: the files of token, log and TLS are read or opened
- *     commit     what can't: the token, the log, the limits, the configuration itself
+ *     prepare    what may fail: the files of token, users, audit, log and TLS are read or opened
+ *     commit     what can't: token, users, audit, log, limits, the configuration itself
  *
  * TLS comes last of what may be wrong: it changes over by itself when its files are good, and when
  * they are not nothing has been changed.
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
-#include "node/node_internal.h"
+#include "node/node_access.h"
 
 /* The names of what differs and needs a restart. */
 typedef struct fixed {
@@ -73,8 +73,9 @@ static void change_tell(void *context, const dx_config_change_t *change)
 static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
                      dx_config_change_fn visit, void *context, dx_error_t *error)
 {
-    dxi_token_t token;
+    dxi_token_t token = {.bytes = 0};
     dx_config_t *copy = NULL;
+    dxi_node_access_change_t access = {.audit_fd = -1};
     int code = changes_check(node, config, error);
     if (code == DX_OK) {
         code = dx_config_copy(config, &copy, error);
@@ -86,6 +87,9 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
     if (code == DX_OK) {
         fd = dxi_node_log_prepare(dx_config_text(config, "log.file"), error);
         code = fd < 0 ? fd : DX_OK;
+    }
+    if (code == DX_OK) {
+        code = dxi_node_access_prepare(config, files, &access, error);
     }
     if (code == DX_OK && files && node->tls != NULL) {
         code = dxi_tls_reload(node->tls, error);
@@ -104,12 +108,15 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
         if (fd >= 0) {
             (void)close(fd);
         }
+        dxi_node_access_drop(&access);
+        explicit_bzero(&token, sizeof token);
         dx_config_destroy(copy);
         return code;
     }
     telling_t telling = {.log = node->log.log, .visit = visit, .context = context};
     dxi_auth_set(&node->auth, &token);
     explicit_bzero(&token, sizeof token);
+    dxi_node_access_commit(node, &access);
     dxi_node_log_move(&node->log, fd);
     (void)dx_log_set_level(node->log.log, dxi_node_log_level(copy));
     if (node->tracer != NULL) { /* the bounds of the table are those of the tracer */
@@ -166,6 +173,7 @@ int dxi_node_reload(dx_node_t *node, dx_config_change_fn visit, void *context, d
     } else {
         DX_LOG_INFO(node->log.log, "node", "the configuration was read again: %d changes", code);
     }
+    dxi_node_access_reloaded(node, code, why.message);
     (void)pthread_mutex_unlock(&node->mutex);
     dx_config_destroy(fresh);
     return code;
