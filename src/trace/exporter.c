@@ -32,7 +32,6 @@
 
 #define LOOK_NS (50 * DX_NS_PER_MS)
 #define ATTEMPTS_MAX 5
-#define PAUSE_NS_MIN (200 * DX_NS_PER_MS)
 #define PAUSE_NS_MAX (30 * DX_NS_PER_S)
 
 static void count(dx_atomic64_t *figure, uint64_t delta)
@@ -125,7 +124,7 @@ static void taken(dx_tracer_t *tracer, const dxi_post_answer_t *answer)
 /* How long to wait, at least half of the pause. */
 static int64_t pause_next(dx_tracer_t *tracer, int64_t retry_after_s)
 {
-    const int64_t longer = tracer->pause_ns == 0 ? PAUSE_NS_MIN : tracer->pause_ns * 2;
+    const int64_t longer = tracer->pause_ns == 0 ? tracer->pause_least_ns : tracer->pause_ns * 2;
     tracer->pause_ns = longer < PAUSE_NS_MAX ? longer : PAUSE_NS_MAX;
     const int64_t half = tracer->pause_ns / 2;
     const int64_t jittered = half + (int64_t)(dxi_trace_random() % (uint64_t)(half + 1));

@@ -44,6 +44,7 @@
 #define DURATION_NS_MIN (10 * DX_NS_PER_MS)
 #define DURATION_NS_MAX (60 * DX_NS_PER_S)
 #define TEXT_BYTES_MAX 4096
+#define PAUSE_LEAST_NS (200 * DX_NS_PER_MS)
 
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static dx_tracer_t *registry;   /* under it */
@@ -295,6 +296,7 @@ static int options_take(dx_tracer_t *tracer, const dx_tracer_options_t *o, dx_er
         code = dxi_post_headers_check(o->headers, error);
     }
     tracer->log = o->log;
+    tracer->pause_least_ns = PAUSE_LEAST_NS;
     dx_store32_relaxed(&tracer->sample, (int32_t)sample_of(o->sample));
     return code;
 }

@@ -34,6 +34,7 @@ struct dx_tracer {
     /* Read-only. */
     uint32_t buffer_spans, batch_spans, batch_bytes;
     int64_t interval_ns;
+    int64_t pause_least_ns; /* after a first failure */
     dx_log_t *log;
     char service[DXI_TRACE_SERVICE_BYTES];
     char instance[DXI_TRACE_SERVICE_BYTES];
