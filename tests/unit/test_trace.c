@@ -97,7 +97,7 @@ static dx_frame_trace_t context(void)
 /* A frame gets a context; all else stays, and its checksums hold. */
 static void check_copy(const dx_frame_draft_t *draft, const char *payload, bool has)
 {
-    static _Alignas(8) char frame[2048], copy[2048];
+    static uint64_t frame[256], copy[256];
     const int64_t bytes = dx_frame_encode(frame, sizeof frame, draft, payload, NULL);
     dx_frame_view_t view, copied;
     dx_frame_trace_t found;
@@ -169,8 +169,8 @@ static void a_frame_whose_parts_are_too_long_gets_none(void **state)
     } cases[] = {{40, true}, {32, false}};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         dx_frame_view_t view = {.bytes = 66000};
-        dx_frame_header_t header = {
-            .layout = (uint16_t)(DX_FRAME_PARTS_BYTES_MAX - cases[i].spare)};
+        dx_frame_header_t header = {.layout =
+                                        (uint16_t)(DX_FRAME_PARTS_BYTES_MAX - cases[i].spare)};
         view.header = &header;
         assert_int_equal(dxi_trace_frame_bytes(&view), cases[i].fits ? 66040 : 0);
     }
@@ -179,7 +179,7 @@ static void a_frame_whose_parts_are_too_long_gets_none(void **state)
 static void a_step_changes_the_span_and_tells_the_one_before(void **state)
 {
     (void)state;
-    static _Alignas(8) char frame[512];
+    static uint64_t frame[64];
     dx_frame_trace_t trace = context(), before, after;
     const dx_frame_part_t parts[] = {dx_frame_part_text(DX_PART_TOPIC, "orders"),
                                      dx_frame_part_of(DX_PART_TRACE, &trace, sizeof trace)};
@@ -205,7 +205,7 @@ static void a_step_changes_the_span_and_tells_the_one_before(void **state)
 static void of_a_pack_the_first_event_is_traced(void **state)
 {
     (void)state;
-    static _Alignas(8) char frame[512], copy[512], one[512];
+    static uint64_t frame[64], copy[64], one[64];
     const uint32_t payload[] = {2, 10, 5, 0, 0x31313131, 0x31, 5, 0, 0x32323232, 0x32};
     const dx_frame_part_t topic = dx_frame_part_text(DX_PART_TOPIC, "orders");
     const dx_frame_trace_t trace = context();
@@ -229,8 +229,8 @@ static void of_a_pack_the_first_event_is_traced(void **state)
         const void *const event = dxi_pack_next(&pack, &event_bytes);
         dxi_pack_expand(view.header, event, event_bytes, sequence, one);
         dx_frame_view_t single;
-        assert_ok(dx_frame_decode(one, dxi_pack_expanded_bytes(view.header, event_bytes), &single,
-                                  NULL));
+        assert_ok(
+            dx_frame_decode(one, dxi_pack_expanded_bytes(view.header, event_bytes), &single, NULL));
         assert_true(dxi_trace_of(&single, &found));
         assert_int_equal(dxi_trace_sampled(&found), sequence == 41);
         assert_int_equal((single.header->flags & DX_FRAME_TRACED) != 0, sequence == 41);

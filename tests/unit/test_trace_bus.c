@@ -28,8 +28,8 @@ static int scene_open(void **state)
                                                       .sample = 1,
                                                       .interval_ns = 10 * DX_NS_PER_MS},
                                &scene.tracer, NULL));
-    assert_ok(dx_bus_create(
-        &(dx_bus_options_t){.shards = 2, .loops = 1, .tracer = scene.tracer}, &scene.bus, NULL));
+    assert_ok(dx_bus_create(&(dx_bus_options_t){.shards = 2, .loops = 1, .tracer = scene.tracer},
+                            &scene.bus, NULL));
     assert_ok(dx_bus_start(scene.bus, NULL));
     assert_ok(dx_publisher_open(scene.bus, NULL, &scene.publisher, NULL));
     assert_ok(dx_publisher_open(scene.bus, &(dx_publisher_options_t){.fail_when_full = true},
@@ -104,7 +104,7 @@ static void check_one_trace(const json_t *spans)
     }
 }
 
-/* -------------------------------------------------------------------------------------- handlers */
+/* ------------------------------------------------------------------------------------- handlers */
 
 static int on_event(void *context, const dx_event_t *event)
 {
@@ -176,9 +176,9 @@ static void an_event_is_one_tree_for_handlers_in_threads_and_in_the_shard(void *
     scene_t *const scene = *state;
     dx_subscription_t *const in_thread =
         subscribe(scene, (dx_subscription_options_t){.pattern = "a", .on_event = on_event});
-    dx_subscription_t *const in_shard = subscribe(
-        scene, (dx_subscription_options_t){
-                   .pattern = "a", .on_event = on_event, .dispatch = DX_DISPATCH_SHARD});
+    dx_subscription_t *const in_shard =
+        subscribe(scene, (dx_subscription_options_t){
+                             .pattern = "a", .on_event = on_event, .dispatch = DX_DISPATCH_SHARD});
     publish(scene, "a", NULL);
     await_handled(scene, 2);
     json_t *const spans = spans_of(scene, 6);
@@ -288,11 +288,11 @@ static void events_of_a_batch_have_a_span_each(void **state)
 static void each_attempt_has_its_spans_and_a_failed_one_says_why(void **state)
 {
     scene_t *const scene = *state;
-    dx_subscription_t *const reader = subscribe(
-        scene, (dx_subscription_options_t){.pattern = "retry",
-                                           .on_event = on_failing,
-                                           .ack = DX_ACK_AUTO,
-                                           .backoff_ns = DX_NS_PER_MS});
+    dx_subscription_t *const reader =
+        subscribe(scene, (dx_subscription_options_t){.pattern = "retry",
+                                                     .on_event = on_failing,
+                                                     .ack = DX_ACK_AUTO,
+                                                     .backoff_ns = DX_NS_PER_MS});
     publish(scene, "retry", NULL);
     await_handled(scene, 2);
     json_t *const spans = spans_of(scene, 6);
@@ -315,12 +315,12 @@ static void an_event_that_waits_for_a_slow_handler_is_in_the_queue_once(void **s
     enum { EVENTS = 50 };
     const dx_topic_options_t none = {.retain_events = DX_RETAIN_NONE};
     assert_ok(dx_bus_topic_create(scene->bus, "slow", &none, NULL));
-    dx_subscription_t *const reader = subscribe(
-        scene, (dx_subscription_options_t){.pattern = "slow",
-                                           .on_event = on_event,
-                                           .slow = DX_SLOW_BLOCK,
-                                           .slow_block_ns = LONG_NS,
-                                           .queue_events = 1});
+    dx_subscription_t *const reader =
+        subscribe(scene, (dx_subscription_options_t){.pattern = "slow",
+                                                     .on_event = on_event,
+                                                     .slow = DX_SLOW_BLOCK,
+                                                     .slow_block_ns = LONG_NS,
+                                                     .queue_events = 1});
     for (int i = 0; i < EVENTS; i++) {
         publish(scene, "slow", NULL);
     }

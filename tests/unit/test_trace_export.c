@@ -55,14 +55,12 @@ static void what_is_recorded_arrives_once_and_in_order(void **state)
     json_t *const spans = collector_spans(&c);
     assert_int_equal(json_array_size(spans), 1000);
     for (size_t i = 0; i < 1000; i++) {
-        const json_t *const attributes =
-            json_object_get(json_array_get(spans, i), "attributes");
+        const json_t *const attributes = json_object_get(json_array_get(spans, i), "attributes");
         const json_t *const id = json_array_get(attributes, 4);
         char text[16];
         snprintf(text, sizeof text, "%zu", i + 1);
-        assert_string_equal(json_string_value(json_object_get(json_object_get(id, "value"),
-                                                              "stringValue")),
-                            text);
+        assert_string_equal(
+            json_string_value(json_object_get(json_object_get(id, "value"), "stringValue")), text);
     }
     json_decref(spans);
     assert_int_equal(tracer_stats(tracer).exported, 1000);
@@ -95,9 +93,10 @@ static void a_full_buffer_drops_the_next_span_and_no_other(void **state)
     (void)state;
     collector_t c;
     collector_start(&c);
-    dx_tracer_t *const tracer = tracer_new(
-        &c, (dx_tracer_options_t){
-                .buffer_spans = DX_TRACE_BUFFER_SPANS_MIN, .batch_spans = 1, .timeout_ns = LONG_NS});
+    dx_tracer_t *const tracer =
+        tracer_new(&c, (dx_tracer_options_t){.buffer_spans = DX_TRACE_BUFFER_SPANS_MIN,
+                                             .batch_spans = 1,
+                                             .timeout_ns = LONG_NS});
     collector_hold(&c, true);
     record(tracer, 1);
     collector_await(&c, 1); /* it is in a request, and takes nothing meanwhile */
