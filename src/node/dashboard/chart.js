@@ -105,7 +105,7 @@ function makeChart(options) {
     const cross_time = makeSvg("text", { class: "cross-time", visibility: "hidden" });
     const cross_dots = lines.map((line) => makeSvg("circle", { class: `dot ${line.kind}`, r: 3.5,
         visibility: "hidden" }));
-    svg.append(makeSvg("defs", {}, hatch), gaps, grid, area, ...paths, ...dots, cross,
+    svg.append(makeSvg("defs", {}, hatch), gaps, grid, area, ...paths.toReversed(), ...dots, cross,
         cross_time, ...cross_dots);
     const slider = make("input", {
         type: "range", class: "scrub", min: 0, max: 0, step: 1, value: 0,

@@ -14,7 +14,8 @@ function makeErrors(model) {
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Reason"),
             make("th", { scope: "col", class: "right" }, "Last minute"),
             make("th", { scope: "col", class: "right" }, "Since start"),
-            make("th", { scope: "col", class: "wide-1" }, "What it means"))), body);
+            make("th", { scope: "col", class: "wide-1 behind-number" }, "What it means"))),
+        body);
     const good = make("p", { class: "empty", hidden: true }, "None since the start.");
     const element = make("section", { class: "view", "aria-labelledby": "errors-title" },
         viewHead("errors-title", "Errors"),
@@ -36,7 +37,7 @@ function makeErrors(model) {
         setChildren(body, errors, (error) => `${error.area} ${error.reason}`, () => make("tr", {},
             make("th", { scope: "row" }, make("span", { class: "name" }),
                 make("span", { class: "sub" })), make("td", { class: "right" }),
-            make("td", { class: "right" }), make("td", { class: "wide-1 muted" })),
+            make("td", { class: "right" }), make("td", { class: "wide-1 muted behind-number" })),
         (row, error) => {
             showProblem(row, error);
             row.children[2].classList.toggle("zero", error.count === 0);

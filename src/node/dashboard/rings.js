@@ -20,7 +20,7 @@ function makeRings(model) {
             make("th", { ...right_1, title: "Publications refused because the ring was full" },
                 "Refused"),
             make("th", { ...right_1 }, "Publishers"),
-            make("th", { scope: "col", class: "pairs" }, "Lag per consumer"))), ring_body);
+            make("th", { scope: "col", class: "behind-number" }, "Lag per consumer"))), ring_body);
     const loops = make("table", {}, make("caption", { class: "hidden" }, "Loops"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Loop"),
             make("th", { scope: "col", class: "use" }, "Busy"), make("th", right, "Turns/s"),
@@ -95,7 +95,7 @@ function makeRings(model) {
                     [`${key} ${loop.name}`, loop[key]])),
             ]));
             setChildren(ring_body, answer.rings, (ring) => ring.name, () => cells("", "wide-1",
-                "use", ...Array(7).fill("right wide-1"), "pairs"),
+                "use", ...Array(7).fill("right wide-1"), "behind-number"),
             (row, ring) => showRing(row, ring, grown));
             setChildren(loop_body, answer.loops, (loop) => loop.name, () => cells("", "use",
                 "right", "right wide-1", "right wide-1", "right"),

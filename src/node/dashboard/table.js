@@ -5,8 +5,8 @@
  * (the first click sorts downwards), wide (shown where there is room: 1 at 700 px, 2 at 1100 px),
  * cell(td, row)}. The first column is the head of its row.
  *
- * options: id, caption, columns, sort, order, filter {label, hint, parameters(text) of the question}
- * or null, key(row), load(parameters) -> {rows, matched, total}, noun [one, many], empty: nodes
+ * options: id, caption, columns, sort, order, filter {label, hint, parameters(text)} or null,
+ * key(row), load(parameters) -> {rows, matched, total}, noun [one, many], empty: nodes
  * that teach.
  * Returns {element, load()}: load() asks the node and shows what it says; a failure is shown above
  * the table, whose rows stay.
