@@ -344,6 +344,7 @@ struct dx_bus {
     const dx_tsc_t *tsc;
     uint64_t made_unix_ns; /* since when its sequences count */
     dx_atomic64_t retained_bytes;
+    dx_atomic64_t aside_bytes; /* of events of sessions that wait for room */
     dx_atomic64_t topic_count;
 
     pthread_mutex_t command_mutex;

@@ -3,7 +3,8 @@
  * DESIGN
  *
  *     on_accept() -> session in a place of its loop's table -> on_open() -> frames -> on_close()
- *         -> out of the table -> command: detached from all lanes -> task in its loop: freed
+ *         -> out of the table -> command: detached from all lanes -> task in its loop: freed, when
+ *         nothing that it has published waits any more (session_aside.c)
  *
  * Everything of a session belongs to the loop of its connection, but for what deliver() of other
  * loops touches: credit, what was sent, and bytes on their way (atomics). Others name a session by
@@ -19,6 +20,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <assert.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -42,6 +44,11 @@ int dxi_sessions_create(dxi_bus_loop_t *loop, dx_error_t *error)
 void dxi_sessions_destroy(dxi_bus_loop_t *loop)
 {
     if (loop->sessions != NULL) {
+        for (dxi_session_t *next; (next = loop->sessions->waiting) != NULL;) {
+            loop->sessions->waiting = next->waiting_next; /* closed, and what it published waits */
+            dxi_session_aside_drop(next);
+            dxi_session_free(next);
+        }
         dxi_free(loop->sessions->places);
         dxi_free(loop->sessions->counts);
         dxi_free(loop->sessions);
@@ -224,9 +231,24 @@ static void unlist(dxi_session_t **list, dxi_session_t *session, bool dirty)
     }
 }
 
+/* Nothing of a closed session stands aside any more. */
+static void session_over(dxi_session_t *session)
+{
+    assert(session->connection == NULL && dxi_aside_empty(&session->aside));
+    session->waiting = true; /* in no list any more, and not to be put there */
+    dxi_count(&session->home->sessions->open, -1);
+    if (session->detached) {
+        dxi_session_free(session);
+    }
+}
+
 static void end_in_loop(void *context)
 {
-    dxi_session_free(context);
+    dxi_session_t *session = context;
+    session->detached = true;
+    if (dxi_aside_empty(&session->aside)) {
+        dxi_session_free(session);
+    }
 }
 
 /* In the commands' thread: no lane knows of it afterwards, and its commands have run. */
@@ -255,14 +277,18 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
     if (session->dirty) {
         unlist(&table->dirty, session, true);
     }
-    if (session->waiting) {
-        unlist(&table->waiting, session, false);
-    }
     session->dirty = true; /* in no list any more, and not to be put there */
-    session->waiting = true;
     session->touched = true;
     table_remove(session);
-    dxi_count(&table->open, -1);
+    if (!dxi_bus_runs(session->bus)) {
+        dxi_session_aside_drop(session);
+    }
+    if (dxi_aside_empty(&session->aside)) { /* else it goes on waiting */
+        if (session->waiting) {
+            unlist(&table->waiting, session, false);
+        }
+        session_over(session);
+    }
     for (uint32_t i = 0; i < DXI_SESSION_BUCKETS; i++) {
         for (dxi_remote_t *it = session->remotes[i]; it != NULL; it = it->next) {
             dx_store32_release(&it->over, 1);
@@ -322,10 +348,25 @@ static bool may_go_on(const dxi_session_t *session)
         return false;
     }
     dxi_lane_t *lane = session->waits_for;
-    if (lane == NULL) {
+    if (lane == NULL || !dxi_bus_runs(session->bus)) {
         return true;
     }
     return dx_producer_has_available(&session->home->producers[lane->index], session->waits_slots);
+}
+
+/* What stood aside first, then what waits in the connection. */
+static void go_on(dxi_session_t *session)
+{
+    if (!dxi_aside_empty(&session->aside)) {
+        dxi_session_aside_run(session);
+        dxi_session_bells(session->home);
+        dxi_session_grant(session);
+    }
+    if (session->connection != NULL) {
+        dxi_connection_resume(session->connection);
+    } else if (dxi_aside_empty(&session->aside)) {
+        session_over(session);
+    }
 }
 
 static int waiting_run(dxi_bus_loop_t *loop, int64_t now_ns)
@@ -338,7 +379,7 @@ static int waiting_run(dxi_bus_loop_t *loop, int64_t now_ns)
         dxi_session_t *next = session->waiting_next;
         session->waiting = false;
         if (may_go_on(session)) {
-            dxi_connection_resume(session->connection);
+            go_on(session);
             resumed++;
         } else {
             dxi_session_wait(session, session->waits_for, session->waits_slots);

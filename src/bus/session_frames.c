@@ -5,7 +5,8 @@
  * PUBLISH, REQUEST and REPLY were checked by the connection. Where the shard is this loop's and its
  * ring is empty they go to it from the receive buffer (lane.c, the short way); else they are copied
  * into a span of the ring as they are, and published at once. Bells of other loops are rung when no
- * more frames are there. When the ring has no room the frame waits in the connection.
+ * more frames are there. When the ring has no room the frame waits: in the connection, which then
+ * reads nothing, or, where the client has subscriptions, aside (session_aside.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,9 +17,8 @@
 
 /* --------------------------------------------------------------------------------------- events */
 
-/* Refuses an event: who waits for an answer gets it, else it is an ERROR. */
-static int event_refuse(dxi_session_t *session, const dx_frame_view_t *frame, int code,
-                        dx_error_t *error)
+int dxi_session_event_refuse(dxi_session_t *session, const dx_frame_view_t *frame, int code,
+                             const dx_error_t *error)
 {
     const dx_frame_header_t *header = frame->header;
     const bool asked = header->type == DX_FRAME_REQUEST;
@@ -79,11 +79,11 @@ static bool overloaded(dxi_session_t *session)
 }
 
 /* Gives a frame, in memory that may be written, to its shard: at once, or into its ring.
- * Returns as dxi_lane_put(), and DX_ENOMEM when the loop can't have a producer there. */
-DX_INLINE int event_put(dxi_session_t *session, dxi_lane_t *lane, void *frame, uint32_t bytes)
+ * Returns as dxi_lane_put(), and DX_ECLOSED when the loop can't have a producer there. */
+DX_INLINE int event_give(dxi_session_t *session, dxi_lane_t *lane, void *frame, uint32_t bytes,
+                         uint64_t ticks)
 {
     dxi_bus_loop_t *home = session->home;
-    const uint64_t ticks = home->sessions->ticks;
     if (lane->owner == home) {
         const int code = dxi_lane_take(lane, frame, bytes, session->origin, ticks);
         dxi_session_commit(session); /* O1: what it gets itself; the others at the pause */
@@ -93,31 +93,57 @@ DX_INLINE int event_put(dxi_session_t *session, dxi_lane_t *lane, void *frame, u
     }
     dx_producer_t *producer = dxi_bus_loop_producer(home, lane);
     if (DX_UNLIKELY(producer == NULL)) {
-        return DX_ENOMEM;
+        return DX_ECLOSED;
     }
     return dxi_lane_put(lane, producer, frame, bytes, session->origin, ticks);
 }
 
 /* The same where there is a tracer: a frame that is traced goes as a copy with its context. */
 DX_NOINLINE static int event_trace(dxi_session_t *session, dxi_lane_t *lane,
-                                   const dx_frame_view_t *frame)
+                                   const dx_frame_view_t *frame, uint64_t ticks)
 {
     dxi_traced_t traced;
     dx_frame_header_t *copy = NULL;
     uint32_t bytes = 0;
     if (!dxi_trace_edge(session, frame, &traced, &copy, &bytes)) {
-        return event_put(session, lane, (void *)(uintptr_t)frame->header, frame->bytes);
+        return event_give(session, lane, (void *)(uintptr_t)frame->header, frame->bytes, ticks);
     }
-    const int code = event_put(session, lane, copy, bytes);
+    const int code = event_give(session, lane, copy, bytes, ticks);
     dxi_free(copy);
     dxi_trace_published(session->bus, &session->home->sessions->sampler, &traced, code);
     return code;
 }
 
+int dxi_session_event_put(dxi_session_t *session, dxi_lane_t *lane, const dx_frame_view_t *frame,
+                          uint64_t ticks)
+{
+    dxi_session_table_t *table = session->home->sessions;
+    const uint32_t frame_bytes = frame->bytes;
+    const uint32_t events = dxi_frame_events(frame->header);
+    /* The memory is ours: the shard stamps the frame where it lies. */
+    const int code =
+        DX_UNLIKELY(session->bus->options.tracer != NULL)
+            ? event_trace(session, lane, frame, ticks)
+            : event_give(session, lane, (void *)(uintptr_t)frame->header, frame_bytes, ticks);
+    if (DX_UNLIKELY(code < 0)) {
+        if (code == DX_EAGAIN) {
+            dxi_loop_bell(lane->owner->loop, lane->owner->bell);
+        }
+        return code;
+    }
+    if (lane->owner != session->home) {
+        table->bells_due |= UINT32_C(1) << lane->owner->index;
+    }
+    session->events_in += events;
+    dxi_count(&table->events_in, events);
+    dxi_count(&table->bytes_in, frame_bytes);
+    credit_renew(session, events, frame_bytes);
+    return DX_OK;
+}
+
 static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
 {
-    dxi_bus_loop_t *home = session->home;
-    dxi_session_table_t *table = home->sessions;
+    dxi_session_table_t *table = session->home->sessions;
     uint32_t topic_bytes = 0;
     uint32_t key_bytes = 0;
     const char *topic = dx_frame_part(frame, DX_PART_TOPIC, &topic_bytes);
@@ -134,39 +160,28 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
         code = DX_ECLOSED;
     }
     if (DX_UNLIKELY(code != DX_OK)) {
-        return event_refuse(session, frame, code, error);
+        return dxi_session_event_refuse(session, frame, code, error);
     }
     dxi_lane_t *lane = dxi_bus_lane_of(session->bus, topic, topic_bytes, key, key_bytes);
+    if (DX_UNLIKELY(frame->bytes > lane->frame_bytes_max)) {
+        code = dxi_fail(error, DX_ELIMIT, "the frame has %u bytes, a shard takes at most %u",
+                        frame->bytes, lane->frame_bytes_max);
+        return dxi_session_event_refuse(session, frame, code, error);
+    }
     if (table->ticks == 0) {
         table->ticks = dx_tsc_ticks(session->bus->tsc);
     }
-    const uint32_t frame_bytes = frame->bytes;
-    const uint32_t events = dxi_frame_events(frame->header);
-    /* The receive buffer is ours: the shard stamps the frame where it lies. */
-    code = DX_UNLIKELY(session->bus->options.tracer != NULL)
-               ? event_trace(session, lane, frame)
-               : event_put(session, lane, (void *)(uintptr_t)frame->header, frame_bytes);
-    if (DX_UNLIKELY(code == DX_EAGAIN)) {
-        dxi_loop_bell(lane->owner->loop, lane->owner->bell);
-        dxi_session_wait(session, lane, dx_span_slots(frame->bytes));
-        return DX_EAGAIN;
+    if (DX_LIKELY(dxi_aside_empty(&session->aside))) {
+        code = dxi_session_event_put(session, lane, frame, table->ticks);
+        if (DX_LIKELY(code == DX_OK)) {
+            return DX_OK;
+        }
+        if (code != DX_EAGAIN) {
+            (void)dxi_fail(error, code, "the event was not taken: %s", dx_error_text(code));
+            return dxi_session_event_refuse(session, frame, code, error);
+        }
     }
-    if (DX_UNLIKELY(code == DX_ENOMEM)) {
-        return event_refuse(session, frame, DX_ECLOSED, error);
-    }
-    if (DX_UNLIKELY(code == DX_ELIMIT)) {
-        (void)dxi_fail(error, DX_ELIMIT, "the frame has %u bytes, a shard takes at most %u",
-                       frame->bytes, lane->frame_bytes_max);
-        return event_refuse(session, frame, code, error);
-    }
-    if (lane->owner != home) {
-        table->bells_due |= UINT32_C(1) << lane->owner->index;
-    }
-    session->events_in += events;
-    dxi_count(&table->events_in, events);
-    dxi_count(&table->bytes_in, frame_bytes);
-    credit_renew(session, events, frame_bytes);
-    return DX_OK;
+    return dxi_session_set_aside(session, lane, frame, table->ticks);
 }
 
 /* --------------------------------------------------------------------------------------- frames */
@@ -218,6 +233,16 @@ int dxi_session_frame(void *context, dxi_connection_t *connection, const dx_fram
     return code;
 }
 
+void dxi_session_bells(dxi_bus_loop_t *home)
+{
+    dxi_session_table_t *table = home->sessions;
+    while (table->bells_due != 0) {
+        dxi_bus_loop_t *const loop = &home->bus->loops[__builtin_ctz(table->bells_due)];
+        table->bells_due &= table->bells_due - 1;
+        dxi_loop_bell(loop->loop, loop->bell);
+    }
+}
+
 void dxi_session_pause(void *context, dxi_connection_t *connection)
 {
     dxi_session_t *session = context;
@@ -225,10 +250,6 @@ void dxi_session_pause(void *context, dxi_connection_t *connection)
     (void)connection;
     table->ticks = 0;
     dxi_bus_loop_settle(session->home); /* O1: other connections have their turn now */
-    while (table->bells_due != 0) {
-        const uint32_t loop = (uint32_t)__builtin_ctz(table->bells_due);
-        table->bells_due &= table->bells_due - 1;
-        dxi_loop_bell(session->bus->loops[loop].loop, session->bus->loops[loop].bell);
-    }
+    dxi_session_bells(session->home);
     dxi_session_grant(session);
 }

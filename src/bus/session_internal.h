@@ -2,6 +2,7 @@
  *
  *     session.c             the life of a session, its table, figures
  *     session_frames.c      what a client's frames mean
+ *     session_aside.c       events that wait for room while frames behind them are read
  *     session_subscribe.c   its subscriptions: asking for them, credit, the end
  *     session_commands.c    topics and questions
  *     session_access.c      who it is, what it may, how fast
@@ -30,7 +31,8 @@ typedef struct dxi_session_access dxi_session_access_t;
 #define DXI_DELIVER_BYTES 96                     /* of a DELIVER frame without ATTEMPT */
 #define DXI_CREDIT_EVENTS UINT64_C(65536)        /* windows of a publishing client */
 #define DXI_CREDIT_BYTES UINT64_C(8388608)
-#define DXI_PLACES_MAX 65536 /* sessions of a loop */
+#define DXI_PLACES_MAX 65536                   /* sessions of a loop */
+#define DXI_ASIDE_BYTES_MAX INT64_C(268435456) /* set aside, of all sessions of a bus together */
 
 /* Answers for consecutive publications: one ACK. */
 typedef struct dxi_ack_out {
@@ -66,6 +68,17 @@ typedef struct dxi_credit {
     uint64_t events, bytes;
 } dxi_credit_t;
 
+/* Events that wait for room in a ring, in their order: records, see session_aside.c. */
+typedef struct dxi_aside {
+    char *bytes;
+    size_t begin, end, room;
+} dxi_aside_t;
+
+DX_INLINE bool dxi_aside_empty(const dxi_aside_t *aside)
+{
+    return aside->begin == aside->end;
+}
+
 struct dxi_session {
     dxi_command_t command; /* first: its end */
     dxi_task_t task;
@@ -94,6 +107,8 @@ struct dxi_session {
     bool waiting;
     dxi_lane_t *waits_for; /* room in its ring; NULL: anything else */
     int64_t waits_slots;
+    dxi_aside_t aside;
+    bool detached; /* closed, and no lane knows of it any more */
 
     /* Sending. */
     dxi_session_t *touched_next; /* of those to which other loops have sent something */
@@ -188,6 +203,26 @@ dxi_credit_t dxi_session_window(const dxi_session_t *session);
 
 /* session_access.c: the sessions that are slowed and due. */
 int dxi_sessions_slowed_run(dxi_bus_loop_t *loop, int64_t now_ns);
+
+/* Rings the bells of other loops in whose rings something was put. */
+void dxi_session_bells(dxi_bus_loop_t *home);
+
+/* Refuses an event: who waits for an answer gets it; else returns `code`, for an ERROR. */
+int dxi_session_event_refuse(dxi_session_t *session, const dx_frame_view_t *frame, int code,
+                             const dx_error_t *error);
+/* An event, in memory that may be written, on its way to its shard. Returns DX_OK, DX_EAGAIN (no
+ * room), DX_ECLOSED, DX_ELIMIT. */
+DX_NODISCARD int dxi_session_event_put(dxi_session_t *session, dxi_lane_t *lane,
+                                       const dx_frame_view_t *frame, uint64_t ticks);
+
+/* session_aside.c */
+/* An event that finds no room. Returns DX_OK: it waits aside; DX_EAGAIN: in the connection. */
+DX_NODISCARD int dxi_session_set_aside(dxi_session_t *session, dxi_lane_t *lane,
+                                       const dx_frame_view_t *frame, uint64_t ticks);
+/* Puts those that wait into their rings, as far as there is room. */
+void dxi_session_aside_run(dxi_session_t *session);
+/* Refuses those that wait. */
+void dxi_session_aside_drop(dxi_session_t *session);
 
 /* session_subscribe.c. As on_frame(). */
 int dxi_session_subscribe(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error);

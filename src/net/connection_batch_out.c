@@ -121,8 +121,8 @@ void dxi_batch_out_open(dxi_connection_t *connection)
     const uint64_t peer = connection->peer_capabilities;
     const uint64_t codecs = own & peer & (DXI_CAPABILITY_LZ4 | DXI_CAPABILITY_ZSTD);
     const bool asked = ((own | peer) & DXI_CAPABILITY_COMPRESS) != 0;
-    if (codecs == 0 || (!asked && peer_is_near(connection))) {
-        return;
+    if (codecs == 0 || connection->shm != NULL || (!asked && peer_is_near(connection))) {
+        return; /* through memory it would only be work */
     }
     dxi_batcher_t *const batcher = dxi_alloc_zeroed(1, sizeof *batcher);
     if (batcher == NULL) {

@@ -66,7 +66,8 @@ class Node(NodeTest):
             self.assertTrue(packed["verified"])
             self.assertGreater(packed["batches"], 0)
             self.assertLess(packed["wire_bytes_out"], plain["wire_bytes_out"] / 2)
-        self.refuses(2, "must be one of auto, off, lz4, zstd", "bench", "e2e", "--compression", "zip")
+        self.refuses(2, "must be one of auto, off, lz4, zstd", "bench", "e2e", "--compression",
+                     "zip")
 
     def test_nothing_is_left_behind(self):
         self.e2e("--topics", 3)
