@@ -7,6 +7,16 @@
 
 #include <jansson.h>
 
+#include "disruptorx/client.h"
+
+/* The answer to a question, which the caller gives back with json_decref(); NULL with a sentence.
+ * Threads: any, no handler. */
+json_t *dxi_ask(dx_client_t *client, const char *question, const char *argument, dx_error_t *error);
+
+/* All topics but those of the bus itself, as dx topic ls -o json prints them.
+ * Threads: any, no handler. */
+json_t *dxi_ask_topics(dx_client_t *client, dx_error_t *error);
+
 /* Connects and asks. Returns the answer, which the caller gives back with json_decref(); NULL when
  * it failed: then it is said, and `*exit_code_out` is what the program ends with.
  * Threads: main. */

@@ -23,6 +23,7 @@ static const dxi_command_t COMMANDS[] = {
     {"sub", "print the events of a topic or pattern", dxi_cli_sub},
     {"request", "ask, and print the answer", dxi_cli_request},
     {"reply", "answer requests: with a text, a command, or an echo", dxi_cli_reply},
+    {"top", "a node at work: topics, subscriptions, connections, rings", dxi_cli_top},
     {"topic", "create, change, list, look at, tail and remove topics", dxi_cli_topic},
     {"node", "what a node says of itself, its connections, its subscriptions", dxi_cli_node},
     {"config", "files and values of a node's configuration", dxi_cli_config},
@@ -45,11 +46,8 @@ static const struct {
     const char *before;
     const char *heading;
 } GROUPS[] = {
-    {"server", "Run a node and use it"},
-    {"topic", "Look after a node"},
-    {"demo", "Try and measure"},
-    {"stat", "Look at shared rings"},
-    {"cheat", "Find out"},
+    {"server", "Run a node and use it"}, {"top", "Look after a node"}, {"demo", "Try and measure"},
+    {"stat", "Look at shared rings"},    {"cheat", "Find out"},
 };
 
 static const char DESCRIPTION[] =

@@ -66,6 +66,7 @@ int dxi_cli_ring(int argc, char **argv);
 int dxi_cli_server(int argc, char **argv);
 int dxi_cli_stat(int argc, char **argv);
 int dxi_cli_sub(int argc, char **argv);
+int dxi_cli_top(int argc, char **argv);
 int dxi_cli_topic(int argc, char **argv);
 int dxi_cli_version(int argc, char **argv);
 

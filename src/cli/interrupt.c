@@ -86,7 +86,31 @@ static dxi_woken_t byte_take(void)
     return byte == 'w' ? DXI_WOKEN_CALL : DXI_WOKEN_INTERRUPT;
 }
 
-dxi_woken_t dxi_interrupt_wait(int64_t ns)
+/* `fd` below 0: none. */
+static dxi_woken_t wait_once(int fd, int64_t ns, bool *again_out)
+{
+    struct pollfd ready[] = {{.fd = ends[0], .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    const struct timespec time = {.tv_sec = (time_t)(ns / DX_NS_PER_S),
+                                  .tv_nsec = (long)(ns % DX_NS_PER_S)};
+    const int count = ppoll(ready, fd < 0 ? 1 : 2, &time, NULL);
+    *again_out = false;
+    if (count > 0 && ready[0].revents != 0) {
+        const dxi_woken_t woken = byte_take();
+        if (woken != DXI_WOKEN_TIME) {
+            return woken;
+        }
+    }
+    if (count > 0 && fd >= 0 && ready[1].revents != 0) {
+        return (ready[1].revents & POLLIN) != 0 ? DXI_WOKEN_INPUT : DXI_WOKEN_INTERRUPT;
+    }
+    if (count < 0 && errno == EINTR && fd >= 0 && !dxi_interrupted()) {
+        return DXI_WOKEN_CALL;
+    }
+    *again_out = true;
+    return DXI_WOKEN_TIME;
+}
+
+dxi_woken_t dxi_interrupt_wait_input(int fd, int64_t ns)
 {
     const int64_t until_ns = dx_clock_ns() + (ns < 0 ? 0 : ns);
     for (;;) {
@@ -97,14 +121,15 @@ dxi_woken_t dxi_interrupt_wait(int64_t ns)
         if (left_ns <= 0) {
             return DXI_WOKEN_TIME;
         }
-        struct pollfd bytes = {.fd = ends[0], .events = POLLIN};
-        const struct timespec time = {.tv_sec = (time_t)(left_ns / DX_NS_PER_S),
-                                      .tv_nsec = (long)(left_ns % DX_NS_PER_S)};
-        if (ppoll(&bytes, 1, &time, NULL) > 0) {
-            const dxi_woken_t woken = byte_take();
-            if (woken != DXI_WOKEN_TIME) {
-                return woken;
-            }
+        bool again = false;
+        const dxi_woken_t woken = wait_once(fd, left_ns, &again);
+        if (!again) {
+            return woken;
         }
     }
+}
+
+dxi_woken_t dxi_interrupt_wait(int64_t ns)
+{
+    return dxi_interrupt_wait_input(-1, ns);
 }

@@ -31,13 +31,19 @@ void dxi_interrupt_end(void);
 void dxi_interrupt_wake(void);
 
 typedef enum dxi_woken {
-    DXI_WOKEN_TIME = 0, /* the time is over */
-    DXI_WOKEN_CALL = 1, /* dxi_interrupt_wake() */
-    DXI_WOKEN_INTERRUPT /* dxi_interrupted() is true */
+    DXI_WOKEN_TIME = 0,  /* the time is over */
+    DXI_WOKEN_CALL = 1,  /* dxi_interrupt_wake() */
+    DXI_WOKEN_INTERRUPT, /* dxi_interrupted() is true */
+    DXI_WOKEN_INPUT      /* of dxi_interrupt_wait_input() */
 } dxi_woken_t;
 
 /* Sleeps until one of these; `ns` below 0: without a limit.
  * Threads: main. */
 dxi_woken_t dxi_interrupt_wait(int64_t ns);
+
+/* The same, until there is also something to read from `fd`; DXI_WOKEN_CALL for any other signal,
+ * and DXI_WOKEN_INTERRUPT when its other side is gone.
+ * Threads: main. */
+dxi_woken_t dxi_interrupt_wait_input(int fd, int64_t ns);
 
 #endif

@@ -111,10 +111,10 @@ static void json_topic(dxi_json_t *json, const dx_topic_stats_t *stats)
 
 /* ----------------------------------------------------------------------------------------- list */
 
-static int list_json(const dxi_topic_list_t *list)
+int dxi_topic_list_json(const dxi_topic_list_t *list, FILE *stream)
 {
     dxi_json_t json;
-    dxi_json_begin(&json, stdout);
+    dxi_json_begin(&json, stream);
     dxi_json_array_begin(&json, NULL);
     for (size_t i = 0; i < list->count; i++) {
         json_topic(&json, &list->items[i]);
@@ -165,7 +165,7 @@ int dxi_topic_list_print(const dxi_topic_list_t *list)
         dxi_complain("dx topic ls", "no memory for more than %zu topics", list->count);
         return DXI_EXIT_FAILED;
     }
-    return dxi_output_is_json() ? list_json(list) : list_table(list);
+    return dxi_output_is_json() ? dxi_topic_list_json(list, stdout) : list_table(list);
 }
 
 /* ----------------------------------------------------------------------------------------- info */

@@ -6,6 +6,7 @@
 #define DXI_CLI_TOPIC_PRINT_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "disruptorx/bus.h"
 
@@ -24,6 +25,9 @@ void dxi_topic_list_free(dxi_topic_list_t *list);
 /* Print to standard output as dxi_output() says. Return exit codes. Threads: main. */
 int dxi_topic_list_print(const dxi_topic_list_t *list);
 int dxi_topic_info_print(const dx_topic_stats_t *stats);
+
+/* A list as JSON. Returns an exit code. Threads: any. */
+int dxi_topic_list_json(const dxi_topic_list_t *list, FILE *stream);
 
 /* "orders.created: created", or the same as JSON. */
 int dxi_topic_done_print(const char *name, const char *what);
