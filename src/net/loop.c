@@ -5,7 +5,7 @@
  *     +-> hooks of the last turn -> sockets and timers (uv_run, without waiting)
  *     |     -> shared memory (watch.h) -> tasks -> duties -> flush: what connections have to write
  *     |           |
- *     |           | nothing was there, for spin_ns
+ *     |           | nothing was there, for as long as spin.h says
  *     |           v
  *     |   DOZING -> fence -> tasks and duties once more -> ASLEEP -> uv_run, waiting -> AWAKE
  *     +-----------+----------------------------------------------------------------------+
@@ -74,6 +74,7 @@
 #include "base/fail.h"
 #include "disruptorx/clock.h"
 #include "net/loop_internal.h"
+#include "net/spin.h"
 #include "net/watch.h"
 
 #define LOOK_TURNS 8
@@ -105,7 +106,7 @@ struct dxi_loop {
     bool waiting; /* in the uv_run() that may wait */
     bool looked;  /* sockets have ended a wait: what they had to say was heard */
     bool busy_poll;
-    int64_t spin_ns;
+    dxi_spin_t spin;
     int64_t now_ns;
     int64_t worked_ns; /* the start of the last turn that had work */
     int64_t looked_ns; /* the last look at the sockets */
@@ -510,11 +511,12 @@ static void wait_run(dxi_loop_t *loop)
         loop->now_ns = dx_clock_ns();
     }
     loop->looked_ns = loop->now_ns;
+    dxi_spin_waited(&loop->spin, loop->now_ns - loop->worked_ns);
     dxi_watch_rouse(&loop->watch, loop->now_ns);
 }
 
-/* A turn of a loop that never sleeps found nothing. Others may want the processor, where there are
- * fewer than threads that spin; to ask the kernel is a system call, and made with the look. */
+/* A turn found nothing, and the loop is not to sleep. Others may want the processor, where there
+ * are fewer than threads that spin; to ask the kernel is a system call, and made with the look. */
 static void idle_pause(dxi_loop_t *loop)
 {
     if (idle_look_due(loop)) {
@@ -571,10 +573,9 @@ static void thread_run(void *context)
         statistics(loop, loop->now_ns - begun_ns, worked);
         if (worked) {
             loop->worked_ns = loop->now_ns;
-        } else if (loop->busy_poll) {
+        } else if (loop->busy_poll || dxi_spin_on(&loop->spin, loop->now_ns - loop->worked_ns,
+                                                  loop->now_ns - begun_ns)) {
             idle_pause(loop);
-        } else if (loop->now_ns - loop->worked_ns < loop->spin_ns) {
-            dx_cpu_relax();
         } else {
             wait_run(loop);
         }
@@ -668,7 +669,7 @@ int dxi_loop_create(const dxi_loop_options_t *options, dxi_loop_t **loop_out, dx
     (void)snprintf(loop->name, sizeof loop->name, "%s", options->name != NULL ? options->name : "");
     loop->cpus = options->cpus;
     loop->busy_poll = options->busy_poll;
-    loop->spin_ns = options->spin_ns;
+    loop->spin.most_ns = options->spin_ns;
     loop->wake_ns = INT64_MAX;
     loop->alarm_ns = INT64_MAX;
     loop->now_ns = dx_clock_ns();

@@ -2,7 +2,7 @@
  *
  * A loop runs a libuv event loop, and between two looks at its sockets the *duties* of its shards
  * and connections: functions that do what is there and never wait. As long as a duty finds work the
- * loop does not sleep; then it spins for `spin_ns` (or for ever with busy_poll); then it sleeps in
+ * loop does not sleep; then it spins for up to `spin_ns` (or for ever with busy_poll); then it sleeps in
  * the kernel until a socket, a timer or its bell.
  *
  * The bell: whoever has put something where a duty will look (a ring, a list) calls
@@ -28,7 +28,7 @@ typedef struct dxi_loop dxi_loop_t;
 typedef struct dxi_loop_options {
     const char *name; /* of its thread, as in "io.0"; copied */
     bool busy_poll;
-    int64_t spin_ns;   /* 0: it sleeps as soon as nothing is there */
+    int64_t spin_ns;   /* at most (net/spin.h); 0: it sleeps as soon as nothing is there */
     dx_cpu_set_t cpus; /* empty: no wish */
 } dxi_loop_options_t;
 
