@@ -19,6 +19,7 @@ class Link(PageTest):
         self.shows("#banner-text", "Connection lost, last update")
         self.assertEqual(self.text("#link"), "Lost")
         self.assertEqual(self.text("#announcer"), "Connection lost")
+        self.assertIn("not known", self.text("#health"))  # nobody can say that it is ready
         self.script("skew_ms += 75000")
         self.shows("#banner-text", "last update 1 min")
         self.assertTrue(self.browser.title.startswith("(!)"), self.browser.title)

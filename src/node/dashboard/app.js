@@ -38,6 +38,7 @@ const model = {
         of: (error) => model.grown.of(`${error.area} ${error.reason}`),
         total: () => model.errors.reduce((sum, error) => sum + model.growth.of(error), 0),
     },
+    isLive,
     errorsTotal: () => model.errors.reduce((sum, error) => sum + error.count, 0),
     /* The right end of the charts, by the node's clock: the last sample, or while none comes, what
      * time it must be there. */
@@ -232,11 +233,11 @@ function showView(focus) {
 
 function showHealth() {
     const { ready } = model;
-    const state = ready === null ? ["unknown", "\u2013", "Health not known"]
+    const state = ready === null || !isLive() ? ["unknown", "\u2013", "Health not known"]
         : !ready.ready ? ["bad", "\u2715", "Not ready"]
             : ready.reasons.length > 0 ? ["warn", "!", "Ready, with a warning"]
                 : ["good", "\u2713", "Ready"];
-    const reasons = ready === null ? "" : ready.reasons.map((reason) => reason.message).join("; ");
+    const reasons = ready === null || !isLive() ? "" : ready.reasons.map((reason) => reason.message).join("; ");
     find("health").className = `badge ${state[0]}`;
     setText(find("health-mark"), state[1]);
     setText(find("health-text"), reasons === "" ? state[2] : `${state[2]}: ${reasons}`);
@@ -276,8 +277,8 @@ function showFrame() {
     const name = node === null ? "" : node.name;
     setText(find("node-name"), name);
     const title = typeof view.title === "function" ? view.title() : view.title;
-    document.title = [find("banner").hidden ? "" : "(!) ", title, name, "DisruptorX"]
-        .filter((part) => part !== "").join(" \u00b7 ").replace("(!)  \u00b7 ", "(!) ");
+    document.title = visible((find("banner").hidden ? "" : "(!) ") +
+        [title, name, "DisruptorX"].filter((part) => part !== "").join(" \u00b7 "));
     if (numbers !== null) {
         for (const key of ["topics", "subscriptions", "connections"]) {
             setText(find(`count-${key}`), joined(count(numbers[key])));

@@ -23,7 +23,7 @@ const STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
 
 /* Steps of 1, 2 or 5 times a power of ten (or of two, for bytes) from 0 to at least `high`. */
 function linearTicks(high, wanted, binary) {
-    const rough = Math.max(high, binary ? 1 : 1e-3) / wanted;
+    const rough = Math.max(high, 1) / wanted;
     let step;
     if (binary) {
         step = 2 ** Math.ceil(Math.log2(rough));
@@ -80,7 +80,7 @@ function mergedSamples(history, lines, first, columns, merge) {
 function makeChart(options) {
     const { id, title, lines, quantity } = options;
     const heading = make(`h${options.level || 3}`, { id: `${id}-title` }, title);
-    const legend_values = lines.map(() => make("b", { class: "number" }));
+    const legend_values = lines.map(() => make("b", { class: "number" }, UNKNOWN));
     const legend = make("div", { class: "legend" }, ...lines.map((line, i) => make(
         "span", { class: "legend-item" },
         makeSvg("svg", { class: "legend-line", width: 20, height: 8, "aria-hidden": "true" },
@@ -100,7 +100,8 @@ function makeChart(options) {
     const area = makeSvg("path", { class: `area ${(lines.find((line) =>
         line.key === options.area) || lines[0]).kind}` });
     const paths = lines.map((line) => makeSvg("path", { class: `line ${line.kind}` }));
-    const dots = lines.map((line) => makeSvg("circle", { class: `dot ${line.kind}`, r: 2.5 }));
+    const dots = lines.map((line) => makeSvg("circle", { class: `dot ${line.kind}`, r: 2.5,
+        visibility: "hidden" }));
     const cross = makeSvg("line", { class: "cross", visibility: "hidden" });
     const cross_time = makeSvg("text", { class: "cross-time", visibility: "hidden" });
     const cross_dots = lines.map((line) => makeSvg("circle", { class: `dot ${line.kind}`, r: 3.5,

@@ -3,7 +3,8 @@
  * INVARIANTS (tests/dashboard/test_sources.py)
  *
  *   D1  what comes from the node becomes text nodes and the values of a few harmless attributes;
- *       nothing here or elsewhere gives a text to a parser of HTML or of scripts
+ *       nothing here or elsewhere gives a text to a parser of HTML or of scripts; characters that
+ *       can't be seen are written out
  *   D2  an element that stays is changed in place, so that focus, selection and the place of a
  *       reader in it outlive an update
  *
@@ -46,9 +47,26 @@ function makeSvg(tag, attributes = {}, ...children) {
     return node;
 }
 
+/* Characters that can't be seen, or turn the direction of those behind them, written out: a name
+ * that says "exe.png" by a trick shows "\u{202e}gnp.exe". */
+function visible(text) {
+    return String(text).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}]/gu, (one) =>
+        `\\u{${one.codePointAt(0).toString(16)}}`);
+}
+
 function setText(node, text) {
-    if (node.textContent !== text) {
-        node.textContent = text;
+    const shown = visible(text);
+    if (node.textContent !== shown) {
+        node.textContent = shown;
+    }
+}
+
+/* A long name of parts, which may break behind each of them. */
+function setName(node, text) {
+    const shown = visible(text);
+    if (node.textContent !== shown) {
+        node.replaceChildren(...shown.split(/(?<=[._])/).flatMap((part, i) =>
+            i === 0 ? [part] : [make("wbr"), part]));
     }
 }
 

@@ -118,7 +118,7 @@ function makeConfig() {
             make("td", { class: "wide-1" }), make("td", {}, make("span", { class: "need" })),
             make("td", { class: "wide-2 muted" })), (row, option) => {
             const at = row.children;
-            setText(at[0].firstChild, option.name);
+            setName(at[0].firstChild, option.name);
             setAttributes(at[0], { title: option.help });
             setText(at[1].firstChild, valueText(option.value));
             setHidden(at[1].lastChild, !differs(option));
@@ -200,7 +200,7 @@ function makeNode(model) {
             panel("span-4", makePanel("node-process", "Process", null, process))));
 
     function showHealth() {
-        const { ready } = model;
+        const ready = model.isLive() ? model.ready : null;
         setText(verdict, ready === null ? "Not known yet." : ready.ready
             ? ready.reasons.length === 0 ? "Ready: clients may be sent here."
                 : "Ready, with a warning." : "Not ready: clients should not be sent here.");

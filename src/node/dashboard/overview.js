@@ -198,22 +198,22 @@ function makeRingPicture() {
 /* Who is behind. */
 function makeBehind() {
     const body = make("tbody");
-    const table = make("table", {}, make("caption", { class: "hidden" },
+    const table = make("table", { class: "short" }, make("caption", { class: "hidden" },
         "Subscriptions that are behind"), make("thead", {}, make("tr", {},
         make("th", { scope: "col" }, "Subscription"),
         make("th", { scope: "col", class: "right" }, "Pending"),
         make("th", { scope: "col", class: "right" }, "Lag"))), body);
     const good = make("p", { class: "empty" });
-    const element = makePanel("behind", "Lag per consumer", "#/subscriptions", table, good);
+    const nobody = make("p", { class: "empty", hidden: true }, "Nobody subscribes yet: ",
+        make("code", {}, "dx sub '>'"));
+    const element = makePanel("behind", "Lag per consumer", "#/subscriptions", table, good,
+        nobody);
     function show({ consumers, subscriptions }) {
         setHidden(table, consumers.length === 0);
-        setHidden(good, consumers.length > 0);
-        if (subscriptions === 0) {
-            setText(good, "Nobody subscribes yet: dx sub 'orders.*'");
-        } else {
-            setText(good, `${subscriptions === 1 ? "The one subscription keeps"
-                : `All ${plural(subscriptions, "subscription")} keep`} up.`);
-        }
+        setHidden(good, consumers.length > 0 || subscriptions === 0);
+        setHidden(nobody, subscriptions > 0);
+        setText(good, `${subscriptions === 1 ? "The one subscription keeps"
+            : `All ${plural(subscriptions, "subscription")} keep`} up.`);
         setChildren(body, consumers.slice(0, BEHIND), (consumer) =>
             `${consumer.connection} ${consumer.name} ${consumer.pattern} ${consumer.group}`,
         () => make("tr", {}, make("th", { scope: "row" }, make("span", { class: "name" }),
@@ -223,7 +223,8 @@ function makeBehind() {
             setText(row.firstChild.firstChild, consumer.name);
             setText(row.firstChild.lastChild, consumer.group === "" ? consumer.pattern
                 : `${consumer.pattern}, group ${consumer.group}`);
-            setAttributes(row.firstChild, { title: consumer.pattern });
+            setAttributes(row.firstChild,
+                { title: visible(`${consumer.name}: ${consumer.pattern}`) });
             setQuantity(row.children[1], count(consumer.pending), digits(consumer.pending));
             setQuantity(row.children[2], count(consumer.lag), digits(consumer.lag));
         });
@@ -234,7 +235,8 @@ function makeBehind() {
 function makeBusiest() {
     const body = make("tbody");
     const head = (name, more = "") => make("th", { scope: "col", class: `right ${more}` }, name);
-    const table = make("table", {}, make("caption", { class: "hidden" }, "The busiest topics"),
+    const table = make("table", { class: "short" },
+        make("caption", { class: "hidden" }, "The busiest topics"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Topic"), head("Events/s"),
             head("Published", "wide-1"), head("Subs", "wide-1"), head("Lag"),
             head("p99"), head("Max", "wide-1"))), body);

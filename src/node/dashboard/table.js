@@ -209,8 +209,8 @@ function linkCell(text_of, address_of) {
         if (td.childElementCount === 0) {
             td.append(make("a", { class: "name" }));
         }
-        setText(td.firstChild, text_of(row));
-        setAttributes(td.firstChild, { href: address_of(row) });
+        setName(td.firstChild, text_of(row));
+        setAttributes(td.firstChild, { href: address_of(row), title: visible(text_of(row)) });
     };
 }
 
