@@ -76,7 +76,7 @@ static void a_full_ring_takes_nothing_and_an_empty_one_gives_nothing(void **stat
     assert_int_equal(dxi_shm_read(&ring->reader, bytes, RING + 1), RING);
 }
 
-/* ------------------------------------------------------------------------------- false positions */
+/* ------------------------------------------------------------------------------ false positions */
 
 static void a_position_that_can_not_be_true_is_not_believed(void **state)
 {
