@@ -237,7 +237,8 @@ function showHealth() {
         : !ready.ready ? ["bad", "\u2715", "Not ready"]
             : ready.reasons.length > 0 ? ["warn", "!", "Ready, with a warning"]
                 : ["good", "\u2713", "Ready"];
-    const reasons = ready === null || !isLive() ? "" : ready.reasons.map((reason) => reason.message).join("; ");
+    const reasons = ready === null || !isLive() ? ""
+        : ready.reasons.map((reason) => reason.message).join("; ");
     find("health").className = `badge ${state[0]}`;
     setText(find("health-mark"), state[1]);
     setText(find("health-text"), reasons === "" ? state[2] : `${state[2]}: ${reasons}`);
