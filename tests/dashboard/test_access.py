@@ -119,7 +119,7 @@ class Keyboard(PageTest):
     def test_a_chart_is_read_by_arrow_keys_and_as_a_table(self):
         self.fake.rates["published_rate"] = 1000.0
         self.open()
-        for rate in (2000.0, 3000.0):
+        for rate in (1000.0, 2000.0, 3000.0):
             self.fake.rates["published_rate"] = rate
             self.fake.tick()
             self.shows("#throughput .legend-item", f"{rate / 1000:.2f} k/s")

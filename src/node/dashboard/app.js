@@ -61,29 +61,37 @@ function takeNumbers(numbers) {
     model.numbers = numbers;
     model.seen_ms = Date.now();
     model.clock_ms = numbers.unix_ns / 1e6;
-    const total = model.errorsTotal();
-    model.history.add(model.clock_ms, {
-        published: numbers.published_rate, delivered: numbers.delivered_rate,
-        bytes_in: numbers.bytes_in_rate, bytes_out: numbers.bytes_out_rate,
-        ...measured(numbers.latency), lag: lagMax(numbers),
-        errors: errors_before === null ? null : Math.max(0, total - errors_before),
-        cpu: cpu_rates.next(model.clock_ms, { cpu: numbers.process.cpu_seconds }).cpu,
-    });
-    errors_before = errors_before === null ? null : total;
+    ticks += 1;
+    const { cpu } = cpu_rates.next(model.clock_ms, { cpu: numbers.process.cpu_seconds });
+    if (ticks > 1) { // the first ones come at once: their rates are of another time
+        addSample(numbers, cpu);
+    }
     for (const ring of numbers.rings) {
         model.rings_peak.set(ring.name,
             Math.max(model.rings_peak.get(ring.name) || 0, ring.used_slots));
     }
     if (restarted) {
         model.rings_peak.clear();
+        model.happenings = []; // they are numbered anew
         announce("The node was started anew");
-        ticks = 0; // all of it is asked for again
+        ticks = 1; // all of it is asked for again
     }
-    ticks += 1;
     if (!model.paused && !document.hidden) {
         drawAll();
         refreshAll();
     }
+}
+
+function addSample(numbers, cpu) {
+    const total = model.errorsTotal();
+    model.history.add(model.clock_ms, {
+        published: numbers.published_rate, delivered: numbers.delivered_rate,
+        bytes_in: numbers.bytes_in_rate, bytes_out: numbers.bytes_out_rate,
+        ...measured(numbers.latency), lag: lagMax(numbers),
+        errors: errors_before === null ? null : Math.max(0, total - errors_before),
+        cpu,
+    });
+    errors_before = errors_before === null ? null : total;
 }
 
 function takeHappening(happening) {

@@ -5,7 +5,7 @@
 const BUSIEST = 8;
 const BEHIND = 8;
 const PROBLEMS = 8;
-const CONSUMERS_MAX = 20; // the node names so many that are behind
+const CONSUMERS_MAX = 20; // the node names so many that are behind or have to acknowledge
 
 /* A figure with its name, a second line, and the last minute as a small line. */
 function makeTile(name, kind, help) {
@@ -89,7 +89,7 @@ function makeOverview(model) {
             : `p50 ${joined(duration(p50))}`,
             p99 === null ? null : `${digits(p99)} ns`, last("p99"));
         const lag = lagMax(numbers);
-        const behind_count = numbers.consumers.length;
+        const behind_count = numbers.consumers.filter((one) => one.lag > 0).length;
         tiles.lag.set(count(lag), numbers.subscriptions === 0 ? "no subscription"
             : behind_count === 0 ? "all keep up"
                 : `${digits(behind_count)}${behind_count >= CONSUMERS_MAX ? " or more" : ""} of ` +
@@ -199,7 +199,7 @@ function makeRingPicture() {
 function makeBehind() {
     const body = make("tbody");
     const table = make("table", { class: "short" }, make("caption", { class: "hidden" },
-        "Subscriptions that are behind"), make("thead", {}, make("tr", {},
+        "Subscriptions that are behind or have to acknowledge"), make("thead", {}, make("tr", {},
         make("th", { scope: "col" }, "Subscription"),
         make("th", { scope: "col", class: "right" }, "Pending"),
         make("th", { scope: "col", class: "right" }, "Lag"))), body);
