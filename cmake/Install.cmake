@@ -5,13 +5,15 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/DisruptorX)
 
-install(DIRECTORY include/disruptorx DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+install(DIRECTORY include/disruptorx DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
         FILES_MATCHING PATTERN "*.h")
 install(TARGETS disruptorx_static disruptorx_shared disruptorx_node_static disruptorx_node_shared
         EXPORT DisruptorXTargets
-        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(EXPORT DisruptorXTargets NAMESPACE DisruptorX:: DESTINATION ${package_dir})
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime
+                NAMELINK_COMPONENT development)
+install(EXPORT DisruptorXTargets NAMESPACE DisruptorX:: DESTINATION ${package_dir}
+        COMPONENT development)
 add_library(DisruptorX::disruptorx ALIAS disruptorx_shared)
 add_library(DisruptorX::disruptorx_static ALIAS disruptorx_static)
 add_library(DisruptorX::node ALIAS disruptorx_node_shared)
@@ -20,16 +22,16 @@ add_library(DisruptorX::node_static ALIAS disruptorx_node_static)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/DisruptorXConfigVersion.cmake
     COMPATIBILITY SameMinorVersion)
 install(FILES cmake/DisruptorXConfig.cmake ${PROJECT_BINARY_DIR}/DisruptorXConfigVersion.cmake
-        DESTINATION ${package_dir})
+        DESTINATION ${package_dir} COMPONENT development)
 
 # Relative to the .pc file, so that an installed tree can be moved: <prefix>/<libdir>/pkgconfig.
 file(RELATIVE_PATH DX_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 foreach(package IN ITEMS disruptorx disruptorx-node)
     configure_file(cmake/${package}.pc.in ${PROJECT_BINARY_DIR}/${package}.pc @ONLY)
     install(FILES ${PROJECT_BINARY_DIR}/${package}.pc
-            DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+            DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 endforeach()
 
 if(TARGET dx)
-    install(TARGETS dx RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(TARGETS dx RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT node)
 endif()

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "node/notify.h"
 
 /* -------------------------------------------------------------------------------------- signals */
 
@@ -39,7 +40,9 @@ static int signals_serve(dx_node_t *node, const sigset_t *signals)
         const int number = sigwaitinfo(signals, NULL);
         if (number == SIGHUP) {
             /* The node has logged what changed, or why nothing did; the daemon goes on. */
+            dxi_notify_reloading();
             (void)!dx_node_reload(node, NULL);
+            dxi_notify("READY=1");
         } else if (number > 0) {
             return number;
         }
@@ -56,7 +59,9 @@ static int node_serve(const dxi_daemon_options_t *options, dx_node_t *node, cons
     if (options->on_running != NULL) {
         options->on_running(options->context, node);
     }
+    dxi_notify("READY=1\nSTATUS=runs");
     const int number = signals_serve(node, signals);
+    dxi_notify("STOPPING=1\nSTATUS=delivers what it has");
     DX_LOG_INFO(dx_node_log(node), "node", "SIG%s: stops", number == SIGTERM ? "TERM" : "INT");
     if (options->on_stopping != NULL) {
         options->on_stopping(options->context, node, number);

@@ -23,6 +23,8 @@ typedef struct dxi_daemon_options {
  *     SIGTERM, SIGINT   drains and ends; the second one ends the process at once
  *     SIGHUP            reads the configuration again; what is wrong with it goes to the log
  *
+ * Where systemd has set NOTIFY_SOCKET, it is told of each of these steps (Type=notify).
+ *
  * Blocks these signals in the calling thread before any thread is made, and restores its mask at
  * the end. SIGPIPE is ignored from then on, and the limit of open
  * files is raised to what is allowed.
