@@ -47,7 +47,7 @@ set(CPACK_DEBIAN_ENABLE_COMPONENT_DEPENDS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION
-    "the LMAX Disruptor as a native library\n The rings, and the node's bus and client: shared libraries.")
+    "the LMAX Disruptor as a native library\n Shared libraries: the rings; and all of the node.")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_GENERATE_SHLIBS ON)
@@ -58,11 +58,14 @@ set(CPACK_COMPONENT_DEVELOPMENT_DEPENDS runtime)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 
 set(CPACK_COMPONENT_NODE_DESCRIPTION
-    "event bus over memory, shared memory and the network\n The node as a service, and dx, which runs it, uses it and looks after it.")
+    "event bus for this host and others\n The node as a service, and dx, to run and use it.")
 set(CPACK_DEBIAN_NODE_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_NODE_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_NODE_PACKAGE_RECOMMENDS "systemd")
-set(CPACK_DEBIAN_NODE_PACKAGE_CONTROL_EXTRA
-    "${PROJECT_SOURCE_DIR}/deploy/debian/postinst;${PROJECT_SOURCE_DIR}/deploy/debian/prerm;${PROJECT_SOURCE_DIR}/deploy/debian/postrm;${PROJECT_BINARY_DIR}/conffiles")
+set(CPACK_DEBIAN_NODE_PACKAGE_CONTROL_EXTRA ${PROJECT_BINARY_DIR}/conffiles)
+foreach(script IN ITEMS postinst prerm postrm)
+    list(APPEND CPACK_DEBIAN_NODE_PACKAGE_CONTROL_EXTRA
+         ${PROJECT_SOURCE_DIR}/deploy/debian/${script})
+endforeach()
 file(WRITE ${PROJECT_BINARY_DIR}/conffiles "/etc/disruptorx/node.yaml\n")
 include(CPack)

@@ -53,6 +53,7 @@ test  command:spin               spin
 test  package:clang-rt           clang-rt
 test  browser                    chromium chromium-driver python3-selenium
 test  command:prometheus,promtool prometheus
+test  command:dpkg-shlibdeps     dpkg-dev
 bench java:17                    default-jdk-headless
 bench command:mvn                maven
 bench command:cargo,rustc        cargo rustc

@@ -89,8 +89,15 @@ stage_lint() {
 }
 stage_install() {
     local status=0
-    build release && tests/install/run.sh build/release || status=1
-    count_last_line "$LOGS/install.log"
+    local all_passed=0 all_failed=0 program
+    build release || return 1
+    for program in run packages; do
+        tests/install/$program.sh build/release >"$LOGS/install.part" || status=1
+        cat "$LOGS/install.part"
+        count_last_line "$LOGS/install.part"
+        all_passed=$((all_passed + passed)) all_failed=$((all_failed + failed))
+    done
+    passed=$all_passed failed=$all_failed skipped=0
     return $status
 }
 

@@ -72,17 +72,18 @@ try "there are three" test "${#packages[@]}" -eq 3
 
 # What lintian would say, as far as it matters here.
 well_made() {
-    local package=$1 fields missing=0
+    local package=$1 fields contents missing=0
     fields=$(dpkg-deb --field "$package")
+    contents=$(dpkg-deb --contents "$package")
     for field in Package Version Architecture Maintainer Section Description Depends; do
         # Headers depend on their library, everything else on what dpkg-shlibdeps found.
         grep -q "^$field: ." <<<"$fields" || { echo "no $field"; missing=1; }
     done
-    ! dpkg-deb --contents "$package" |
-        grep -vE '^[-dl]r[w-][xs-]r-[x-]r-[x-] (root/root|0/0) ' || { echo "modes"; missing=1; }
-    dpkg-deb --contents "$package" | grep -q './usr/share/doc/[^/]*/copyright$' ||
+    ! grep -vE '^([-d]r[w-][x-]r-[x-]r-[x-]|lrwxrwxrwx) (root/root|0/0) ' <<<"$contents" ||
+        { echo "modes"; missing=1; }
+    grep -q './usr/share/doc/[^/]*/copyright$' <<<"$contents" ||
         { echo "no copyright"; missing=1; }
-    ! dpkg-deb --contents "$package" | grep -E ' \./(tmp|home|root|usr/local|build)/' ||
+    ! grep -vE ' \./(usr/(bin|lib|include|share)/|etc/disruptorx/|etc/$|usr/$|$)' <<<"$contents" ||
         { echo "foreign folders"; missing=1; }
     return $missing
 }
@@ -103,7 +104,8 @@ dx() { DX_ADDRESS=unix://$work/dx.sock HOME=$work timeout "$seconds" "$root/usr/
 # As the unit starts it, but for where it listens.
 node_starts() {
     local command=()
-    read -ra command < <(sed -n 's/^ExecStart=//p' "$root/usr/lib/systemd/system/disruptorx.service")
+    read -ra command < <(sed -n 's/^ExecStart=//p' \
+        "$root/usr/lib/systemd/system/disruptorx.service")
     [ "${command[0]}" = /usr/bin/dx ] || return 1
     command=("${command[@]//\/etc/$root/etc}")
     "$root/usr/bin/dx" "${command[@]:1}" --listen "unix://$work/dx.sock" </dev/null \
