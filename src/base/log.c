@@ -51,8 +51,10 @@ struct dx_log {
     int64_t (*realtime_ns)(void);
     dx_atomic64_t suppressed_total;
     dx_atomic64_t lost_total;
-    pthread_mutex_t lock; /* guards the sink and `torn` */
+    pthread_mutex_t lock; /* guards the sink, and what follows but the sites */
     bool torn;            /* the last line ended in its middle */
+    dxi_log_watch_fn watch;
+    void *watch_context;
     dxi_log_sites_t sites;
 };
 
@@ -206,6 +208,17 @@ static void emit(dx_log_t *log, const dx_log_site_t *site, int64_t suppressed, c
     const size_t line_bytes = dxi_log_line(log->format, &record, line);
     (void)pthread_mutex_lock(&log->lock);
     deliver(log, site->level, line, line_bytes);
+    if (log->watch != NULL) {
+        log->watch(log->watch_context, &record);
+    }
+    (void)pthread_mutex_unlock(&log->lock);
+}
+
+void dxi_log_watch(dx_log_t *log, dxi_log_watch_fn watch, void *context)
+{
+    (void)pthread_mutex_lock(&log->lock);
+    log->watch = watch;
+    log->watch_context = context;
     (void)pthread_mutex_unlock(&log->lock);
 }
 

@@ -24,6 +24,14 @@ typedef struct dxi_log_record {
     const char *message;
 } dxi_log_record_t;
 
+/* Is given each line of a log beside its sink, in the thread that logs, by one thread at a time. It
+ * must not log to the same log, nor wait. */
+typedef void (*dxi_log_watch_fn)(void *context, const dxi_log_record_t *record);
+
+/* Sets who watches; NULL: nobody. When it returns, who watched before is not called any more.
+ * Threads: any. */
+void dxi_log_watch(dx_log_t *log, dxi_log_watch_fn watch, void *context);
+
 /* Writes RFC 3339 in UTC, for the years 1970 to 2261.
  * Threads: any. */
 void dxi_timestamp_format(int64_t realtime_ns, char text_out[DXI_TIMESTAMP_BYTES]);

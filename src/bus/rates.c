@@ -54,8 +54,7 @@ void dxi_latency_turn(dxi_latency_t *latency)
     memset(latency->counts[latency->current], 0, sizeof latency->counts[0]);
 }
 
-/* The upper end of a class. */
-static int64_t class_end(uint32_t number)
+int64_t dxi_latency_class_end(uint32_t number)
 {
     if (number == 0) {
         return (INT64_C(1) << DXI_LATENCY_FIRST_BITS) - 1;
@@ -77,7 +76,7 @@ int64_t dxi_latency_percentile(const dxi_latency_t *latency, double part)
         passed += (uint64_t)latency->counts[0][i] + latency->counts[1][i];
         if (passed != 0 && (double)passed >= wanted) {
             const int64_t max_ns = dxi_latency_max(latency);
-            return class_end(i) < max_ns ? class_end(i) : max_ns;
+            return dxi_latency_class_end(i) < max_ns ? dxi_latency_class_end(i) : max_ns;
         }
     }
     return 0;
@@ -86,4 +85,22 @@ int64_t dxi_latency_percentile(const dxi_latency_t *latency, double part)
 int64_t dxi_latency_max(const dxi_latency_t *latency)
 {
     return latency->max_ns[0] > latency->max_ns[1] ? latency->max_ns[0] : latency->max_ns[1];
+}
+
+int64_t dxi_durations_percentile(const uint64_t counts[DXI_LATENCY_CLASSES], int64_t max_ns,
+                                 double part)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < DXI_LATENCY_CLASSES; i++) {
+        total += counts[i];
+    }
+    uint64_t passed = 0;
+    for (uint32_t i = 0; i < DXI_LATENCY_CLASSES; i++) {
+        passed += counts[i];
+        if (passed != 0 && (double)passed >= part * (double)total) {
+            const int64_t end_ns = dxi_latency_class_end(i);
+            return end_ns < max_ns ? end_ns : max_ns;
+        }
+    }
+    return 0;
 }

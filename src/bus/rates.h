@@ -59,6 +59,13 @@ DX_INLINE void dxi_latency_record(dxi_latency_t *latency, int64_t ns, uint32_t e
 /* The next interval begins: the one before the last is forgotten. */
 void dxi_latency_turn(dxi_latency_t *latency);
 
+/* The largest time of a class. */
+int64_t dxi_latency_class_end(uint32_t number);
+
+/* As dxi_latency_percentile(), of counts by class that were added up. */
+int64_t dxi_durations_percentile(const uint64_t counts[DXI_LATENCY_CLASSES], int64_t max_ns,
+                                 double part);
+
 /* The time that this part (0 to 1) of the events did not exceed; 0 when there are none. */
 int64_t dxi_latency_percentile(const dxi_latency_t *latency, double part);
 int64_t dxi_latency_max(const dxi_latency_t *latency);

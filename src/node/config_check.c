@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "admin/admin.h"
 #include "base/fail.h"
 #include "base/format.h"
 #include "net/address.h"
@@ -104,6 +105,50 @@ static int tls_check(const dx_config_t *config, dx_error_t *error)
     return code;
 }
 
+/* Whether clients, and with them whoever asks the admin server, must prove who they are. */
+static bool is_guarded(const dx_config_t *config)
+{
+    return is_set(config, "auth.token") || is_set(config, "auth.token_file") ||
+           dx_config_bool(config, "admin.verify_peer");
+}
+
+static int admin_check(const dx_config_t *config, dx_error_t *error)
+{
+    dxi_admin_place_t place;
+    if (!dx_config_bool(config, "admin.enabled")) {
+        return DX_OK;
+    }
+    int code = dxi_admin_place_parse(dx_config_text(config, "admin.address"), &place, error);
+    if (code != DX_OK) {
+        (void)dxi_fail_context(error, "admin.address");
+        return code;
+    }
+    code = pair_check(config, "admin.certificate_file", "admin.key_file", error);
+    if (code == DX_OK) {
+        code = pair_check(config, "admin.key_file", "admin.certificate_file", error);
+    }
+    if (code == DX_OK && place.tls && !is_set(config, "admin.certificate_file") &&
+        !is_set(config, "tls.certificate_file")) {
+        return dxi_fail(error, DX_EINVAL,
+                        "admin.address is https://, and there is neither admin.certificate_file "
+                        "nor tls.certificate_file");
+    }
+    if (code == DX_OK && dx_config_bool(config, "admin.verify_peer") &&
+        (!place.tls ||
+         (!is_set(config, "admin.authority_file") && !is_set(config, "tls.authority_file")))) {
+        return dxi_fail(error, DX_EINVAL,
+                        "admin.verify_peer is true, and wants an https:// address and "
+                        "admin.authority_file or tls.authority_file");
+    }
+    if (code == DX_OK && !place.loopback && !is_guarded(config)) {
+        return dxi_fail(error, DX_EINVAL,
+                        "admin.address %.80s is open to other hosts; it must be guarded by "
+                        "auth.token, auth.token_file or admin.verify_peer",
+                        dx_config_text(config, "admin.address"));
+    }
+    return code;
+}
+
 static int timeouts_check(const dx_config_t *config, dx_error_t *error)
 {
     const int64_t keep_alive = dx_config_integer(config, "timeouts.keep_alive_ms");
@@ -168,6 +213,9 @@ int dx_config_check(const dx_config_t *config, dx_error_t *error)
     }
     if (code == DX_OK) {
         code = access_check(config, error);
+    }
+    if (code == DX_OK) {
+        code = admin_check(config, error);
     }
     if (code == DX_OK && is_set(config, "auth.token") && is_set(config, "auth.token_file")) {
         code = dxi_fail(error, DX_EINVAL,

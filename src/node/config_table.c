@@ -14,6 +14,7 @@
  */
 #include <string.h>
 
+#include "admin/admin.h"
 #include "base/fail.h"
 #include "base/nearest.h"
 #include "disruptorx/node.h"
@@ -21,6 +22,7 @@
 #include "net/connection.h"
 #include "net/shm.h"
 #include "node/config_internal.h"
+#include "node/metrics.h"
 
 #define KI INT64_C(1024)
 #define MI (1024 * KI)
@@ -56,6 +58,10 @@ static const dxi_config_section_t SECTIONS[] = {
     {"trace",
      "Spans of events on their way, exported to an OpenTelemetry collector as OTLP over HTTP "
      "(docs/tracing.md)."},
+    {"admin",
+     "HTTP for people and their tools: dashboard, API, metrics for Prometheus, health. Who "
+     "must show a token to connect must show it here too; /, /livez and /readyz are for "
+     "everybody. A reload reads certificates again."},
 };
 
 static const dx_config_option_t ROWS[] = {
@@ -427,6 +433,72 @@ static const dx_config_option_t ROWS[] = {
      .low = 10 * MS,
      .high = 60 * SECOND,
      .help = "How long the collector may take to answer."},
+    {.name = "admin.enabled",
+     .type = DX_CONFIG_BOOL,
+     .default_text = "false",
+     .high = 1,
+     .help = "Whether it is there. dx server --dev turns it on."},
+    {.name = "admin.address",
+     .type = DX_CONFIG_TEXT,
+     .default_text = "http://127.0.0.1:7401",
+     .low = 9,
+     .high = 300,
+     .help =
+         "http://host:port or https://host:port; port 0 is any free one. Where others than "
+         "programs of this host reach it, auth.token, auth.token_file or admin.verify_peer must "
+         "be there."},
+    {.name = "admin.certificate_file",
+     .type = DX_CONFIG_TEXT,
+     .default_text = "",
+     .high = DX_CONFIG_TEXT_BYTES_MAX,
+     .help = "Of https://. Empty: tls.certificate_file and tls.key_file."},
+    {.name = "admin.key_file",
+     .type = DX_CONFIG_TEXT,
+     .default_text = "",
+     .high = DX_CONFIG_TEXT_BYTES_MAX,
+     .help = "The key of the certificate."},
+    {.name = "admin.authority_file",
+     .type = DX_CONFIG_TEXT,
+     .default_text = "",
+     .high = DX_CONFIG_TEXT_BYTES_MAX,
+     .help = "Whose certificates are believed when people and tools show theirs. Empty: "
+             "tls.authority_file."},
+    {.name = "admin.verify_peer",
+     .type = DX_CONFIG_BOOL,
+     .default_text = "false",
+     .high = 1,
+     .help = "A certificate of the authority must be shown (mTLS)."},
+    {.name = "admin.connections_max",
+     .type = DX_CONFIG_INTEGER,
+     .default_text = "64",
+     .low = 1,
+     .high = DXI_ADMIN_CONNECTIONS_MAX,
+     .help = "Connections at a time; more are told so."},
+    {.name = "admin.streams_max",
+     .type = DX_CONFIG_INTEGER,
+     .default_text = "16",
+     .low = 1,
+     .high = DXI_ADMIN_STREAMS_MAX,
+     .help = "Live updates at a time, each one of the connections."},
+    {.name = "admin.body_bytes_max",
+     .type = DX_CONFIG_BYTES,
+     .default_text = "64Ki",
+     .low = DXI_ADMIN_BODY_BYTES_MIN,
+     .high = DXI_ADMIN_BODY_BYTES_MAX,
+     .help = "The largest body of a request."},
+    {.name = "admin.request_timeout_ms",
+     .type = DX_CONFIG_DURATION,
+     .default_text = "10s",
+     .low = 100 * MS,
+     .high = HOUR,
+     .help = "For a whole request to come, and for its answer to be taken."},
+    {.name = "admin.metrics_topics_max",
+     .type = DX_CONFIG_INTEGER,
+     .live = true,
+     .default_text = "100",
+     .high = DXI_METRICS_TOPICS_MAX,
+     .help = "Topics that have a label of their own in metrics, the busiest ones; the others are "
+             "one, \"other\"."},
 };
 
 #define ROW_COUNT (sizeof ROWS / sizeof ROWS[0])

@@ -169,8 +169,15 @@ static int shell_make(const dx_config_t *config, dx_node_t **node_out, dx_error_
         dxi_free(node);
         return code;
     }
+    code = dxi_node_admin_init(node, error);
+    if (code != DX_OK) {
+        dxi_auth_close(&node->auth);
+        dxi_free(node);
+        return code;
+    }
     if (pthread_mutex_init(&node->mutex, NULL) != 0) {
         code = dxi_fail(error, DX_ENOMEM, "no memory for a mutex");
+        dxi_node_admin_close(node);
         dxi_auth_close(&node->auth);
         dxi_free(node);
         return code;

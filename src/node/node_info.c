@@ -1,7 +1,7 @@
 /* node_info.c - a node in numbers.
  *
- * Events are counted by topics and sessions; this file adds them up when somebody asks. What a
- * topic had counted is gone with the topic (dx_bus_topic_delete()).
+ * Events are counted by topics and sessions; they are added up when somebody asks. What a topic had
+ * counted stays when it is deleted.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,32 +14,22 @@
 
 #define RATE_NS 60e9 /* one minute */
 
-static void topic_add(void *context, const dx_topic_stats_t *stats)
+static void totals_fill(dx_node_info_t *info, const dxi_shard_totals_t *totals)
 {
-    dx_node_info_t *const info = context;
-    info->topics++;
-    info->published += stats->published;
-    info->delivered += stats->delivered;
-    info->dropped += stats->dropped;
-    info->refused += stats->refused;
-    info->redelivered += stats->redelivered;
-    info->dead += stats->dead;
-    info->retained_bytes += stats->retained_bytes;
-    info->published_rate_1m += stats->rate_1m;
-}
-
-static void subscription_add(void *context, uint64_t connection,
-                             const dx_subscription_stats_t *stats)
-{
-    dx_node_info_t *const info = context;
-    (void)connection;
-    (void)stats;
-    info->subscriptions++;
+    info->topics = (uint32_t)totals->topics;
+    info->published = totals->sums.published;
+    info->delivered = totals->sums.delivered;
+    info->dropped = totals->sums.dropped;
+    info->refused = totals->sums.refused;
+    info->redelivered = totals->sums.redelivered;
+    info->dead = totals->sums.dead;
+    info->retained_bytes = totals->retained_bytes;
+    info->published_rate_1m = totals->rate_1m;
 }
 
 /* The mean since the last look, weighed with what was known before by how long that was ago. Under
  * the mutex. */
-static double delivered_rate(dx_node_t *node, uint64_t delivered, int64_t now_ns)
+double dxi_node_delivered_rate(dx_node_t *node, uint64_t delivered, int64_t now_ns)
 {
     const double since_ns = (double)(now_ns - node->rate_seen_ns);
     if (since_ns >= 1e6 && delivered >= node->rate_seen_delivered) {
@@ -71,7 +61,7 @@ static void own_fill(dx_node_t *node, dx_node_info_t *info)
     info->handshake_failures = (uint64_t)listeners.handshake_failures;
     info->config_reloads = node->config_reloads;
     info->config_reload_failures = node->config_reload_failures;
-    info->delivered_rate_1m = delivered_rate(node, info->delivered, now_ns);
+    info->delivered_rate_1m = dxi_node_delivered_rate(node, info->delivered, now_ns);
 }
 
 int dx_node_info(dx_node_t *node, dx_node_info_t *info_out, dx_error_t *error)
@@ -84,13 +74,13 @@ int dx_node_info(dx_node_t *node, dx_node_info_t *info_out, dx_error_t *error)
         return dxi_fail(error, DX_ESTATE, "the node does not run");
     }
     dx_node_info_t info = {.id = 0};
-    int code = dx_bus_topic_list(node->bus, ">", topic_add, &info, error);
-    if (code >= 0) {
-        code = dxi_bus_subscriptions_each(node->bus, subscription_add, &info);
-    }
+    dxi_shard_totals_t totals;
+    const int code = dxi_bus_totals(node->bus, &totals, NULL, NULL, NULL, error);
     if (code < 0) {
         return code;
     }
+    totals_fill(&info, &totals);
+    info.subscriptions = dxi_bus_subscription_count(node->bus);
     dxi_sessions_stat_t sessions;
     dxi_bus_sessions_stat(node->bus, &sessions);
     info.connections = (uint32_t)sessions.open;

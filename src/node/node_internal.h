@@ -11,13 +11,16 @@
 #include "disruptorx/atomic.h"
 #include "disruptorx/node.h"
 #include "net/tls.h"
+#include "node/node_admin.h"
 #include "node/node_auth.h"
+#include "node/node_lines.h"
 #include "node/node_log.h"
 
 typedef enum dxi_node_state {
     DXI_NODE_CREATED = 1,
     DXI_NODE_RUNNING = 2,
-    DXI_NODE_STOPPED = 3
+    DXI_NODE_DRAINING = 3,
+    DXI_NODE_STOPPED = 4
 } dxi_node_state_t;
 
 /* A listener, and what stands between it and the bus: the limit of connections of all of them. */
@@ -40,12 +43,16 @@ struct dx_node {
     dx_tracer_t *tracer;  /* NULL: nothing is traced */
     dx_bus_t *bus;
     dxi_session_policy_t policy;
+    dxi_node_admin_t admin;
+    dxi_lines_t lines;
 
     pthread_mutex_t mutex; /* guards what follows; never held while the bus is stopped */
     dx_config_t *config;
     dxi_node_state_t state;
     int64_t started_ns, started_unix_ns;
     uint64_t config_reloads, config_reload_failures;
+    bool config_failing;             /* the last dx_node_reload() did not work */
+    int64_t config_reloaded_unix_ns; /* when a configuration was taken over last */
     /* For delivered_rate_1m, between two looks. */
     int64_t rate_seen_ns;
     uint64_t rate_seen_delivered;
@@ -72,6 +79,19 @@ DX_NODISCARD int dxi_node_listen(dx_node_t *node, dx_error_t *error);
 void dxi_node_listeners_close(dx_node_t *node);
 /* Sums over all listeners; the caller holds the mutex. */
 void dxi_node_listeners_stat(dx_node_t *node, dxi_listener_stat_t *stat_out);
+/* Open connections by dxi_transport_t; the caller holds the mutex. */
+void dxi_node_listeners_kinds(dx_node_t *node, uint64_t kinds_out[4]);
+
+/* The mean rate of deliveries over the last minute; the caller holds the mutex (node_info.c). */
+double dxi_node_delivered_rate(dx_node_t *node, uint64_t delivered, int64_t now_ns);
+
+/* The admin server (node_admin.c): bound with the listeners, serving while the bus runs. bind() does
+ * nothing where it is not enabled. Threads: owner. */
+DX_NODISCARD int dxi_node_admin_init(dx_node_t *node, dx_error_t *error);
+DX_NODISCARD int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error);
+DX_NODISCARD int dxi_node_admin_serve(dx_node_t *node, dx_error_t *error);
+void dxi_node_admin_stop(dx_node_t *node);
+void dxi_node_admin_close(dx_node_t *node);
 
 /* As dx_node_reconfigure() and dx_node_reload(), and the differences through `visit`
  * (node_reload.c). Threads: any. */

@@ -127,3 +127,16 @@ void dxi_node_listeners_stat(dx_node_t *node, dxi_listener_stat_t *stat_out)
         stat_out->open += stat.open;
     }
 }
+
+void dxi_node_listeners_kinds(dx_node_t *node, uint64_t kinds_out[4])
+{
+    memset(kinds_out, 0, 4 * sizeof kinds_out[0]);
+    for (uint32_t i = 0; i < node->listener_count; i++) {
+        const dxi_node_listener_t *const own = &node->listeners[i];
+        if (own->listener != NULL) {
+            dxi_listener_stat_t stat;
+            dxi_listener_stat(own->listener, &stat);
+            kinds_out[dxi_listener_address(own->listener)->transport] += (uint64_t)stat.open;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+/* node_admin.c - the node's admin server: what it serves, and to whom.
+ *
+ * It is bound together with the node's listeners, so an address in use is found while nothing runs;
+ * it serves from when the bus runs until the bus is stopped, so that a node that drains can say so.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include <string.h>
+
+#include "base/fail.h"
+#include "node/api.h"
+
+#define PAGE_QUERY "sort order limit offset"
+
+static const dxi_admin_route_t ROUTES[] = {
+    {DXI_ADMIN_GET, DXI_ADMIN_EVERYBODY, false, "/", NULL, dxi_api_page},
+    {DXI_ADMIN_GET, DXI_ADMIN_EVERYBODY, false, "/livez", NULL, dxi_api_livez},
+    {DXI_ADMIN_GET, DXI_ADMIN_EVERYBODY, false, "/readyz", NULL, dxi_api_readyz},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/metrics", NULL, dxi_api_metrics},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/openapi.json", NULL, dxi_api_openapi},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/node", NULL, dxi_api_node},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/topics", "pattern " PAGE_QUERY, dxi_api_topics},
+    {DXI_ADMIN_POST, DXI_ADMIN_WRITE, true, "/api/v1/topics", NULL, dxi_api_topic_create},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/topics/{name}", NULL, dxi_api_topic},
+    {DXI_ADMIN_PATCH, DXI_ADMIN_WRITE, true, "/api/v1/topics/{name}", NULL, dxi_api_topic_change},
+    {DXI_ADMIN_DELETE, DXI_ADMIN_WRITE, false, "/api/v1/topics/{name}", NULL, dxi_api_topic_delete},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/subscriptions",
+     "pattern group connection " PAGE_QUERY, dxi_api_subscriptions},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/connections", "name " PAGE_QUERY,
+     dxi_api_connections},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/connections/{id}", NULL, dxi_api_connection},
+    {DXI_ADMIN_DELETE, DXI_ADMIN_WRITE, false, "/api/v1/connections/{id}", NULL,
+     dxi_api_connection_close},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/rings", NULL, dxi_api_rings},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/config", "name", dxi_api_config},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/config/pending", NULL, dxi_api_config_pending},
+    {DXI_ADMIN_POST, DXI_ADMIN_WRITE, false, "/api/v1/config/reload", NULL, dxi_api_config_reload},
+    {DXI_ADMIN_PUT, DXI_ADMIN_WRITE, true, "/api/v1/config/{name}", NULL, dxi_api_config_set},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/log", "level after limit", dxi_api_log},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/log/level", NULL, dxi_api_log_level},
+    {DXI_ADMIN_PUT, DXI_ADMIN_WRITE, true, "/api/v1/log/level", NULL, dxi_api_log_level_set},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/errors", NULL, dxi_api_errors},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/events", NULL, dxi_api_events},
+};
+
+/* ------------------------------------------------------------------------------------ who asks */
+
+/* By the node's token, or by a certificate that TLS has verified. */
+static int authorize(void *context, dxi_admin_asker_t *asker, dxi_admin_right_t right,
+                     dx_error_t *error)
+{
+    dx_node_t *const node = context;
+    (void)right;
+    if (asker->names != NULL) {
+        return DX_OK; /* the authority has signed it, and the key was shown */
+    }
+    if (!dxi_auth_wanted(&node->auth)) {
+        asker->anybody = true;
+        return DX_OK;
+    }
+    if (asker->token == NULL) {
+        return dxi_fail(error, DX_EAGAIN, "a token is wanted");
+    }
+    if (!dxi_auth_check(&node->auth, asker->token, asker->token_bytes)) {
+        DX_LOG_WARN(node->log.log, "admin", "%s showed a wrong token", asker->peer);
+        return dxi_fail(error, DX_EAGAIN, "the token is wrong");
+    }
+    return DX_OK;
+}
+
+/* ---------------------------------------------------------------------------------------- life */
+
+static const char *text_or(const dx_config_t *config, const char *name, const char *otherwise)
+{
+    const char *text = dx_config_text(config, name);
+    if (text[0] == '\0' && otherwise != NULL) {
+        text = dx_config_text(config, otherwise);
+    }
+    return text[0] != '\0' ? text : NULL;
+}
+
+/* The key goes with the certificate: both from one section. */
+static void options_fill(dx_node_t *node, dxi_admin_options_t *options_out)
+{
+    const dx_config_t *const config = node->config;
+    const bool own = text_or(config, "admin.certificate_file", NULL) != NULL;
+    *options_out = (dxi_admin_options_t){
+        .address = dx_config_text(config, "admin.address"),
+        .certificate_file =
+            text_or(config, own ? "admin.certificate_file" : "tls.certificate_file", NULL),
+        .key_file = text_or(config, own ? "admin.key_file" : "tls.key_file", NULL),
+        .authority_file = text_or(config, "admin.authority_file", "tls.authority_file"),
+        .verify_peer = dx_config_bool(config, "admin.verify_peer"),
+        .connections_max = (uint32_t)dx_config_integer(config, "admin.connections_max"),
+        .streams_max = (uint32_t)dx_config_integer(config, "admin.streams_max"),
+        .body_bytes_max = (uint32_t)dx_config_integer(config, "admin.body_bytes_max"),
+        .request_timeout_ns = dx_config_integer(config, "admin.request_timeout_ms"),
+        .routes = ROUTES,
+        .route_count = sizeof ROUTES / sizeof ROUTES[0],
+        .context = node,
+        .authorize = authorize,
+        .tick = dxi_api_tick,
+        .log = node->log.log,
+    };
+}
+
+int dxi_node_admin_init(dx_node_t *node, dx_error_t *error)
+{
+    if (pthread_mutex_init(&node->admin.mutex, NULL) != 0) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a mutex");
+    }
+    if (pthread_mutex_init(&node->admin.metrics_mutex, NULL) != 0) {
+        (void)pthread_mutex_destroy(&node->admin.mutex);
+        return dxi_fail(error, DX_ENOMEM, "no memory for a mutex");
+    }
+    return DX_OK;
+}
+
+int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error)
+{
+    dxi_admin_options_t options;
+    if (!dx_config_bool(node->config, "admin.enabled")) {
+        return DX_OK;
+    }
+    node->admin.topics = dxi_metrics_topics_create();
+    if (node->admin.topics == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for metrics");
+    }
+    int code = dxi_lines_open(&node->lines, node->log.log, error);
+    if (code == DX_OK) {
+        options_fill(node, &options);
+        code = dxi_admin_create(&options, &node->admin.server, error);
+    }
+    return code;
+}
+
+int dxi_node_admin_serve(dx_node_t *node, dx_error_t *error)
+{
+    return node->admin.server != NULL ? dxi_admin_start(node->admin.server, error) : DX_OK;
+}
+
+void dxi_node_admin_stop(dx_node_t *node)
+{
+    if (node->admin.server != NULL) {
+        dxi_admin_stop(node->admin.server);
+    }
+}
+
+void dxi_node_admin_close(dx_node_t *node)
+{
+    dxi_admin_destroy(node->admin.server);
+    node->admin.server = NULL;
+    dxi_lines_close(&node->lines);
+    dxi_metrics_topics_destroy(node->admin.topics);
+    (void)pthread_mutex_destroy(&node->admin.mutex);
+    (void)pthread_mutex_destroy(&node->admin.metrics_mutex);
+}
+
+const char *dx_node_admin_address(const dx_node_t *node)
+{
+    return node->admin.server != NULL ? dxi_admin_address(node->admin.server) : NULL;
+}
