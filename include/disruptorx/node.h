@@ -52,6 +52,11 @@ DX_API dx_log_t *dx_node_log(dx_node_t *node);
  * last. Threads: any, once started. */
 DX_API const char *dx_node_address(const dx_node_t *node, size_t index);
 
+/* Where its dashboard, API and metrics are (admin.enabled, admin.address), as
+ * "http://127.0.0.1:7401" with the port it got; NULL where there are none. Threads: any, once
+ * started. */
+DX_API const char *dx_node_admin_address(const dx_node_t *node);
+
 /* Takes over another configuration: all or nothing. Options that can't change while it runs must
  * be as they are, else DX_EBUSY and a sentence that names them; the differences go to the log.
  * Returns how many changed, DX_EINVAL, DX_EBUSY.

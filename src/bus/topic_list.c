@@ -190,3 +190,21 @@ int dx_bus_topic_list(dx_bus_t *bus, const char *pattern, dx_topic_visitor_t vis
     dxi_shard_totals_t totals;
     return collect(bus, &totals, pattern, pattern == NULL, visit, context, error);
 }
+
+uint32_t dxi_bus_subscription_count(dx_bus_t *bus)
+{
+    (void)pthread_mutex_lock(&bus->command_mutex);
+    const uint32_t count = bus->attachment_count;
+    (void)pthread_mutex_unlock(&bus->command_mutex);
+    return count;
+}
+
+uint64_t dxi_bus_topic_count(const dx_bus_t *bus)
+{
+    return (uint64_t)dx_load_relaxed(&bus->topic_count); /* a number to look at: no order */
+}
+
+uint64_t dxi_bus_retained_bytes(const dx_bus_t *bus)
+{
+    return (uint64_t)dx_load_relaxed(&bus->retained_bytes); /* the same */
+}

@@ -34,8 +34,8 @@ static const dxi_option_t OPTIONS[] = {
     {.name = "dev",
      .kind = DXI_OPTION_FLAG,
      .offset = offsetof(settings_t, dev),
-     .help = "nothing to configure: tcp://127.0.0.1:7400 and a UNIX socket in a temporary folder, "
-             "which is removed at the end"},
+     .help = "nothing to configure: tcp://127.0.0.1:7400, the dashboard at http://127.0.0.1:7401, "
+             "and a UNIX socket in a temporary folder, which is removed at the end"},
     {.name = "config",
      .letter = 'c',
      .kind = DXI_OPTION_TEXT,
@@ -100,6 +100,15 @@ static int addresses_set(dx_config_t *config, const char *const *addresses, int 
     return dx_config_set(config, "listen.addresses", text, error);
 }
 
+/* Whether nobody has said yet if there is an admin server. */
+static bool admin_is_open(const dx_config_t *config)
+{
+    char text[DX_CONFIG_TEXT_BYTES_MAX + 1];
+    const char *origin = "";
+    return dx_config_get(config, "admin.enabled", text, sizeof text, &origin) == DX_OK &&
+           strcmp(origin, "default") == 0;
+}
+
 /* What is set comes before the file, which is read under it: so they are checked together. */
 static int configure(dx_config_t *config, const settings_t *settings, char *folder,
                      dx_error_t *error)
@@ -107,6 +116,9 @@ static int configure(dx_config_t *config, const settings_t *settings, char *fold
     int result = DX_OK;
     if (settings->dev && settings->file == NULL) {
         result = dx_config_set(config, "log.level", "warn", error);
+    }
+    if (result == DX_OK && settings->dev && admin_is_open(config)) {
+        result = dx_config_set(config, "admin.enabled", "true", error);
     }
     if (result == DX_OK && settings->listen.count > 0) {
         result = addresses_set(config, settings->listen.texts, settings->listen.count, error);
@@ -137,6 +149,7 @@ static void started_json(const dx_node_t *node, const dx_node_info_t *info, cons
         dxi_json_text(&json, NULL, dx_node_address(node, i));
     }
     dxi_json_array_end(&json);
+    dxi_json_text(&json, "admin", dx_node_admin_address(node));
     dxi_json_text(&json, "folder", folder[0] != '\0' ? folder : NULL);
     dxi_json_text(&json, "config", settings->file);
     dxi_json_object_end(&json);
@@ -151,6 +164,9 @@ static void started_text(const dx_node_t *node, const dx_node_info_t *info, cons
            info->version, dxi_style(stdout, DXI_STYLE_PLAIN), info->name, (int)getpid());
     for (size_t i = 0; dx_node_address(node, i) != NULL; i++) {
         printf("  %-10s %s\n", i == 0 ? "listens on" : "", dx_node_address(node, i));
+    }
+    if (dx_node_admin_address(node) != NULL) {
+        printf("  %-10s %s/\n", "dashboard", dx_node_admin_address(node));
     }
     if (folder[0] != '\0') {
         printf("  %-10s in memory; temporary folder %s, removed at the end\n", "data", folder);
@@ -217,7 +233,12 @@ static int node_run(const dx_config_t *config, server_t *server)
     const int result = dxi_daemon_run(&options, &error);
     if (result != DX_OK) {
         dxi_complain_error(COMMAND, &error);
-        if (result == DX_EBUSY) {
+        if (result == DX_EBUSY && strncmp(error.message, "admin", 5) == 0) {
+            fputs("Next: end the other program (ss -ltnp shows it), take a free port: "
+                  "--set admin.address=http://127.0.0.1:0, or do without: "
+                  "--set admin.enabled=false\n",
+                  stderr);
+        } else if (result == DX_EBUSY) {
             fputs("Next: end the other program (ss -ltnp shows it), or take a free port: "
                   "dx server --listen tcp://127.0.0.1:0\n",
                   stderr);

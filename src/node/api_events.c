@@ -187,12 +187,12 @@ void dxi_api_tick(void *context)
 {
     dx_node_t *const node = context;
     char *text = NULL;
-    uint64_t after = node->admin.told;
+    uint64_t after = (uint64_t)dx_load_relaxed(&node->admin.told);
     for (int i = 0; i < HAPPENINGS_MAX && (text = happening_next(node, &after)) != NULL; i++) {
         dxi_admin_publish(node->admin.server, "happening", after, text, strlen(text));
         free(text);
     }
-    node->admin.told = after;
+    dx_store_relaxed(&node->admin.told, (int64_t)after);
     text = numbers_make(node, true);
     if (text != NULL) {
         dxi_admin_publish(node->admin.server, "numbers", 0, text, strlen(text));
@@ -225,9 +225,12 @@ DXI_API_ROUTE(dxi_api_events)
         }
     }
     char *const text = numbers_make(node, false);
+    if (dxi_admin_readers(node->admin.server) == 0) { /* nobody was told: from now on */
+        dx_store_relaxed(&node->admin.told, (int64_t)dxi_lines_newest(&node->lines));
+    }
     dxi_admin_answer_stream(request);
     if (after != UINT64_MAX) {
-        catch_up(node, request, after, node->admin.told);
+        catch_up(node, request, after, (uint64_t)dx_load_relaxed(&node->admin.told));
     }
     if (text != NULL) {
         dxi_admin_publish_to(request, "numbers", 0, text, strlen(text));

@@ -47,6 +47,7 @@ static const dxi_api_field_t SUBSCRIPTION_FIELDS[] = {
 
 typedef struct subscriptions {
     dxi_api_list_t list;
+    const char *text;            /* a part of name, pattern or group; NULL: any */
     const char *pattern, *group; /* NULL: any */
     int64_t connection;          /* -1: any */
 } subscriptions_t;
@@ -56,7 +57,9 @@ static void subscription_add(void *context, uint64_t connection,
 {
     subscriptions_t *const all = context;
     const subscription_t item = {.connection = connection, .stats = *stats};
-    if ((all->pattern == NULL || strcmp(all->pattern, stats->pattern) == 0) &&
+    if ((all->text == NULL || strstr(stats->name, all->text) != NULL ||
+         strstr(stats->pattern, all->text) != NULL || strstr(stats->group, all->text) != NULL) &&
+        (all->pattern == NULL || strcmp(all->pattern, stats->pattern) == 0) &&
         (all->group == NULL || strcmp(all->group, stats->group) == 0) &&
         (all->connection < 0 || (uint64_t)all->connection == connection)) {
         dxi_api_list_add(&all->list, &item);
@@ -77,6 +80,7 @@ DXI_API_ROUTE(dxi_api_subscriptions)
     dx_node_t *const node = context;
     dxi_api_page_t page;
     subscriptions_t all = {.list = {.item_bytes = sizeof(subscription_t)},
+                           .text = dxi_admin_query(request, "text"),
                            .pattern = dxi_admin_query(request, "pattern"),
                            .group = dxi_admin_query(request, "group")};
     int code = dxi_api_page_read(request, SORTS, true, SUBSCRIPTION_FIELDS,

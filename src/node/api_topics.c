@@ -72,9 +72,17 @@ DXI_API_ROUTE(dxi_api_topic)
 
 /* -------------------------------------------------------------------------------------- listed */
 
+typedef struct topics {
+    dxi_api_list_t list;
+    const char *part; /* of the name; NULL: any */
+} topics_t;
+
 static void list_add(void *context, const dx_topic_stats_t *stats)
 {
-    dxi_api_list_add(context, stats);
+    topics_t *const all = context;
+    if (all->part == NULL || strstr(stats->name, all->part) != NULL) {
+        dxi_api_list_add(&all->list, stats);
+    }
 }
 
 DXI_API_ROUTE(dxi_api_topics)
@@ -82,18 +90,19 @@ DXI_API_ROUTE(dxi_api_topics)
     dx_node_t *const node = context;
     const char *const pattern = dxi_admin_query(request, "pattern");
     dxi_api_page_t page;
-    dxi_api_list_t list = {.item_bytes = sizeof(dx_topic_stats_t)};
+    topics_t all = {.list = {.item_bytes = sizeof(dx_topic_stats_t)},
+                    .part = dxi_admin_query(request, "name")};
     int code =
         dxi_api_page_read(request, SORTS, false, FIELDS, DXI_API_COUNT(FIELDS), &page, error);
     if (code == DX_OK) {
-        code = dx_bus_topic_list(node->bus, pattern, list_add, &list, error);
+        code = dx_bus_topic_list(node->bus, pattern, list_add, &all, error);
     }
     if (code < 0) {
-        dxi_api_list_free(&list);
+        dxi_api_list_free(&all.list);
         return code;
     }
     const uint64_t total = dxi_bus_topic_count(node->bus);
-    return dxi_api_page_answer(request, &list, &page, "topics", total, topic_make, error);
+    return dxi_api_page_answer(request, &all.list, &page, "topics", total, topic_make, error);
 }
 
 /* ---------------------------------------------------------------------------- declared, changed */

@@ -109,7 +109,7 @@ static int tls_check(const dx_config_t *config, dx_error_t *error)
 static bool is_guarded(const dx_config_t *config)
 {
     return is_set(config, "auth.token") || is_set(config, "auth.token_file") ||
-           dx_config_bool(config, "admin.verify_peer");
+           is_set(config, "access.file") || dx_config_bool(config, "admin.verify_peer");
 }
 
 static int admin_check(const dx_config_t *config, dx_error_t *error)
@@ -143,7 +143,7 @@ static int admin_check(const dx_config_t *config, dx_error_t *error)
     if (code == DX_OK && !place.loopback && !is_guarded(config)) {
         return dxi_fail(error, DX_EINVAL,
                         "admin.address %.80s is open to other hosts; it must be guarded by "
-                        "auth.token, auth.token_file or admin.verify_peer",
+                        "access.file, auth.token, auth.token_file or admin.verify_peer",
                         dx_config_text(config, "admin.address"));
     }
     return code;

@@ -443,10 +443,9 @@ static const dx_config_option_t ROWS[] = {
      .default_text = "http://127.0.0.1:7401",
      .low = 9,
      .high = 300,
-     .help =
-         "http://host:port or https://host:port; port 0 is any free one. Where others than "
-         "programs of this host reach it, auth.token, auth.token_file or admin.verify_peer must "
-         "be there."},
+     .help = "http://host:port or https://host:port; port 0 is any free one. Where others than "
+             "programs of this host reach it, access.file, auth.token, auth.token_file or "
+             "admin.verify_peer must be there."},
     {.name = "admin.certificate_file",
      .type = DX_CONFIG_TEXT,
      .default_text = "",

@@ -75,7 +75,7 @@ static void put_number(dxi_metrics_text_t *text, double value)
     if (value >= 0 && value < EXACT_MAX && value == (double)(uint64_t)value) {
         (void)snprintf(number, sizeof number, "%" PRIu64, (uint64_t)value);
     } else {
-        (void)snprintf(number, sizeof number, "%.9g", value);
+        (void)snprintf(number, sizeof number, "%.15g", value);
     }
     put_text(text, number);
 }

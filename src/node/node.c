@@ -217,6 +217,7 @@ void dx_node_destroy(dx_node_t *node)
     if (node->state == DXI_NODE_RUNNING) {
         (void)dx_node_stop(node, 0, NULL);
     }
+    dxi_node_admin_close(node);
     dx_bus_destroy(node->bus);
     dx_tracer_destroy(node->tracer, LAST_SPANS_NS);
     dxi_access_destroy(node->access);
@@ -271,6 +272,9 @@ static void started_log(dx_node_t *node)
     dx_log_t *const log = node->log.log;
     DX_LOG_INFO(log, "node", "%s (%016llx) of DisruptorX %s has started, process %d", node->name,
                 (unsigned long long)node->id, DX_VERSION_STRING, (int)getpid());
+    if (node->admin.server != NULL) {
+        DX_LOG_INFO(log, "node", "dashboard, API and metrics: %s", dx_node_admin_address(node));
+    }
     for (uint32_t i = 0; i < node->listener_count; i++) {
         DX_LOG_INFO(log, "node", "listens on %s", node->listeners[i].address);
         if (is_open_address(node->listeners[i].address) && !dxi_auth_wanted(&node->auth) &&
@@ -291,6 +295,13 @@ int dx_node_start(dx_node_t *node, dx_error_t *error)
         code = dxi_fail(error, DX_ESTATE, "the node was started before");
     } else {
         code = dxi_node_listen(node, error);
+        if (code == DX_OK) {
+            code = dxi_node_admin_bind(node, error);
+            if (code != DX_OK) {
+                dxi_node_admin_unbind(node);
+                dxi_node_listeners_close(node);
+            }
+        }
     }
     if (code != DX_OK) {
         (void)pthread_mutex_unlock(&node->mutex);
@@ -299,7 +310,10 @@ int dx_node_start(dx_node_t *node, dx_error_t *error)
     node->started_ns = dx_clock_ns();
     node->started_unix_ns = dx_clock_realtime_ns();
     node->rate_seen_ns = node->started_ns;
+    node->config_reloaded_unix_ns = node->started_unix_ns;
     code = dx_bus_start(node->bus, error);
+    const bool bus_runs = code == DX_OK;
+    code = bus_runs ? dxi_node_admin_serve(node, error) : code;
     if (code != DX_OK) {
         dxi_node_listeners_close(node);
         node->state = DXI_NODE_STOPPED; /* the bus can't be started again */
@@ -309,6 +323,9 @@ int dx_node_start(dx_node_t *node, dx_error_t *error)
         descriptors_check(node);
     }
     (void)pthread_mutex_unlock(&node->mutex);
+    if (code != DX_OK && bus_runs) {
+        (void)dx_bus_stop(node->bus, 0, NULL); /* N2 */
+    }
     return code;
 }
 
@@ -320,7 +337,7 @@ int dx_node_stop(dx_node_t *node, int64_t timeout_ns, dx_error_t *error)
     const dxi_node_state_t state = node->state;
     if (state == DXI_NODE_RUNNING) {
         dxi_node_listeners_close(node);
-        node->state = DXI_NODE_STOPPED;
+        node->state = DXI_NODE_DRAINING;
     }
     if (timeout_ns == 0) {
         timeout_ns = dx_config_integer(node->config, "timeouts.drain_ms");
@@ -329,13 +346,17 @@ int dx_node_stop(dx_node_t *node, int64_t timeout_ns, dx_error_t *error)
     if (state == DXI_NODE_CREATED) {
         return dxi_fail(error, DX_ESTATE, "the node was never started");
     }
-    if (state == DXI_NODE_STOPPED) {
+    if (state != DXI_NODE_RUNNING) {
         return DX_OK;
     }
     dx_error_t why = {.code = 0};
     const int64_t began_ns = dx_clock_ns();
     const int code = dx_bus_stop(node->bus, timeout_ns, &why);
     const long long took_ms = (long long)((dx_clock_ns() - began_ns) / 1000000);
+    dxi_node_admin_stop(node);
+    (void)pthread_mutex_lock(&node->mutex);
+    node->state = DXI_NODE_STOPPED;
+    (void)pthread_mutex_unlock(&node->mutex);
     if (code == DX_OK) {
         DX_LOG_INFO(node->log.log, "node", "%s has stopped, in %lld ms", node->name, took_ms);
         return DX_OK;

@@ -5,8 +5,10 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <string.h>
 
+#include "access/access.h"
 #include "base/fail.h"
 #include "node/api.h"
 
@@ -19,13 +21,13 @@ static const dxi_admin_route_t ROUTES[] = {
     {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/metrics", NULL, dxi_api_metrics},
     {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/openapi.json", NULL, dxi_api_openapi},
     {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/node", NULL, dxi_api_node},
-    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/topics", "pattern " PAGE_QUERY, dxi_api_topics},
+    {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/topics", "pattern name " PAGE_QUERY, dxi_api_topics},
     {DXI_ADMIN_POST, DXI_ADMIN_WRITE, true, "/api/v1/topics", NULL, dxi_api_topic_create},
     {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/topics/{name}", NULL, dxi_api_topic},
     {DXI_ADMIN_PATCH, DXI_ADMIN_WRITE, true, "/api/v1/topics/{name}", NULL, dxi_api_topic_change},
     {DXI_ADMIN_DELETE, DXI_ADMIN_WRITE, false, "/api/v1/topics/{name}", NULL, dxi_api_topic_delete},
     {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/subscriptions",
-     "pattern group connection " PAGE_QUERY, dxi_api_subscriptions},
+     "text pattern group connection " PAGE_QUERY, dxi_api_subscriptions},
     {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/connections", "name " PAGE_QUERY,
      dxi_api_connections},
     {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/api/v1/connections/{id}", NULL, dxi_api_connection},
@@ -45,12 +47,9 @@ static const dxi_admin_route_t ROUTES[] = {
 
 /* ------------------------------------------------------------------------------------ who asks */
 
-/* By the node's token, or by a certificate that TLS has verified. */
-static int authorize(void *context, dxi_admin_asker_t *asker, dxi_admin_right_t right,
-                     dx_error_t *error)
+/* By the node's token, or by a certificate that TLS has verified: whoever may connect may ask. */
+static int authorize_by_token(dx_node_t *node, dxi_admin_asker_t *asker, dx_error_t *error)
 {
-    dx_node_t *const node = context;
-    (void)right;
     if (asker->names != NULL) {
         return DX_OK; /* the authority has signed it, and the key was shown */
     }
@@ -66,6 +65,66 @@ static int authorize(void *context, dxi_admin_asker_t *asker, dxi_admin_right_t 
         return dxi_fail(error, DX_EAGAIN, "the token is wrong");
     }
     return DX_OK;
+}
+
+static int login(dx_node_t *node, const dxi_admin_asker_t *asker, dxi_access_login_t *login_out,
+                 dx_error_t *error)
+{
+    int code = DX_ENOTFOUND;
+    *login_out = (dxi_access_login_t){.user = NULL};
+    if (asker->names != NULL) {
+        code = dxi_access_login_by_names(node->access, asker->names, login_out, error);
+    }
+    if (code == DX_ENOTFOUND && asker->token == NULL) {
+        return dxi_fail(error, DX_EAGAIN, "a token is wanted");
+    }
+    if (code == DX_ENOTFOUND) {
+        code = dxi_access_login_by_token(node->access, asker->token, asker->token_bytes, login_out,
+                                         error);
+    }
+    return code == DX_EPERM ? DX_EAGAIN : code;
+}
+
+/* Users: each says what it may. What changes something, and what is refused, is written down. */
+static int authorize_by_user(dx_node_t *node, dxi_admin_asker_t *asker, dxi_admin_right_t right,
+                             dx_error_t *error)
+{
+    const dxi_access_action_t action =
+        right == DXI_ADMIN_READ ? DXI_ACCESS_ADMIN_READ : DXI_ACCESS_ADMIN_WRITE;
+    dx_error_t why = {.code = 0};
+    dxi_access_login_t who;
+    char what[160];
+    (void)snprintf(what, sizeof what, "%s %.140s", asker->method, asker->path);
+    int code = login(node, asker, &who, &why);
+    if (code == DX_OK) {
+        (void)snprintf(asker->user, sizeof asker->user, "%s", dxi_access_user_name(who.user));
+        code = dxi_access_allows(who.user, action, NULL, 0, &why);
+    }
+    const dxi_access_event_t event = {.event = code == DX_OK ? "admin" : "refused",
+                                      .user = asker->user[0] != '\0' ? asker->user : NULL,
+                                      .address = asker->peer,
+                                      .action = dxi_access_action_name(action),
+                                      .object = what,
+                                      .code = code == DX_EAGAIN ? DX_EPERM : code,
+                                      .reason = code == DX_OK ? NULL : why.message};
+    if (code == DX_EPERM) {
+        dxi_access_refused(node->access, &who, action, &event);
+    } else if (code != DX_OK || right == DXI_ADMIN_WRITE) {
+        dxi_access_audit(node->access, &event);
+    }
+    dxi_access_logout(node->access, &who);
+    if (code != DX_OK && error != NULL) {
+        *error = why;
+    }
+    return code;
+}
+
+static int authorize(void *context, dxi_admin_asker_t *asker, dxi_admin_right_t right,
+                     dx_error_t *error)
+{
+    dx_node_t *const node = context;
+    return dxi_access_on(node->access) ? authorize_by_user(node, asker, right, error)
+                                       : authorize_by_token(node, asker, error);
 }
 
 /* ---------------------------------------------------------------------------------------- life */
@@ -134,6 +193,15 @@ int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error)
     return code;
 }
 
+void dxi_node_admin_unbind(dx_node_t *node)
+{
+    dxi_admin_destroy(node->admin.server);
+    node->admin.server = NULL;
+    dxi_lines_close(&node->lines);
+    dxi_metrics_topics_destroy(node->admin.topics);
+    node->admin.topics = NULL;
+}
+
 int dxi_node_admin_serve(dx_node_t *node, dx_error_t *error)
 {
     return node->admin.server != NULL ? dxi_admin_start(node->admin.server, error) : DX_OK;
@@ -148,10 +216,7 @@ void dxi_node_admin_stop(dx_node_t *node)
 
 void dxi_node_admin_close(dx_node_t *node)
 {
-    dxi_admin_destroy(node->admin.server);
-    node->admin.server = NULL;
-    dxi_lines_close(&node->lines);
-    dxi_metrics_topics_destroy(node->admin.topics);
+    dxi_node_admin_unbind(node);
     (void)pthread_mutex_destroy(&node->admin.mutex);
     (void)pthread_mutex_destroy(&node->admin.metrics_mutex);
 }

@@ -89,6 +89,7 @@ double dxi_node_delivered_rate(dx_node_t *node, uint64_t delivered, int64_t now_
  * nothing where it is not enabled. Threads: owner. */
 DX_NODISCARD int dxi_node_admin_init(dx_node_t *node, dx_error_t *error);
 DX_NODISCARD int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error);
+void dxi_node_admin_unbind(dx_node_t *node);
 DX_NODISCARD int dxi_node_admin_serve(dx_node_t *node, dx_error_t *error);
 void dxi_node_admin_stop(dx_node_t *node);
 void dxi_node_admin_close(dx_node_t *node);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "disruptorx/clock.h"
 #include "node/node_access.h"
 
 /* The names of what differs and needs a restart. */
@@ -91,6 +92,9 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
     if (code == DX_OK) {
         code = dxi_node_access_prepare(config, files, &access, error);
     }
+    if (code == DX_OK && files && node->admin.server != NULL) {
+        code = dxi_admin_tls_prepare(node->admin.server, error);
+    }
     if (code == DX_OK && files && node->tls != NULL) {
         code = dxi_tls_reload(node->tls, error);
     }
@@ -118,6 +122,12 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
     explicit_bzero(&token, sizeof token);
     dxi_node_access_commit(node, &access);
     dxi_node_log_move(&node->log, fd);
+    if (files && node->admin.server != NULL) {
+        dx_error_t why = {.code = 0};
+        if (dxi_admin_tls_commit(node->admin.server, &why) != DX_OK) {
+            DX_LOG_ERROR(node->log.log, "admin", "%s", why.message);
+        }
+    }
     (void)dx_log_set_level(node->log.log, dxi_node_log_level(copy));
     if (node->tracer != NULL) { /* the bounds of the table are those of the tracer */
         (void)!dx_tracer_set_sample(node->tracer, dxi_node_trace_sample(copy), NULL);
@@ -128,6 +138,7 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
     dx_config_destroy(node->config);
     node->config = copy;
     node->config_reloads++;
+    node->config_reloaded_unix_ns = dx_clock_realtime_ns();
     return changes;
 }
 
@@ -168,6 +179,7 @@ int dxi_node_reload(dx_node_t *node, dx_config_change_fn visit, void *context, d
         DX_OK) { /* without a file, the files that options name are read again all the same */
         code = take_over(node, fresh, true, visit, context, &why);
     }
+    node->config_failing = code < 0;
     if (code < 0) {
         code = failed(node, code, &why, error);
     } else {
