@@ -1,8 +1,8 @@
-/* node/api.h - what the files of the admin API share: objects out of tables, pages of lists, bodies.
+/* node/api.h - what the files of the admin API share: objects of tables, pages of lists, bodies.
  *
  * What is shown of a thing is a table of fields, in which a list is sorted as well:
  *
- *     static const dxi_api_field_t FIELDS[] = {{"name", DXI_API_CHARS, offsetof(thing_t, name)}, ...};
+ *     static const dxi_api_field_t FIELDS[] = {{"name", DXI_API_CHARS, offsetof(thing_t, name)}};
  *
  * docs/openapi.json says the same to programs; tests/cli/test_admin.py compares the two.
  *
@@ -76,8 +76,8 @@ DX_NODISCARD int dxi_api_page_read(const dxi_admin_request_t *request, const cha
                                    bool descending, const dxi_api_field_t *fields, size_t count,
                                    dxi_api_page_t *page_out, dx_error_t *error);
 
-/* Sorts the list, puts the page under `key`, and "matched" and "total", and answers. `make` makes an
- * object of an item. Frees the list. Returns DX_OK, or a code. */
+/* Sorts the list, puts the page under `key`, and "matched" and "total", and answers. `make` makes
+ * an object of an item. Frees the list. Returns DX_OK, or a code. */
 int dxi_api_page_answer(dxi_admin_request_t *request, dxi_api_list_t *list,
                         const dxi_api_page_t *page, const char *key, uint64_t total,
                         json_t *(*make)(const void *item), dx_error_t *error);
@@ -118,7 +118,8 @@ DXI_API_ROUTE(dxi_api_log_level_set);
 DXI_API_ROUTE(dxi_api_events);  /* api_events.c */
 DXI_API_ROUTE(dxi_api_metrics); /* metrics.c */
 
-/* Once a second while somebody reads the stream (api_events.c). Threads: the admin server's clock. */
+/* Once a second while somebody reads the stream (api_events.c).
+ * Threads: the admin server's clock. */
 void dxi_api_tick(void *node);
 
 #endif

@@ -1,8 +1,8 @@
 /* api_events.c - live updates: numbers once a second, and what happens.
  *
  * The clock of the admin server calls once a second while somebody reads. Numbers are collected
- * once for all readers; a new reader gets some at once. Happenings are lines of the log that matter:
- * warnings and errors, and what the node and its admin server say of themselves.
+ * once for all readers; a new reader gets some at once. Happenings are lines of the log that
+ * matter: warnings and errors, and what the node and its admin server say of themselves.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -156,7 +156,7 @@ static char *numbers_make(dx_node_t *node, bool next)
     return text;
 }
 
-/* ------------------------------------------------------------------------------------ happenings */
+/* ----------------------------------------------------------------------------------- happenings */
 
 static bool matters(const dxi_line_t *line)
 {

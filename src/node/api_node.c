@@ -1,4 +1,4 @@
-/* api_node.c - the node as a whole: health, numbers, errors by reason; the page and the description.
+/* api_node.c - the node as a whole: health, numbers, errors by reason; page and description.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -54,8 +54,8 @@ double dxi_figures_busy(dx_node_t *node, uint32_t index, const dxi_loop_stat_t *
 const char *dxi_node_state_name(dxi_node_state_t state);
 /* What kind of connection: "tcp", "tls", "unix", "shm". Threads: any. */
 const char *dxi_transport_name(int transport);
-/* Why connections end that should not have: a word for the code without its sign, NULL for an end in
- * order. Threads: any. */
+/* Why connections end that should not have: a word for the code without its sign, NULL for an end
+ * in order. Threads: any. */
 const char *dxi_end_name(int code);
 
 #endif

@@ -1,8 +1,8 @@
 /* metrics.c - what a node says to Prometheus.
  *
  * Names follow its rules: one prefix, base units, "_total" for counters, no labels but those listed
- * here, each with a bound: topics (admin.metrics_topics_max), groups (DXI_METRICS_GROUPS_MAX), rings
- * and loops (as many as the node has), reasons and kinds (words of ours).
+ * here, each with a bound: topics (admin.metrics_topics_max), groups (DXI_METRICS_GROUPS_MAX),
+ * rings and loops (as many as the node has), reasons and kinds (words of ours).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -107,7 +107,7 @@ static double value_of(const struct row *row, const dxi_figures_t *figures)
     }
 }
 
-/* Samples that differ by one label: its name, and value and number of each, NULL behind the last. */
+/* Samples that differ by one label: value and number of each, NULL behind the last. */
 typedef struct labelled {
     const char *value;
     uint64_t number;

@@ -16,7 +16,7 @@
 #define DXI_METRICS_TOPICS_MAX 10000 /* with a label of their own */
 #define DXI_METRICS_GROUPS_MAX 100   /* the rest is "other" */
 
-/* ------------------------------------------------------------------------------ a text (metrics_text.c) */
+/* --------------------------------------------------------------------- a text, metrics_text.c */
 
 typedef struct dxi_metrics_text {
     char *bytes; /* malloc() */
@@ -44,7 +44,7 @@ void dxi_metrics_one(dxi_metrics_text_t *text, const char *name, const char *typ
 void dxi_metrics_histogram(dxi_metrics_text_t *text, const char *name, const char *help,
                            const char *label, const char *value, const uint64_t *counts);
 
-/* ------------------------------------------------------------------ topics by name (metrics_topics.c) */
+/* ----------------------------------------------------------- topics by name, metrics_topics.c */
 
 /* Which topics have a label of their own, and what they had counted when they got it. */
 typedef struct dxi_metrics_topics dxi_metrics_topics_t;

@@ -85,8 +85,8 @@ void dxi_node_listeners_kinds(dx_node_t *node, uint64_t kinds_out[4]);
 /* The mean rate of deliveries over the last minute; the caller holds the mutex (node_info.c). */
 double dxi_node_delivered_rate(dx_node_t *node, uint64_t delivered, int64_t now_ns);
 
-/* The admin server (node_admin.c): bound with the listeners, serving while the bus runs. bind() does
- * nothing where it is not enabled. Threads: owner. */
+/* The admin server (node_admin.c): bound with the listeners, serving while the bus runs. bind()
+ * does nothing where it is not enabled. Threads: owner. */
 DX_NODISCARD int dxi_node_admin_init(dx_node_t *node, dx_error_t *error);
 DX_NODISCARD int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error);
 void dxi_node_admin_unbind(dx_node_t *node);
