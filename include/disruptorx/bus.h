@@ -121,11 +121,19 @@ typedef struct dx_topic_options {
                              * default; DX_RETAIN_NONE: none */
     uint64_t retain_bytes;  /* 0: the bus's default */
     int64_t retain_age_ns;  /* 0: without a limit */
-    uint32_t event_bytes_max; /* of the payload; 0: the bus's limit */
-    uint32_t reserved_0;
+    uint32_t event_bytes_max; /* of the payload; 0: the bus's limit; of a direct topic
+                               * DX_DIRECT_EVENT_BYTES: its slots are as large as this */
+    uint32_t
+        direct_bytes;     /* 0: not direct. Else the topic has a ring of its own of so many bytes in
+                            * shared memory, a power of two: programs of the node's user on its host
+                            * publish and read there without a system call. Can't be changed */
     uint64_t reserved[4]; /* must be zero */
 } dx_topic_options_t;
 
+#define DX_DIRECT_BYTES_MIN 65536u
+#define DX_DIRECT_BYTES_MAX 1073741824u
+#define DX_DIRECT_EVENT_BYTES 248u /* payload, when the topic does not say */
+#define DX_DIRECT_EVENT_BYTES_MAX 65528u
 #define DX_RETAIN_NONE UINT64_MAX
 #define DX_RETAIN_EVENTS_MAX UINT64_C(16777216)
 #define DX_RETAIN_BYTES_MAX UINT64_C(17179869184)
@@ -192,10 +200,11 @@ typedef enum dx_slow_policy {
 /* Where a handler in this process runs. */
 typedef enum dx_dispatch {
     DX_DISPATCH_THREAD = 0, /* in a thread of the subscription's own, behind a ring of its own */
-    DX_DISPATCH_SHARD = 1   /* in the shard's thread, on the event where it lies: the least latency;
+    DX_DISPATCH_SHARD = 1,  /* in the shard's thread, on the event where it lies: the least latency;
                              * the handler must not block, and each microsecond of it is one for
                              * everybody. With a pattern, or a keyed topic, and several loops it is
                              * called by several threads at a time */
+    DX_DISPATCH_POLL = 2    /* clients, direct topics: in dx_client_poll() */
 } dx_dispatch_t;
 
 /* Handles an event. Returns DX_OK; with AUTO a negative code asks for redelivery, and DX_EFATAL for

@@ -150,6 +150,13 @@ DX_API DX_NODISCARD int dx_client_subscribe(dx_client_t *client,
                                             dx_client_subscription_t **subscription_out,
                                             dx_error_t *error);
 
+/* Handles what is there, of a subscription with DX_DISPATCH_POLL, in the caller's thread, and never
+ * waits: for programs that spin. At most 64 events are handed over, one batch.
+ * Returns how many events were passed, 0 when there is none; DX_ECLOSED when the subscription has
+ * ended (on_end() said why); DX_EINVAL without DX_DISPATCH_POLL.
+ * Threads: one at a time, no handler. */
+DX_API DX_NODISCARD int dx_client_poll(dx_client_subscription_t *subscription);
+
 /* Ends it: what has been sent is handled, for at most `timeout_ns`; then it is freed.
  * Returns DX_OK, DX_ETIMEDOUT.
  * Threads: any, no handler. */

@@ -419,6 +419,30 @@ void dxi_flow_feed(dxi_shard_t *shard, dxi_flow_t *flow)
     }
 }
 
+void dxi_topic_skip(dxi_shard_t *shard, dxi_topic_t *topic, uint64_t last)
+{
+    if (last <= topic->last) {
+        return;
+    }
+    for (uint32_t i = 0; i < topic->link_count; i++) {
+        dxi_link_t *const link = topic->links[i];
+        const bool ahead = (link->flags & DXI_LINK_AHEAD) != 0;
+        if ((link->flags & DXI_LINK_LAGGING) == 0 && (!ahead || link->next <= last)) {
+            const uint64_t next = dxi_link_next(link);
+            link->flags &= ~(uint32_t)DXI_LINK_AHEAD;
+            link->flags |= DXI_LINK_STARTING; /* it is not its fault */
+            dxi_link_to_lagging(link, next);
+        }
+    }
+    topic->last = last;
+    dxi_retain_skip(&topic->retain, last + 1);
+    for (uint32_t i = 0; i < topic->link_count; i++) {
+        if ((topic->links[i]->flags & DXI_LINK_LAGGING) != 0) {
+            dxi_flow_feed(shard, topic->links[i]->flow);
+        }
+    }
+}
+
 /* ------------------------------------------------------------------------------------- blocking */
 
 bool dxi_topic_blocked(dxi_shard_t *shard, dxi_topic_t *topic, int64_t clock_ns)

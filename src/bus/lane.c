@@ -31,6 +31,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "bus/direct.h"
 #include "bus/trace.h"
 #include "wire/pack.h"
 
@@ -174,7 +175,8 @@ int dxi_lane_create(dx_bus_t *bus, uint16_t index, dxi_bus_loop_t *owner, dxi_la
                                                                    .deliver = lane_deliver,
                                                                    .gap = lane_gap,
                                                                    .end = lane_end,
-                                                                   .publish = lane_publish},
+                                                                   .publish = lane_publish,
+                                                                   .direct = &dxi_direct_actions},
                                                        .retained_bytes = &bus->retained_bytes,
                                                        .topics = &bus->topic_count},
                                 &lane->shard, error);
@@ -388,6 +390,9 @@ int dxi_bus_loop_run(void *bus_loop, int64_t now_ns)
     for (uint32_t i = 0; i < loop->lane_count; i++) {
         dxi_lane_t *lane = loop->lanes[i];
         done += lane_events(lane);
+        if (DX_UNLIKELY(lane->directs != NULL)) {
+            done += dxi_direct_run(lane, now_ns);
+        }
         lane_tick(lane, now_ns);
         if (lane->blocked) {
             dxi_loop_wake_at(loop->loop, now_ns + TICK_NS);

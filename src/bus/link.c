@@ -89,8 +89,19 @@ int dxi_link_make(dxi_shard_t *shard, dxi_flow_t *flow, dxi_topic_t *topic, bool
     if (topic_room(topic) != DX_OK) {
         return DX_ENOMEM;
     }
+    if (topic->direct != NULL && topic->link_count == 0) {
+        uint64_t last = 0;
+        const int code = shard->actions.direct->join(shard->actions.context, topic->direct, &last);
+        if (code != DX_OK) {
+            return DX_ENOMEM;
+        }
+        dxi_topic_skip(shard, topic, last);
+    }
     dxi_link_t *const link = link_take(shard);
     if (link == NULL) {
+        if (topic->direct != NULL && topic->link_count == 0) {
+            shard->actions.direct->leave(shard->actions.context, topic->direct);
+        }
         return DX_ENOMEM;
     }
     link->flow = flow;
@@ -199,6 +210,9 @@ void dxi_link_remove(dxi_shard_t *shard, dxi_link_t *link)
     topic->links[link->topic_index] = last;
     last->topic_index = link->topic_index;
     dxi_list_append(&shard->free_links, &link->in_flow);
+    if (topic->direct != NULL && topic->link_count == 0) {
+        shard->actions.direct->leave(shard->actions.context, topic->direct);
+    }
     if (topic->inbox && topic->link_count == 0) {
         dxi_topic_remove(shard, topic);
     }

@@ -253,6 +253,14 @@ void dxi_retain_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, co
     }
 }
 
+void dxi_retain_skip(dxi_retain_t *retain, uint64_t next)
+{
+    retain->first = next;
+    retain->next = next;
+    retain->used = 0;
+    retain->head = 0;
+}
+
 void dxi_retain_trim(dxi_retain_t *retain, const dxi_retain_limits_t *limits)
 {
     if (retain->next - retain->first > limits->events_max) {

@@ -42,6 +42,9 @@ void dxi_retain_close(dxi_retain_t *retain, const dxi_retain_limits_t *limits);
 void dxi_retain_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, const void *frame,
                      uint32_t bytes);
 
+/* Keeps nothing, and goes on with the event `next`. */
+void dxi_retain_skip(dxi_retain_t *retain, uint64_t next);
+
 /* Lets the oldest go until the limits hold. */
 void dxi_retain_trim(dxi_retain_t *retain, const dxi_retain_limits_t *limits);
 

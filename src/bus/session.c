@@ -321,7 +321,7 @@ void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
         .on_close = on_close,
     };
     options->connection.started_unix_ns = bus->made_unix_ns;
-    options->connection.capabilities |= DXI_CAPABILITY_PACK;
+    options->connection.capabilities |= DXI_CAPABILITY_PACK | DXI_CAPABILITY_DIRECT;
     options->on_accept = on_accept;
     options->loops = bus->net_loops;
     options->loop_count = bus->loop_count;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "bus/direct.h"
 #include "bus/session_access.h"
 #include "bus/texts.h"
 
@@ -181,15 +182,25 @@ static int list_run(topic_command_t *it)
     return DX_OK;
 }
 
+static bool direct_name_seen(void *context, const char *name)
+{
+    const topic_command_t *const it = context;
+    return it->user == NULL || dxi_access_sees(it->user, name, strlen(name));
+}
+
 static int ask_run(topic_command_t *it)
 {
     const dxi_session_policy_t *policy = it->policy;
     char *text = NULL;
-    if (policy->ask == NULL) {
-        return dxi_fail(&it->error, DX_ENOTFOUND, "the node answers no questions");
-    }
     const char *argument = it->text + strlen(it->text) + 1;
-    int code = policy->ask(policy->context, it->text, argument, &text, &it->error);
+    int code = DX_OK;
+    if (strcmp(it->text, DXI_DIRECT_QUESTION) == 0) {
+        code = dxi_direct_ask_text(it->bus, argument, direct_name_seen, it, &text, &it->error);
+    } else if (policy->ask != NULL) {
+        code = policy->ask(policy->context, it->text, argument, &text, &it->error);
+    } else {
+        code = dxi_fail(&it->error, DX_ENOTFOUND, "the node answers no questions");
+    }
     if (code == DX_OK) {
         code = frames_add(it, DX_FRAME_ANSWER, text, text == NULL ? 0 : strlen(text), false);
     }
@@ -267,6 +278,28 @@ static int ask_read(topic_command_t *it, const dx_frame_view_t *frame)
     return DX_OK;
 }
 
+/* From now on the command's answer lists what its user sees. */
+static void user_keep(const dxi_session_t *session, topic_command_t *it)
+{
+    if (session->access != NULL) {
+        it->user = session->access->login.user;
+        dxi_access_user_hold(session->policy->access, it->user);
+    }
+}
+
+/* Who asks for the ring of a direct topic must be allowed to do there what it is for. */
+static int direct_allowed(dxi_session_t *session, topic_command_t *it, const char *argument)
+{
+    bool publish = false;
+    const char *const topic = dxi_direct_topic_of(argument, &publish);
+    if (topic == NULL) { /* the names of all, or nothing that is understood */
+        user_keep(session, it);
+        return DX_OK;
+    }
+    return dxi_session_allows(session, publish ? DXI_ACCESS_PUBLISH : DXI_ACCESS_SUBSCRIBE, topic,
+                              strlen(topic), &it->error);
+}
+
 /* What it needs, and what is remembered for its end. */
 static int command_allowed(dxi_session_t *session, topic_command_t *it)
 {
@@ -284,12 +317,12 @@ static int command_allowed(dxi_session_t *session, topic_command_t *it)
     case DX_FRAME_TOPIC_STATS:
         return dxi_session_may_see(session, it->topic, &it->error);
     case DX_FRAME_TOPIC_LIST:
-        if (session->access != NULL) {
-            it->user = session->access->login.user;
-            dxi_access_user_hold(policy->access, it->user);
-        }
+        user_keep(session, it);
         return DX_OK;
     default:
+        if (strcmp(it->text, DXI_DIRECT_QUESTION) == 0) {
+            return direct_allowed(session, it, argument);
+        }
         if (policy->ask_writes != NULL && policy->ask_writes(it->text, argument)) {
             it->writes = it->text;
         }

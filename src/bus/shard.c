@@ -180,7 +180,8 @@ static bool heard(const dxi_shard_t *shard, const dxi_topic_t *topic, const char
         }
     }
     if (topic != NULL) {
-        return false;
+        return topic->direct != NULL &&
+               shard->actions.direct->heard(shard->actions.context, topic->direct);
     }
     return !dxi_trie_match(&shard->trie, name, bytes, anybody, NULL);
 }
@@ -338,6 +339,69 @@ DX_INLINE int sequence_give(dxi_shard_t *shard, dxi_incoming_t *incoming, int64_
     return DX_OK;
 }
 
+/* A publication to a direct topic: into its ring, which gives it its sequence. */
+DX_NOINLINE static int direct_put(dxi_shard_t *shard, dxi_incoming_t *incoming)
+{
+    dxi_topic_t *const topic = incoming->topic;
+    uint64_t timestamp_ns = 0;
+    const int code =
+        shard->actions.direct->put(shard->actions.context, topic->direct, incoming->frame,
+                                   incoming->bytes, &incoming->sequence, &timestamp_ns);
+    if (code == DX_EAGAIN && topic->options.full == DX_TOPIC_FULL_WAIT) {
+        return DX_EAGAIN;
+    }
+    if (code != DX_OK) {
+        (void)dxi_fail(&shard->error, code, "the event does not go into the ring of its topic: %s",
+                       dx_error_text(code));
+        return refuse(shard, incoming);
+    }
+    if (incoming->producer != NULL) {
+        dxi_dedup_note(&shard->dedup, incoming->producer,
+                       &(dxi_receipt_t){.producer_sequence = incoming->frame->producer_sequence,
+                                        .sequence = incoming->sequence,
+                                        .timestamp_ns = timestamp_ns});
+    }
+    topic->published_bytes += incoming->payload_bytes;
+    answer_taken(shard, incoming);
+    return DX_OK;
+}
+
+int dxi_shard_direct(dxi_shard_t *shard, const char *name, size_t name_bytes, void *frame,
+                     uint32_t bytes, int64_t clock_ns)
+{
+    dxi_topic_t *const topic = dxi_topic_find(&shard->topics, name, name_bytes);
+    dxi_incoming_t incoming = {.frame = frame, .topic = topic, .bytes = bytes, .events = 1};
+    incoming.sequence = incoming.frame->sequence;
+    clock_ns = dxi_shard_now(shard, clock_ns);
+    if (topic == NULL || incoming.sequence <= topic->last) {
+        return DX_OK;
+    }
+    if (topic->blocking != 0 && dxi_topic_blocked(shard, topic, clock_ns)) {
+        return DX_EAGAIN;
+    }
+    dxi_topic_skip(shard, topic, incoming.sequence - 1);
+    topic->last = incoming.sequence;
+    if (!dxi_list_queued(&topic->in_active)) {
+        dxi_topic_activate(shard, topic);
+    }
+    dxi_retain_keep(&topic->retain, &topic->limits, frame, bytes);
+    dxi_topic_deliver(shard, &incoming);
+    return DX_OK;
+}
+
+void dxi_shard_direct_passed(dxi_shard_t *shard, const char *name, size_t name_bytes, uint64_t last,
+                             int64_t clock_ns)
+{
+    dxi_topic_t *const topic = dxi_topic_find(&shard->topics, name, name_bytes);
+    (void)dxi_shard_now(shard, clock_ns);
+    if (topic != NULL && topic->link_count == 0 && last > topic->last) {
+        if (!dxi_list_queued(&topic->in_active)) {
+            dxi_topic_activate(shard, topic);
+        }
+        dxi_topic_skip(shard, topic, last);
+    }
+}
+
 int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t origin,
                     int64_t published_ns, int64_t clock_ns, int64_t unix_ns)
 {
@@ -362,6 +426,9 @@ int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t or
         if (DX_UNLIKELY(code != DX_OK)) {
             return code == DX_EEXIST ? DX_OK : refuse(shard, &incoming);
         }
+    }
+    if (DX_UNLIKELY(topic->direct != NULL)) {
+        return direct_put(shard, &incoming);
     }
     if (DX_UNLIKELY(topic->blocking != 0) && dxi_topic_blocked(shard, topic, clock_ns)) {
         return DX_EAGAIN; /* S6: before it has a sequence */

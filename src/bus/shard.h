@@ -71,6 +71,25 @@ typedef struct dxi_delivery {
 #define DXI_DELIVER_DONE 1
 #define DXI_DELIVER_SPLIT 2
 
+/* A direct topic's order is not the shard's: it is that of a ring that others use besides. The
+ * shard puts into that ring what it is told of (dxi_shard_event()), and is told what comes out of
+ * it (dxi_shard_direct()) while somebody listens here. */
+typedef struct dxi_direct_actions {
+    /* A topic is declared: makes its ring. Returns DX_OK and what the others get as `direct`. */
+    int (*open)(void *context, const char *name, size_t bytes, const dx_topic_options_t *options,
+                void **direct_out, dx_error_t *error);
+    void (*close)(void *context, void *direct);
+    /* Puts a publication into the ring. Returns DX_OK, DX_EAGAIN without room, DX_ELIMIT when the
+     * frame is longer than a slot, DX_ECORRUPT, DX_EIO when the ring is gone. */
+    int (*put)(void *context, void *direct, void *frame, uint32_t bytes, uint64_t *sequence_out,
+               uint64_t *timestamp_ns_out);
+    /* Somebody listens here: dxi_shard_direct() is called for all behind `*last_out`. */
+    int (*join)(void *context, void *direct, uint64_t *last_out);
+    void (*leave)(void *context, void *direct);
+    bool (*heard)(void *context, void *direct); /* by others */
+    void (*look)(void *context, void *direct, dx_topic_stats_t *stats);
+} dxi_direct_actions_t;
+
 /* No action may call the shard. */
 typedef struct dxi_shard_actions {
     void *context;
@@ -90,6 +109,7 @@ typedef struct dxi_shard_actions {
     void (*end)(void *context, void *user, int code, const char *sentence);
     /* Publishes a dead letter: a whole sealed PUBLISH frame. DX_EAGAIN: it is tried again later. */
     int (*publish)(void *context, const void *frame, uint32_t bytes);
+    const dxi_direct_actions_t *direct; /* NULL: there are no direct topics */
 } dxi_shard_actions_t;
 
 typedef struct dxi_shard_options {
@@ -117,6 +137,15 @@ void dxi_shard_destroy(dxi_shard_t *shard);
  * has had it does not get it again. */
 int dxi_shard_event(dxi_shard_t *shard, void *frame, uint32_t bytes, uint64_t origin,
                     int64_t published_ns, int64_t clock_ns, int64_t unix_ns);
+
+/* An event of a direct topic that came out of its ring: an EVENT frame with its sequence. Those
+ * left out since the last one are a gap. Returns DX_OK; DX_EAGAIN: a subscriber with DX_SLOW_BLOCK
+ * has no room: call again with the same event, later. */
+int dxi_shard_direct(dxi_shard_t *shard, const char *name, size_t name_bytes, void *frame,
+                     uint32_t bytes, int64_t clock_ns);
+/* As much of a direct topic has passed without being told here, while nobody listened. */
+void dxi_shard_direct_passed(dxi_shard_t *shard, const char *name, size_t name_bytes, uint64_t last,
+                             int64_t clock_ns);
 
 /* A subscriber: one subscription's part of this shard. */
 typedef struct dxi_subscribe {

@@ -92,6 +92,7 @@ struct dxi_topic {
     dxi_retain_t retain;
     dxi_retain_limits_t limits;
     uint64_t published_bytes, delivered;
+    void *direct;           /* of the bus around the shard; NULL: not a direct topic */
     dxi_list_t in_active;   /* shard->active: it has a rate, or will */
     dxi_list_t in_all;      /* shard->all_topics, in the order in which they were made */
     uint64_t made;          /* which one it was */
@@ -303,6 +304,9 @@ void dxi_flow_feed(dxi_shard_t *shard, dxi_flow_t *flow);
 
 /* Whether the flow's filter and predicate let the event pass. */
 bool dxi_flow_wants(dxi_flow_t *flow, dxi_incoming_t *incoming);
+
+/* The topic goes on behind `last`: who had not been offered all up to there is told a gap. */
+void dxi_topic_skip(dxi_shard_t *shard, dxi_topic_t *topic, uint64_t last);
 
 /* Offers an event to all links of its topic. */
 void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming);

@@ -81,6 +81,7 @@ static const field_t topic_fields[] = {
     TOPIC(retain_bytes, FIELD_U64, DX_RETAIN_BYTES_MAX),
     TOPIC(retain_age_ns, FIELD_I64, INT64_MAX),
     TOPIC(event_bytes_max, FIELD_U32, DX_FRAME_BYTES_MAX),
+    TOPIC(direct_bytes, FIELD_U32, DX_DIRECT_BYTES_MAX),
 };
 
 #define STATS(name, kind) FIELD(dx_topic_stats_t, name, kind, INT64_MAX)

@@ -47,7 +47,7 @@ int dxi_topic_options_check(const dx_topic_options_t *options, dx_error_t *error
         return dxi_fail(error, DX_EINVAL, "retain_age_ns is %lld, must not be negative",
                         (long long)options->retain_age_ns);
     }
-    uint64_t zero = options->reserved_0;
+    uint64_t zero = 0;
     for (int i = 0; i < 4; i++) {
         zero |= options->reserved[i];
     }

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "bus/direct_slot.h"
 #include "bus/shard_internal.h"
 
 #define TABLE_TOPICS_MIN 64
@@ -129,8 +130,16 @@ static int options_check(const dxi_shard_t *shard, const dx_topic_options_t *opt
         return dxi_fail(error, DX_EINVAL, "event_bytes_max is %u, must be at most %u, the bus's",
                         options->event_bytes_max, shard->bus.event_bytes_max);
     }
+    if (options->direct_bytes != 0) {
+        uint32_t slot_bytes = 0;
+        uint32_t slots = 0;
+        const int code = dxi_direct_geometry(options, &slot_bytes, &slots, error);
+        if (code != DX_OK) {
+            return code;
+        }
+    }
     for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++) {
-        if (options->reserved[i] != 0 || options->reserved_0 != 0) {
+        if (options->reserved[i] != 0) {
             return dxi_fail(error, DX_EINVAL, "reserved fields must be zero");
         }
     }
@@ -147,8 +156,10 @@ static dx_topic_options_t options_fill(const dxi_shard_t *shard, const dx_topic_
     filled.retain_bytes = filled.retain_bytes != 0 ? filled.retain_bytes : defaults->retain_bytes;
     filled.retain_age_ns =
         filled.retain_age_ns != 0 ? filled.retain_age_ns : defaults->retain_age_ns;
-    filled.event_bytes_max =
-        filled.event_bytes_max != 0 ? filled.event_bytes_max : shard->bus.event_bytes_max;
+    if (filled.event_bytes_max == 0) {
+        filled.event_bytes_max =
+            filled.direct_bytes != 0 ? DX_DIRECT_EVENT_BYTES : shard->bus.event_bytes_max;
+    }
     return filled;
 }
 
@@ -156,7 +167,8 @@ static bool options_equal(const dx_topic_options_t *a, const dx_topic_options_t 
 {
     return a->shard_by == b->shard_by && a->full == b->full &&
            a->retain_events == b->retain_events && a->retain_bytes == b->retain_bytes &&
-           a->retain_age_ns == b->retain_age_ns && a->event_bytes_max == b->event_bytes_max;
+           a->retain_age_ns == b->retain_age_ns && a->event_bytes_max == b->event_bytes_max &&
+           a->direct_bytes == b->direct_bytes;
 }
 
 static void options_apply(dxi_shard_t *shard, dxi_topic_t *topic, const dx_topic_options_t *filled)
@@ -167,10 +179,13 @@ static void options_apply(dxi_shard_t *shard, dxi_topic_t *topic, const dx_topic
     topic->event_bytes_max = filled->event_bytes_max;
     topic->ages = filled->retain_age_ns != 0;
     const bool none = topic->inbox || filled->retain_events == DX_RETAIN_NONE; /* S8 */
-    topic->limits = (dxi_retain_limits_t){.events_max = none ? 0 : filled->retain_events,
-                                          .bytes_max = none ? 0 : filled->retain_bytes,
-                                          .memory = shard->memory,
-                                          .memory_max = shard->bus.retain_bytes_max};
+    /* A direct topic keeps one: it is not in front of the shard when it has to be offered again. */
+    const uint64_t least = filled->direct_bytes != 0 ? 1 : 0;
+    topic->limits =
+        (dxi_retain_limits_t){.events_max = none ? least : filled->retain_events,
+                              .bytes_max = none && least == 0 ? 0 : filled->retain_bytes,
+                              .memory = shard->memory,
+                              .memory_max = shard->bus.retain_bytes_max};
     if (topic->blocking == 0) { /* else with the next event, when nobody is waited for */
         dxi_retain_trim(&topic->retain, &topic->limits);
     }
@@ -180,6 +195,9 @@ static void options_apply(dxi_shard_t *shard, dxi_topic_t *topic, const dx_topic
 
 static void topic_free(dxi_shard_t *shard, dxi_topic_t *topic)
 {
+    if (topic->direct != NULL) {
+        shard->actions.direct->close(shard->actions.context, topic->direct);
+    }
     shard->aged_count -= topic->options.retain_age_ns != 0;
     dxi_retain_close(&topic->retain, &topic->limits);
     dxi_list_remove(&topic->in_active);
@@ -212,6 +230,21 @@ static bool topic_link(void *context, dxi_trie_entry_t *entry)
     return dxi_link_make(linking->shard, flow, linking->topic, true) == DX_OK;
 }
 
+static int direct_open(dxi_shard_t *shard, dxi_topic_t *topic, dx_error_t *error)
+{
+    if (shard->actions.direct == NULL) {
+        return dxi_fail(error, DX_ENOTSUP, "there are no direct topics here");
+    }
+    return shard->actions.direct->open(shard->actions.context, topic->name, topic->name_bytes,
+                                       &topic->options, &topic->direct, error);
+}
+
+static int table_add_or_say(dxi_topics_t *topics, dxi_topic_t *topic, dx_error_t *error)
+{
+    const int code = table_add(topics, topic);
+    return code == DX_OK ? DX_OK : dxi_fail(error, code, "no memory for a topic");
+}
+
 /* The topic itself, in the table, without links. */
 static int topic_create(dxi_shard_t *shard, const char *name, size_t bytes,
                         const dx_topic_options_t *options, dxi_topic_t **topic_out,
@@ -235,13 +268,14 @@ static int topic_create(dxi_shard_t *shard, const char *name, size_t bytes,
         topic_free(shard, topic);
         return code;
     }
-    code = table_add(&shard->topics, topic);
+    code = filled.direct_bytes != 0 ? direct_open(shard, topic, error) : DX_OK;
+    code = code == DX_OK ? table_add_or_say(&shard->topics, topic, error) : code;
     if (code != DX_OK) {
         if (!topic->inbox) {
             (void)dx_fetch_add_relaxed(shard->topic_count, -1);
         }
         topic_free(shard, topic);
-        return dxi_fail(error, code, "no memory for a topic");
+        return code;
     }
     topic->made = ++shard->topics_made;
     dxi_list_append(&shard->all_topics, &topic->in_all);
@@ -395,7 +429,21 @@ int dxi_shard_topic_change(dxi_shard_t *shard, const char *name, const dx_topic_
         return dxi_fail(error, DX_EINVAL, "shard_by is %d, can't be changed from %d",
                         (int)options->shard_by, (int)topic->options.shard_by);
     }
-    const dx_topic_options_t filled = options_fill(shard, options);
+    dx_topic_options_t filled = options_fill(shard, options);
+    if (topic->direct != NULL || options->direct_bytes != 0) {
+        if (options->direct_bytes != 0 && options->direct_bytes != topic->options.direct_bytes) {
+            return dxi_fail(error, DX_EINVAL, "direct_bytes is %u, can't be changed from %u",
+                            options->direct_bytes, topic->options.direct_bytes);
+        }
+        if (options->event_bytes_max > topic->options.event_bytes_max) {
+            return dxi_fail(error, DX_EINVAL,
+                            "event_bytes_max is %u, can't be more than the %u that the slots of a "
+                            "direct topic have room for",
+                            options->event_bytes_max, topic->options.event_bytes_max);
+        }
+        filled.direct_bytes = topic->options.direct_bytes;
+        filled.event_bytes_max = topic->options.event_bytes_max;
+    }
     options_apply(shard, topic, &filled);
     topic->declared = true;
     return DX_OK;
@@ -464,6 +512,9 @@ void dxi_topic_stats_fill(const dxi_shard_t *shard, const dxi_topic_t *topic,
     for (uint32_t i = 0; i < topic->link_count; i++) {
         const uint64_t lag = dxi_link_lag(topic->links[i]);
         stats->lag_max = lag > stats->lag_max ? lag : stats->lag_max;
+    }
+    if (topic->direct != NULL) {
+        shard->actions.direct->look(shard->actions.context, topic->direct, stats);
     }
 }
 

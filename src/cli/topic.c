@@ -39,6 +39,7 @@ typedef struct settings {
     int64_t retain_bytes;
     int64_t retain_age_ns;
     int64_t event_bytes_max;
+    int64_t direct_bytes;
 } settings_t;
 
 #define NOT_GIVEN (-1)
@@ -81,7 +82,16 @@ static const dxi_option_t OPTIONS[] = {
      .choices = FULL,
      .offset = offsetof(settings_t, full),
      .help = "what a publisher meets when there is no room: wait (default) or fail"},
-    /* Last: dx topic change has all but this one. */
+    /* Last: dx topic change has all but these two. */
+    {.name = "direct",
+     .kind = DXI_OPTION_INTEGER,
+     .value_name = "BYTES",
+     .offset = offsetof(settings_t, direct_bytes),
+     .low = DX_DIRECT_BYTES_MIN,
+     .high = DX_DIRECT_BYTES_MAX,
+     .help = "a ring of its own of so many bytes in shared memory (a power of two: 4Mi), which "
+             "programs of the node's user on its host use without the node; --max-bytes is the "
+             "size of its slots"},
     {.name = "shard-by",
      .kind = DXI_OPTION_CHOICE,
      .value_name = "WHAT",
@@ -102,7 +112,8 @@ static const dxi_usage_t CREATE_USAGE = {
     .options = OPTIONS,
     .option_count = OPTION_COUNT,
     .examples = "  dx topic create orders.created --retain-events 100k --retain-age 10m\n"
-                "  dx topic create prices --shard-by key --max-bytes 1Ki --full fail\n",
+                "  dx topic create prices --shard-by key --max-bytes 1Ki --full fail\n"
+                "  dx topic create ticks --direct 4Mi --max-bytes 32\n",
     .operands_max = 1,
     .uses_node = 1,
     .question = "which topic?",
@@ -113,7 +124,7 @@ static const dxi_usage_t CHANGE_USAGE = {
     .operands = "NAME",
     .description = "Changes what is given, and leaves the rest as it is.\n",
     .options = OPTIONS,
-    .option_count = OPTION_COUNT - 1,
+    .option_count = OPTION_COUNT - 2,
     .examples = "  dx topic change orders.created --retain-events 1M\n",
     .operands_max = 1,
     .uses_node = 1,
@@ -141,6 +152,9 @@ static void options_apply(const settings_t *settings, dx_topic_options_t *option
     }
     if (settings->event_bytes_max != NOT_GIVEN) {
         options->event_bytes_max = (uint32_t)settings->event_bytes_max;
+    }
+    if (settings->direct_bytes != NOT_GIVEN) {
+        options->direct_bytes = (uint32_t)settings->direct_bytes;
     }
 }
 
@@ -180,7 +194,8 @@ static int topic_make(const char *speaker, const char *name, const settings_t *s
 
 static int make_run(const dxi_usage_t *usage, bool is_change, int argc, char **argv)
 {
-    settings_t settings = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, NOT_GIVEN};
+    settings_t settings = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN, NOT_GIVEN,
+                           NOT_GIVEN, NOT_GIVEN, NOT_GIVEN};
     dxi_operands_t operands;
     dx_error_t error = {0};
     const int begun = dxi_arguments_begin(usage, argc, argv, &settings, &operands);

@@ -64,6 +64,7 @@ static void json_options(dxi_json_t *json, const dx_topic_options_t *options)
     json_count(json, "retain_bytes", options->retain_bytes);
     dxi_json_integer(json, "retain_age_ns", options->retain_age_ns);
     dxi_json_integer(json, "event_bytes_max", options->event_bytes_max);
+    dxi_json_integer(json, "direct_bytes", options->direct_bytes);
     dxi_json_object_end(json);
 }
 
@@ -192,6 +193,11 @@ static void info_options(const dx_topic_stats_t *stats)
         line("shards", "%u, by key: one order per key", stats->shards);
     } else {
         line("shard", "%u: one order", stats->shard);
+    }
+    if (options->direct_bytes != 0) {
+        line("direct", "a ring of %s in shared memory, events of at most %s",
+             dxi_format_bytes(&(dxi_text_t){0}, options->direct_bytes),
+             dxi_format_bytes(&(dxi_text_t){0}, options->event_bytes_max));
     }
     line("when full", "%s", options->full == DX_TOPIC_FULL_FAIL ? "fail" : "wait");
     if (options->retain_events == DX_RETAIN_NONE) {

@@ -117,6 +117,7 @@ static int loop_make(dx_client_t *client, dx_error_t *error)
 
 static void client_free(dx_client_t *client)
 {
+    dxi_directs_close(client);
     if (client->loop != NULL) {
         dxi_loop_stop(client->loop);
         dxi_loop_destroy(client->loop);
@@ -193,6 +194,7 @@ int dx_client_connect(const dx_client_options_t *options, dx_client_t **client_o
     (void)pthread_mutex_init(&client->lock, NULL);
     (void)pthread_mutex_init(&client->acks.lock, NULL);
     dxi_plain_open(&client->plain);
+    dxi_directs_init(&client->directs);
     client->oldest = client->next = client->resend = 1;
     client->next_attempt_ns = INT64_MAX;
     dx_store_relaxed(&client->next_deadline_ns, INT64_MAX);
@@ -238,7 +240,7 @@ int dx_client_close(dx_client_t *client, int64_t timeout_ns)
     if (client == NULL) {
         return DX_OK;
     }
-    if (dxi_client_in_loop(client)) {
+    if (dxi_client_in_loop(client) || dxi_direct_in_handler()) {
         return DX_EDEADLOCK;
     }
     const int64_t deadline_ns =
@@ -313,22 +315,24 @@ void dx_client_stats(const dx_client_t *client, dx_client_stats_t *stats_out)
 {
     const dxi_client_counts_t *const c = &client->counts;
     const dxi_window_t *const w = &client->window;
-    *stats_out = (dx_client_stats_t){.state = (dx_client_state_t)dx_load_relaxed(&c->state),
-                                     .published = dxi_window_published(w),
-                                     .acknowledged = (uint64_t)dx_load_relaxed(&c->acknowledged),
-                                     .refused = (uint64_t)dx_load_relaxed(&c->refused),
-                                     .retried = (uint64_t)dx_load_relaxed(&c->retried),
-                                     .received = (uint64_t)dx_load_relaxed(&c->received),
-                                     .gaps = (uint64_t)dx_load_relaxed(&c->gaps),
-                                     .gap_events = (uint64_t)dx_load_relaxed(&c->gap_events),
-                                     .reconnects = (uint64_t)dx_load_relaxed(&c->reconnects),
-                                     .lost = (uint64_t)dx_load_relaxed(&c->lost),
-                                     .window_events = (uint64_t)dx_load_relaxed(&w->events),
-                                     .rtt_ns = dx_load_relaxed(&c->rtt_ns),
-                                     .bytes_in = (uint64_t)dx_load_relaxed(&c->bytes_in),
-                                     .bytes_out = (uint64_t)dx_load_relaxed(&c->bytes_out),
-                                     .batches_in = (uint64_t)dx_load_relaxed(&c->batches_in),
-                                     .batches_out = (uint64_t)dx_load_relaxed(&c->batches_out)};
+    const dxi_directs_t *const d = &client->directs;
+    *stats_out = (dx_client_stats_t){
+        .state = (dx_client_state_t)dx_load_relaxed(&c->state),
+        .published = dxi_window_published(w) + (uint64_t)dx_load_relaxed(&d->published),
+        .acknowledged = (uint64_t)dx_load_relaxed(&c->acknowledged),
+        .refused = (uint64_t)dx_load_relaxed(&c->refused),
+        .retried = (uint64_t)dx_load_relaxed(&c->retried),
+        .received = (uint64_t)(dx_load_relaxed(&c->received) + dx_load_relaxed(&d->received)),
+        .gaps = (uint64_t)(dx_load_relaxed(&c->gaps) + dx_load_relaxed(&d->gaps)),
+        .gap_events = (uint64_t)(dx_load_relaxed(&c->gap_events) + dx_load_relaxed(&d->gap_events)),
+        .reconnects = (uint64_t)dx_load_relaxed(&c->reconnects),
+        .lost = (uint64_t)dx_load_relaxed(&c->lost),
+        .window_events = (uint64_t)dx_load_relaxed(&w->events),
+        .rtt_ns = dx_load_relaxed(&c->rtt_ns),
+        .bytes_in = (uint64_t)dx_load_relaxed(&c->bytes_in),
+        .bytes_out = (uint64_t)dx_load_relaxed(&c->bytes_out),
+        .batches_in = (uint64_t)dx_load_relaxed(&c->batches_in),
+        .batches_out = (uint64_t)dx_load_relaxed(&c->batches_out)};
     /* `released` first: it may be behind, and the difference is never negative. */
     const int64_t released = dx_load_acquire(&w->released);
     stats_out->window_bytes = (uint64_t)(dxi_window_claimed(w) - released);

@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 
+#include "client/direct.h"
 #include "client/plain.h"
 #include "client/window.h"
 #include "disruptorx/client.h"
@@ -107,8 +108,9 @@ struct dx_client_subscription {
     char *texts;
     char *json; /* the payload of SUBSCRIBE */
     uint32_t json_bytes;
-    bool literal; /* the pattern is a topic's name */
-    bool inbox;   /* the client's own, for replies */
+    bool literal;               /* the pattern is a topic's name */
+    bool inbox;                 /* the client's own, for replies */
+    dxi_direct_inlet_t *direct; /* it reads from a direct topic's ring; NULL: from the connection */
 
     /* The client's thread. */
     uint64_t number; /* 0: none yet */
@@ -197,6 +199,7 @@ struct dx_client {
     dx_atomic64_t direct_ns;    /* when a publisher sent for the thread the last time */
     dxi_client_counts_t counts; /* written by the client's thread */
     dxi_plain_topics_t plain;
+    dxi_directs_t directs;
 
     /* Under `lock`. */
     DX_ISOLATED pthread_mutex_t lock;
@@ -395,6 +398,9 @@ DX_NODISCARD int dxi_subscription_create(dx_client_t *client,
                                          dx_client_subscription_t **subscription_out,
                                          dx_error_t *error);
 void dxi_subscription_destroy(dx_client_subscription_t *subscription);
+/* Asks the node for it and waits for the answer. Threads: any, no handler. */
+DX_NODISCARD int dxi_subscription_begin(dx_client_t *client, dx_client_subscription_t *subscription,
+                                        dx_error_t *error);
 
 /* Threads of all below: client. */
 int dxi_subscription_add(dx_client_subscription_t *subscription, dxi_call_t *call);

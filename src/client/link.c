@@ -244,6 +244,10 @@ static void on_open(void *context, dxi_connection_t *connection)
     client->open = true;
     client->packs = (info.peer_capabilities & DXI_CAPABILITY_PACK) != 0;
     client->ever_open = true;
+    const dxi_address_t *const address =
+        client->moved ? &client->moved_to : &client->addresses[client->address_index];
+    dxi_directs_opened(client, address->transport != DXI_TCP && address->transport != DXI_TLS &&
+                                   (info.peer_capabilities & DXI_CAPABILITY_DIRECT) != 0);
     client->attempts = 0;
     client->address_tried = 0;
     client->pause_ns = client->options.reconnect_min_ns;
@@ -267,6 +271,7 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
         dxi_deliver_flush(client);
         dxi_send_broken(client); /* L2 */
         client->open = false;
+        dxi_directs_broken(client);
         dxi_subscriptions_broken(client);
     }
     client->connection = NULL;

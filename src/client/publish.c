@@ -27,6 +27,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/fail.h"
 #include "base/options.h"
 #include "bus/shard.h"
@@ -257,7 +258,7 @@ int64_t dxi_client_deadline(const dx_client_t *client, int64_t timeout_ns)
 
 int64_t dxi_publish_deadline(const dx_client_t *client)
 {
-    if (client->options.fail_when_full || dxi_client_in_loop(client)) {
+    if (client->options.fail_when_full || dxi_client_in_loop(client) || dxi_direct_in_handler()) {
         return 0;
     }
     return dxi_client_deadline(client, 0);
@@ -362,6 +363,93 @@ DX_INLINE int plain_publish(dx_client_t *client, const template_t *place,
     return DX_OK;
 }
 
+/* A message that is more than a payload, as a frame into a direct topic's ring. Returns as
+ * dxi_direct_publish(). */
+static int direct_frame(dx_client_t *client, dxi_direct_outlet_t *outlet,
+                        const dx_message_t *message, dx_receipt_t *receipt_out, dx_error_t *error)
+{
+    _Alignas(8) char space[DX_FRAME_HEADER_BYTES + PARTS_BYTES_MAX];
+    parts_t parts = {.at = NULL};
+    int code = parts_make(message, DX_FRAME_PUBLISH, space, sizeof space, &parts, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    const int64_t bytes = frame_size(client, message, parts.bytes, error);
+    if (bytes < 0) {
+        return (int)bytes;
+    }
+    char *const frame = dxi_alloc_zeroed(1, (size_t)bytes);
+    if (frame == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a message");
+    }
+    (void)frame_write(frame, DX_FRAME_PUBLISH, &parts, 0, message);
+    code = dxi_direct_publish_frame(client, outlet, frame, (uint32_t)bytes, receipt_out, error);
+    dxi_free(frame);
+    return code;
+}
+
+/* Messages of the topic of the first, as many as follow each other, into its ring. Returns how
+ * many; 0: the first one goes over the connection; or why not. */
+DX_NOINLINE static int direct_publish(dx_client_t *client, const dx_message_t *messages, int count,
+                                      dx_receipt_t *receipt_out, dx_error_t *error)
+{
+    const char *const topic = messages->topic;
+    dxi_direct_outlet_t *const outlet = dxi_direct_outlet(client, topic);
+    if (outlet == NULL) {
+        return 0;
+    }
+    if (!message_is_plain(messages)) {
+        return direct_frame(client, outlet, messages, receipt_out, error);
+    }
+    int plain = 1;
+    while (plain < count && messages[plain].topic == topic && message_is_plain(&messages[plain])) {
+        plain++;
+    }
+    return dxi_direct_publish(client, outlet, messages, plain, receipt_out, error);
+}
+
+/* A receipt that is known already, on its way to the client's thread. */
+typedef struct receipt_task {
+    dxi_task_t task;
+    dx_receipt_fn on_receipt;
+    void *context;
+    dx_receipt_t receipt;
+} receipt_task_t;
+
+static void receipt_tell(void *context)
+{
+    receipt_task_t *const it = context;
+    it->on_receipt(it->context, &it->receipt);
+    dxi_free(it);
+}
+
+/* Returns as direct_publish(), for one message. */
+static int direct_publish_async(dx_client_t *client, const dx_message_t *message,
+                                dx_receipt_fn on_receipt, void *context, dx_error_t *error)
+{
+    receipt_task_t *const it = dxi_alloc_zeroed(1, sizeof *it);
+    if (it == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for a receipt");
+    }
+    it->on_receipt = on_receipt;
+    it->context = context;
+    it->task = (dxi_task_t){.run = receipt_tell, .context = it};
+    const int code = direct_publish(client, message, 1, &it->receipt, error);
+    if (code <= 0) {
+        dxi_free(it);
+        return code;
+    }
+    dxi_loop_post(client->loop, &it->task);
+    return code;
+}
+
+DX_INLINE bool may_be_direct(const dx_client_t *client)
+{
+    /* RELAXED: set while connecting, before anybody can publish. */
+    return DX_UNLIKELY(dx_load32_relaxed(&client->directs.on) != 0) &&
+           dx_load32_relaxed(&client->closed) == 0;
+}
+
 DX_NOINLINE static int publish_any(dx_client_t *client, uint8_t type, const dx_message_t *message,
                                    dx_receipt_fn on_receipt, void *context, int64_t deadline_ns,
                                    dx_error_t *error)
@@ -434,6 +522,12 @@ int dxi_publish(dx_client_t *client, uint8_t type, const dx_message_t *message,
 
 int dx_client_publish(dx_client_t *client, const dx_message_t *message, dx_error_t *error)
 {
+    if (may_be_direct(client)) {
+        const int done = direct_publish(client, message, 1, NULL, error);
+        if (done != 0) {
+            return done > 0 ? DX_OK : done;
+        }
+    }
     return publish(client, DX_FRAME_PUBLISH, message, NULL, NULL, LAZY_DEADLINE, error);
 }
 
@@ -507,6 +601,16 @@ int dx_client_publish_batch(dx_client_t *client, const dx_message_t *messages, i
     int64_t deadline_ns = LAZY_DEADLINE;
     int done = 0;
     while (done < count) {
+        if (may_be_direct(client)) {
+            const int direct = direct_publish(client, &messages[done], count - done, NULL, error);
+            if (direct < 0) {
+                return done != 0 ? done : direct;
+            }
+            done += direct;
+            if (direct != 0) {
+                continue;
+            }
+        }
         /* With a tracer each message is looked at by itself. */
         int taken = DX_UNLIKELY(client->options.tracer != NULL)
                         ? 0
@@ -536,6 +640,12 @@ int dx_client_publish_async(dx_client_t *client, const dx_message_t *message,
     if (on_receipt == NULL) {
         return dxi_fail(error, DX_EINVAL, "on_receipt is NULL, must be a function");
     }
+    if (may_be_direct(client)) {
+        const int done = direct_publish_async(client, message, on_receipt, context, error);
+        if (done != 0) {
+            return done > 0 ? DX_OK : done;
+        }
+    }
     return publish(client, DX_FRAME_PUBLISH, message, on_receipt, context, LAZY_DEADLINE, error);
 }
 
@@ -546,6 +656,13 @@ int dx_client_publish_wait(dx_client_t *client, const dx_message_t *message,
     int code = dxi_client_may_wait(client, "dx_client_publish_wait()", error);
     if (code != DX_OK) {
         return code;
+    }
+    if (may_be_direct(client)) {
+        code = direct_publish(client, message, 1, receipt_out, error);
+        if (code != 0) {
+            receipt_out->code = code > 0 ? DX_OK : code;
+            return receipt_out->code;
+        }
     }
     dxi_call_t *call = NULL;
     code = dxi_call_open(client, DXI_CALL_RECEIPT, &call, error);

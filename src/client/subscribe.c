@@ -68,11 +68,12 @@ static int options_check(const dx_subscription_options_t *options, dx_error_t *e
         return dxi_fail(error, DX_EINVAL, "one of on_event and on_batch must be set, not %s",
                         options->on_event == NULL ? "none" : "both");
     }
-    if (options->dispatch != DX_DISPATCH_THREAD || options->predicate != NULL ||
-        options->thread.name != NULL || dx_cpu_set_count(&options->thread.cpus) != 0) {
+    if ((options->dispatch != DX_DISPATCH_THREAD && options->dispatch != DX_DISPATCH_POLL) ||
+        options->predicate != NULL || options->thread.name != NULL ||
+        dx_cpu_set_count(&options->thread.cpus) != 0) {
         return dxi_fail(error, DX_EINVAL,
-                        "dispatch, predicate and thread are for subscriptions in the node's own "
-                        "process; leave them zero");
+                        "dispatch (but POLL), predicate and thread are for subscriptions in the "
+                        "node's own process; leave them zero");
     }
     if (options->queue_events != 0) {
         code = dxi_options_range(error, "queue_events", options->queue_events, 1,
@@ -199,6 +200,42 @@ static void remove_in_loop(void *context)
     dxi_subscription_remove(context);
 }
 
+int dxi_subscription_begin(dx_client_t *client, dx_client_subscription_t *subscription,
+                           dx_error_t *error)
+{
+    dxi_call_t *call = NULL;
+    int code = dxi_call_open(client, DXI_CALL_SUBSCRIBE, &call, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    call->subscription = subscription;
+    dxi_call_submit(client, call);
+    code = dxi_call_wait(client, call, dxi_client_deadline(client, 0), error);
+    if (code != DX_OK) {
+        dxi_loop_call(client->loop, remove_in_loop, subscription);
+    }
+    dxi_call_close(client, call);
+    return code;
+}
+
+/* Where it gets its events from: the ring of a direct topic, or the connection. */
+static int source_begin(dx_client_t *client, dx_client_subscription_t *subscription,
+                        dx_error_t *error)
+{
+    const bool poll = subscription->options.dispatch == DX_DISPATCH_POLL;
+    int code = DX_ENOTSUP;
+    if (dxi_direct_may_subscribe(client, &subscription->options)) {
+        code = dxi_direct_inlet_open(subscription, &subscription->direct, error);
+    }
+    if (code == DX_OK || poll) {
+        return code == DX_OK ? DX_OK
+                             : dxi_fail(error, code,
+                                        "DX_DISPATCH_POLL is for direct topics of a node that is "
+                                        "reached by unix:// or shm://");
+    }
+    return dxi_subscription_begin(client, subscription, error);
+}
+
 int dx_client_subscribe(dx_client_t *client, const dx_subscription_options_t *options,
                         dx_client_subscription_t **subscription_out, dx_error_t *error)
 {
@@ -212,17 +249,7 @@ int dx_client_subscribe(dx_client_t *client, const dx_subscription_options_t *op
     if (code != DX_OK) {
         return code;
     }
-    dxi_call_t *call = NULL;
-    code = dxi_call_open(client, DXI_CALL_SUBSCRIBE, &call, error);
-    if (code == DX_OK) {
-        call->subscription = subscription;
-        dxi_call_submit(client, call);
-        code = dxi_call_wait(client, call, dxi_client_deadline(client, 0), error);
-        if (code != DX_OK) {
-            dxi_loop_call(client->loop, remove_in_loop, subscription);
-        }
-        dxi_call_close(client, call);
-    }
+    code = source_begin(client, subscription, error);
     if (code != DX_OK) {
         (void)dxi_fail_context(error, "subscribing to %s", options->pattern);
         dxi_subscription_destroy(subscription);
@@ -241,10 +268,22 @@ int dx_client_unsubscribe(dx_client_subscription_t *subscription, int64_t timeou
     if (dxi_client_in_loop(client)) {
         return DX_EDEADLOCK;
     }
+    const int64_t deadline_ns = timeout_ns == 0 ? 0 : dxi_client_deadline(client, timeout_ns);
+    if (subscription->direct != NULL) {
+        bool moved = false;
+        const int ended = dxi_direct_inlet_close(subscription->direct, deadline_ns, &moved);
+        if (ended == DX_EDEADLOCK) {
+            return ended;
+        }
+        subscription->direct = NULL;
+        if (!moved) {
+            dxi_subscription_destroy(subscription);
+            return ended;
+        }
+    }
     dxi_call_t *call = NULL;
     int code = dxi_call_open(client, DXI_CALL_UNSUBSCRIBE, &call, NULL);
     if (code == DX_OK) {
-        const int64_t deadline_ns = timeout_ns == 0 ? 0 : dxi_client_deadline(client, timeout_ns);
         call->subscription = subscription;
         dxi_call_submit(client, call);
         code = dxi_call_wait(client, call, deadline_ns, NULL);
@@ -255,6 +294,15 @@ int dx_client_unsubscribe(dx_client_subscription_t *subscription, int64_t timeou
     }
     dxi_subscription_destroy(subscription);
     return code == DX_OK || code == DX_ECLOSED ? DX_OK : DX_ETIMEDOUT;
+}
+
+int dx_client_poll(dx_client_subscription_t *subscription)
+{
+    if (DX_UNLIKELY(subscription->direct == NULL ||
+                    subscription->options.dispatch != DX_DISPATCH_POLL)) {
+        return DX_EINVAL;
+    }
+    return dxi_direct_inlet_poll(subscription->direct);
 }
 
 /* ------------------------------------------------------------------------------------ the table */

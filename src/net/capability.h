@@ -13,5 +13,6 @@
 #define DXI_CAPABILITY_PACK (UINT64_C(1) << 2)     /* PUBLISH and EVENT with several events */
 #define DXI_CAPABILITY_SHM (UINT64_C(1) << 3)      /* frames over shared memory */
 #define DXI_CAPABILITY_COMPRESS (UINT64_C(1) << 4) /* a wish: send BATCH frames where you can */
+#define DXI_CAPABILITY_DIRECT (UINT64_C(1) << 5)   /* the question for rings of direct topics */
 
 #endif

@@ -103,6 +103,42 @@ void dxi_consumers_lose(dx_ring_block_t *block, uint64_t processes, bool dead)
     }
 }
 
+/* Under the table lock. */
+static int evict_one(dx_ring_block_t *block, int32_t index)
+{
+    dx_consumer_entry_t *entry = &dxi_block_consumers(block)[index];
+    const bool active = ((uint64_t)dx_load_acquire(&block->active) >> index & 1) != 0;
+    const bool plain =
+        entry->kind != (int32_t)DX_CONSUMER_POOL && entry->kind != (int32_t)DX_CONSUMER_WORKER;
+    const int32_t state = dx_load32_acquire(&entry->state);
+    if (!active || !plain || state == DX_CONSUMER_EVICTED || state == DX_CONSUMER_FREE) {
+        return DX_ENOTFOUND;
+    }
+    dx_store_relaxed(&entry->evicted_at, dx_load_acquire(&entry->sequence));
+    tell(entry);
+    const uint64_t told = dxi_entries_leave(block, UINT64_C(1) << index, DX_CONSUMER_EVICTED);
+    dxi_count(&block->evictions, 1);
+    dxi_rebind_wake(block, told);
+    dxi_wake_consumer(entry, dxi_block_shared(block));
+    dxi_wake_followers(block, index);
+    dx_fence_seq_cst();
+    dxi_wake_all(block); /* producers that wait for it */
+    return DX_OK;
+}
+
+int dxi_ring_evict(dx_ring_t *ring, int32_t index)
+{
+    if (index < 0 || index >= (int32_t)ring->block->consumers_max) {
+        return DX_ENOTFOUND;
+    }
+    if (!dxi_table_try_lock(ring)) {
+        return DX_EBUSY;
+    }
+    const int code = evict_one(ring->block, index);
+    dxi_table_unlock(ring);
+    return code;
+}
+
 bool dxi_consumer_is_evicted(dx_consumer_t *consumer)
 {
     if (DX_LIKELY((dx_load32_acquire(&consumer->entry->control) & DXI_CONTROL_EVICTED) == 0)) {

@@ -139,6 +139,11 @@ void dxi_recover_self(dx_ring_t *ring);
  * Returns how many are still in the record of one that lives. Under the table lock. */
 int64_t dxi_recover_claims(dx_ring_block_t *block, uint64_t dead, int64_t first, int64_t last);
 
+/* Takes the consumer at `index` out of the graph, as if its process had died: producers go on
+ * without it, and it is told DX_EEVICTED when it looks. Returns DX_OK, DX_ENOTFOUND when it is not
+ * there, or was taken out already, DX_EBUSY. */
+int dxi_ring_evict(dx_ring_t *ring, int32_t index);
+
 /* Gives up what CLOSED producers hold. False when some of it can't be told yet from what others
  * hold. Under the table lock. */
 bool dxi_recover_closed(dx_ring_block_t *block);

@@ -378,7 +378,7 @@ static void options_of_topics_have_bounds(void **state)
         {{.retain_age_ns = -1}, "retain_age_ns is -1"},
         {{.event_bytes_max = 131072}, NULL},
         {{.event_bytes_max = 131073}, "at most 131072"},
-        {{.reserved_0 = 1}, "reserved"},
+        {{.direct_bytes = 65537}, "power of two"},
         {{.reserved = {1}}, "reserved"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
