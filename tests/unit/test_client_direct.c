@@ -35,7 +35,7 @@ static int read_one(void *context, const dx_event_t *event)
     uint64_t value = 0;
     memcpy(&value, event->data, event->bytes < 8 ? event->bytes : 8);
     reader->values[event->sequence % 65536] = value;
-    pass_to(arrivals, event->sequence, event->sequence);
+    pass_to(reader, event->sequence, event->sequence);
     (void)dx_fetch_add_relaxed(&reader->count, 1);
     while (loaded(&reader->hold) != 0) {
         (void)usleep(200);
@@ -46,7 +46,7 @@ static int read_one(void *context, const dx_event_t *event)
 static void miss(void *context, const dx_gap_t *gap)
 {
     reader_t *const reader = context;
-    pass_to(arrivals, gap->first, gap->last);
+    pass_to(reader, gap->first, gap->last);
     (void)dx_fetch_add_relaxed(&reader->gaps, 1);
     (void)dx_fetch_add_relaxed(&reader->gap_events, (int64_t)(gap->last - gap->first + 1));
 }
@@ -60,7 +60,7 @@ static void end(void *context, int code, const char *sentence)
 
 static reader_t *joined(dx_client_t *client, dx_subscription_options_t options)
 {
-    reader_t *const reader = calloc(1, sizeof *arrivals);
+    reader_t *const reader = calloc(1, sizeof *reader);
     assert_non_null(reader);
     reader->client = client;
     options.context = reader;
