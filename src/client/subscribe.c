@@ -249,6 +249,7 @@ int dx_client_subscribe(dx_client_t *client, const dx_subscription_options_t *op
     if (code != DX_OK) {
         return code;
     }
+    assert(subscription != NULL);
     code = source_begin(client, subscription, error);
     if (code != DX_OK) {
         (void)dxi_fail_context(error, "subscribing to %s", options->pattern);
