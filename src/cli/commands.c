@@ -28,6 +28,7 @@ static const dxi_command_t COMMANDS[] = {
     {"node", "what a node says of itself, its connections, its subscriptions", dxi_cli_node},
     {"config", "files and values of a node's configuration", dxi_cli_config},
     {"context", "save nodes under names, so that nobody types addresses", dxi_cli_context},
+    {"doctor", "is this machine fit for a node, and what to do", dxi_cli_doctor},
     {"generate", "files for systemd, Prometheus, Grafana, shells and man", dxi_cli_generate},
     {"demo", "run a demonstration: orders through a bus, a shared ring", dxi_cli_demo},
     {"bench", "measure a ring, the bus, a node on this machine", dxi_cli_bench},

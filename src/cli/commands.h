@@ -55,6 +55,7 @@ int dxi_cli_cheat(int argc, char **argv);
 int dxi_cli_config(int argc, char **argv);
 int dxi_cli_context(int argc, char **argv);
 int dxi_cli_demo(int argc, char **argv);
+int dxi_cli_doctor(int argc, char **argv);
 int dxi_cli_errors(int argc, char **argv);
 int dxi_cli_generate(int argc, char **argv);
 int dxi_cli_latency(int argc, char **argv);
