@@ -5,8 +5,8 @@
  * A service answers what is asked on the topic "prices.get". Two copies of it share the questions:
  * a group. A client asks one question and waits; then it asks a thousand without waiting.
  *
- * Teaches: dx_client_request(), dx_client_request_async(), dx_client_reply(); what it looks like
- * when nobody listens.
+ * Teaches: dx_client_request(), dx_client_request_async(), dx_client_reply(),
+ * dx_client_reply_async(); what it looks like when nobody listens.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -66,7 +66,14 @@ typedef struct service {
     dx_client_t *client;
     dx_client_subscription_t *subscription;
     dx_atomic64_t answered;
+    dx_atomic64_t late; /* nobody waited for the answer any more */
 } service_t;
+
+static void on_receipt(void *context, const dx_receipt_t *receipt)
+{
+    service_t *const service = context;
+    (void)dx_fetch_add_relaxed(&service->late, receipt->code == DX_ENOTFOUND);
+}
 
 /* Handlers may reply and publish: neither waits. */
 static int on_question(void *context, const dx_event_t *event)
@@ -76,7 +83,12 @@ static int on_question(void *context, const dx_event_t *event)
     const int bytes = snprintf(answer, sizeof answer, "%.*s costs %d", (int)event->bytes,
                                (const char *)event->data, (int)event->bytes * 10);
     dx_error_t refusal = {0};
-    if (dx_client_reply(service->client, event, answer, (size_t)bytes, &refusal) != DX_OK) {
+    /* With a receipt now and then, to see whether answers come in time. */
+    const int code = dx_load_relaxed(&service->answered) % 10 == 0
+                         ? dx_client_reply_async(service->client, event, answer, (size_t)bytes,
+                                                 on_receipt, service, &refusal)
+                         : dx_client_reply(service->client, event, answer, (size_t)bytes, &refusal);
+    if (code != DX_OK) {
         fprintf(stderr, "%s\n", refusal.message);
     }
     (void)dx_fetch_add_relaxed(&service->answered, 1);

@@ -176,6 +176,13 @@ DX_API DX_NODISCARD int dx_client_request(dx_client_t *client, const dx_message_
 DX_API DX_NODISCARD int dx_client_reply(dx_client_t *client, const dx_event_t *event,
                                         const void *data, size_t bytes, dx_error_t *error);
 
+/* The same with a receipt: DX_ENOTFOUND when nobody waits for the answer any more. Without one, an
+ * answer that the node refuses is only counted there. Threads: any, handlers included. */
+DX_API DX_NODISCARD int dx_client_reply_async(dx_client_t *client, const dx_event_t *event,
+                                              const void *data, size_t bytes,
+                                              dx_receipt_fn on_receipt, void *context,
+                                              dx_error_t *error);
+
 /* A request whose answer comes by a callback, in the client's thread: DX_OK with data, or
  * DX_ETIMEDOUT, DX_ENOTFOUND (nobody listens), DX_ECLOSED with NULL. */
 typedef void (*dx_reply_fn)(void *context, int code, const dx_event_t *reply);
@@ -225,6 +232,7 @@ typedef struct dx_client_stats {
     int64_t rtt_ns;                       /* of the last PING */
     /* On the wire, of all its connections, and BATCH frames among it. */
     uint64_t bytes_in, bytes_out, batches_in, batches_out;
+    uint64_t acks_ignored; /* of events of a node that was started anew since */
 } dx_client_stats_t;
 
 /* Threads: any. */

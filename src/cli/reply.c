@@ -35,6 +35,7 @@
 #include "cli/receive.h"
 #include "cli/target.h"
 #include "cli/template.h"
+#include "disruptorx/atomic.h"
 #include "disruptorx/clock.h"
 
 #define COMMAND "dx reply"
@@ -128,6 +129,7 @@ typedef struct responder {
     dxi_template_values_t values;
     int64_t answered;
     int64_t failed;
+    dx_atomic64_t refused; /* by the node: nobody waited any more */
 
     pthread_mutex_t mutex; /* of what follows */
     request_t *first;
@@ -346,6 +348,13 @@ static int answer_make(responder_t *responder, const dx_event_t *event, dxi_room
     return dxi_template_fill(&responder->data, &responder->values, answer);
 }
 
+/* In the client's thread: what became of an answer. */
+static void on_receipt(void *context, const dx_receipt_t *receipt)
+{
+    responder_t *const responder = context;
+    (void)dx_fetch_add_relaxed(&responder->refused, receipt->code != DX_OK);
+}
+
 static void request_answer(responder_t *responder, const request_t *request, dxi_room_t *answer)
 {
     const dx_event_t *const event = &request->event;
@@ -361,8 +370,9 @@ static void request_answer(responder_t *responder, const request_t *request, dxi
                      event->sequence);
         return; /* who asked finds out by the timeout: an empty answer would be taken for one */
     }
-    const int result = dx_client_reply(
-        responder->client, event, answer->used > 0 ? answer->bytes : NULL, answer->used, &error);
+    const int result =
+        dx_client_reply_async(responder->client, event, answer->used > 0 ? answer->bytes : NULL,
+                              answer->used, on_receipt, responder, &error);
     if (result != DX_OK) {
         responder->failed++;
         dxi_complain_error(COMMAND, &error);
@@ -455,6 +465,11 @@ int dxi_cli_reply(int argc, char **argv)
     if (exit_code == DXI_CONNECTED) {
         exit_code = connected(&responder, operands.texts[0]);
         (void)dx_client_close(responder.client, DX_NS_PER_S);
+        const int64_t refused = dx_load_relaxed(&responder.refused);
+        if (refused != 0) {
+            dxi_complain(COMMAND, "%s answers came to nobody: who had asked was gone",
+                         dxi_format_count(&(dxi_text_t){0}, refused));
+        }
     }
     return exit_code;
 }

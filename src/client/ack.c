@@ -18,6 +18,8 @@
  *   A1  each event is answered at most once by AUTO, after its handler has returned
  *   A2  answers of one thread are sent in their order
  *   A3  the buffer has at most DXI_CLIENT_ACK_BYTES_MAX; who finds it full gets DX_EAGAIN
+ *   A4  on a node that was started anew nothing is answered that an earlier one has given:
+ *       sequences count from 1 again there, and what is older than that node is not its own
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -35,6 +37,7 @@
 typedef struct ack_record {
     uint64_t number;
     uint64_t sequence;
+    uint64_t timestamp_ns; /* of the event */
     int32_t code;
     uint32_t attempt;
     uint16_t shard;
@@ -79,6 +82,7 @@ static int ack_put(dx_client_subscription_t *subscription, const dx_event_t *eve
     }
     const ack_record_t record = {.number = subscription->number,
                                  .sequence = event->sequence,
+                                 .timestamp_ns = event->timestamp_ns,
                                  .code = code,
                                  .attempt = event->attempt,
                                  .shard = event->shard,
@@ -251,10 +255,22 @@ void dxi_ack_refused(dx_client_subscription_t *subscription, const dx_event_t *e
 
 /* ----------------------------------------------------------------------------- of other threads */
 
+/* Whether an event was given by a node that is no more: its sequence is another event's now (A4).
+ */
+static bool is_stale(const dx_client_t *client, const ack_record_t *record)
+{
+    return client->nodes_before != 0 && record->timestamp_ns != 0 &&
+           record->timestamp_ns < client->node_started_unix_ns;
+}
+
 static int record_take(dx_client_t *client, const ack_record_t *record, const char *topic)
 {
     dx_client_subscription_t *const subscription = dxi_subscription_find(client, record->number);
     if (subscription == NULL || subscription->state == DXI_SUBSCRIPTION_ENDED) {
+        return DX_OK;
+    }
+    if (is_stale(client, record)) {
+        dxi_count(&client->counts.acks_ignored, 1);
         return DX_OK;
     }
     if (!client->open) {

@@ -328,6 +328,7 @@ void dx_client_stats(const dx_client_t *client, dx_client_stats_t *stats_out)
         .reconnects = (uint64_t)dx_load_relaxed(&c->reconnects),
         .lost = (uint64_t)dx_load_relaxed(&c->lost),
         .window_events = (uint64_t)dx_load_relaxed(&w->events),
+        .acks_ignored = (uint64_t)dx_load_relaxed(&c->acks_ignored),
         .rtt_ns = dx_load_relaxed(&c->rtt_ns),
         .bytes_in = (uint64_t)dx_load_relaxed(&c->bytes_in),
         .bytes_out = (uint64_t)dx_load_relaxed(&c->bytes_out),

@@ -179,7 +179,7 @@ typedef struct dxi_batch {
 typedef struct dxi_client_counts {
     dx_atomic64_t acknowledged, refused, retried, received, gaps, gap_events, reconnects, lost;
     dx_atomic64_t rtt_ns, state, frame_bytes_max;
-    dx_atomic64_t bytes_in, bytes_out, batches_in, batches_out;
+    dx_atomic64_t bytes_in, bytes_out, batches_in, batches_out, acks_ignored;
 } dxi_client_counts_t;
 
 struct dx_client {
@@ -224,7 +224,8 @@ struct dx_client {
     bool ever_open;
     uint64_t node_id; /* of the node it was last connected to */
     uint64_t node_started_unix_ns;
-    bool node_anew; /* this one is another, or was started anew: its sequences are others */
+    int64_t nodes_before; /* how many others there were */
+    bool node_anew;       /* this one is another, or was started anew: its sequences are others */
     bool closing;
     bool reading_stopped; /* a frame was not taken for want of room for its answers */
     int address_index;

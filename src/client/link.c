@@ -239,6 +239,7 @@ static void on_open(void *context, dxi_connection_t *connection)
     client->node_anew =
         client->ever_open && (info.peer_node_id != client->node_id ||
                               info.peer_started_unix_ns != client->node_started_unix_ns);
+    client->nodes_before += client->node_anew;
     client->node_id = info.peer_node_id;
     client->node_started_unix_ns = info.peer_started_unix_ns;
     client->open = true;

@@ -80,8 +80,9 @@ int dx_client_request_async(dx_client_t *client, const dx_message_t *message, in
     return code;
 }
 
-int dx_client_reply(dx_client_t *client, const dx_event_t *event, const void *data, size_t bytes,
-                    dx_error_t *error)
+/* An answer to a request, with or without a receipt. */
+static int reply(dx_client_t *client, const dx_event_t *event, const void *data, size_t bytes,
+                 dx_receipt_fn on_receipt, void *context, dx_error_t *error)
 {
     uint32_t topic_bytes = 0;
     const char *const reply_to = event != NULL && event->frame != NULL
@@ -99,8 +100,23 @@ int dx_client_reply(dx_client_t *client, const dx_event_t *event, const void *da
                                   .bytes = bytes,
                                   .trace = dxi_trace_answer(event->frame, &trace) ? &trace : NULL,
                                   .correlation = event->correlation};
-    return dxi_publish(client, DX_FRAME_REPLY, &message, NULL, NULL, dxi_publish_deadline(client),
-                       error);
+    return dxi_publish(client, DX_FRAME_REPLY, &message, on_receipt, context,
+                       dxi_publish_deadline(client), error);
+}
+
+int dx_client_reply(dx_client_t *client, const dx_event_t *event, const void *data, size_t bytes,
+                    dx_error_t *error)
+{
+    return reply(client, event, data, bytes, NULL, NULL, error);
+}
+
+int dx_client_reply_async(dx_client_t *client, const dx_event_t *event, const void *data,
+                          size_t bytes, dx_receipt_fn on_receipt, void *context, dx_error_t *error)
+{
+    if (on_receipt == NULL) {
+        return dxi_fail(error, DX_EINVAL, "on_receipt is NULL, must be a function");
+    }
+    return reply(client, event, data, bytes, on_receipt, context, error);
 }
 
 int dxi_reply_take(void *context, const dx_event_t *event)

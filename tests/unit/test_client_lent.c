@@ -14,6 +14,13 @@ static bool asleep(const dx_client_t *client)
     return dx_load32_acquire(&client->bell->asleep) != 0;
 }
 
+static dx_atomic32_t held;
+
+static void visit_nothing(void *context, uint64_t connection, const dx_subscription_stats_t *stats)
+{
+    (void)context, (void)connection, (void)stats;
+}
+
 typedef struct told {
     dx_atomic64_t count;
     dx_atomic32_t code;
@@ -62,6 +69,71 @@ static void a_lone_request_without_an_answer_meets_its_deadline(void **state)
     wait_until(loaded(&heard) == 20);
     check_said(dx_client_close(asker, DX_CLIENT_FOREVER), "close");
     check_said(dx_client_close(silent, DX_CLIENT_FOREVER), "close");
+    serve_end(served);
+}
+
+/* Answers when the asker has given up. */
+typedef struct answerer {
+    dx_client_t *client;
+    dx_atomic64_t receipts;
+    dx_atomic64_t late;
+} answerer_t;
+
+static void on_receipt(void *context, const dx_receipt_t *receipt)
+{
+    answerer_t *const answerer = context;
+    if (receipt->code == DX_ENOTFOUND) {
+        add(&answerer->late);
+    }
+    dx_store_release(&answerer->receipts, dx_load_relaxed(&answerer->receipts) + 1);
+}
+
+static int answers_with_a_receipt(void *context, const dx_event_t *event)
+{
+    answerer_t *const answerer = context;
+    while (event->data != NULL && *(const char *)event->data == 'w' &&
+           dx_load32_acquire(&held) != 0) { /* "wait" */
+        (void)usleep(200);
+    }
+    check_said(
+        dx_client_reply_async(answerer->client, event, "yes", 3, on_receipt, answerer, &said),
+        "dx_client_reply_async()");
+    return DX_OK;
+}
+
+static void an_answer_with_a_receipt_says_whether_anybody_waits_for_it(void **state)
+{
+    (void)state;
+    served_t *const served = serve(1);
+    answerer_t answerer = {.client = client_of(served)};
+    dx_client_t *const asker = client_of(served);
+    dx_client_subscription_t *subscription = NULL;
+    check_said(dx_client_subscribe(answerer.client,
+                                   &(dx_subscription_options_t){.pattern = "ask",
+                                                                .on_event = answers_with_a_receipt,
+                                                                .context = &answerer},
+                                   &subscription, &said),
+               "dx_client_subscribe()");
+    char data[8];
+    size_t bytes = sizeof data;
+    dx_message_t question = {.topic = "ask", .data = "now", .bytes = 3};
+    check_said(dx_client_request(asker, &question, 0, data, &bytes, &said), "dx_client_request()");
+    wait_until(dx_load_acquire(&answerer.receipts) == 1);
+    assert_int_equal(loaded(&answerer.late), 0);
+    dx_store32_release(&held, 1);
+    question.data = "wait";
+    told_t told = {.count = {0}};
+    check_said(dx_client_request_async(asker, &question, 0, on_reply, &told, &said), "request");
+    check_said(dx_client_flush(asker, SOON_NS, &said), "flush");
+    (void)dx_client_close(asker, 0); /* with its inbox */
+    wait_until(dxi_bus_subscriptions_each(served->bus, visit_nothing, NULL) == 1);
+    dx_store32_release(&held, 0);
+    wait_until(dx_load_acquire(&answerer.receipts) == 2);
+    assert_int_equal(loaded(&answerer.late), 1);
+    dx_error_t error = {0};
+    assert_int_equal(dx_client_reply_async(answerer.client, NULL, "x", 1, NULL, NULL, &error),
+                     DX_EINVAL);
+    check_said(dx_client_close(answerer.client, DX_CLIENT_FOREVER), "close");
     serve_end(served);
 }
 
@@ -188,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_lone_request_without_an_answer_meets_its_deadline),
         cmocka_unit_test(a_flush_that_comes_while_the_loop_is_lent_is_seen_when_it_is_given_back),
         cmocka_unit_test(a_flush_hears_of_what_a_publisher_has_sent_for_the_thread),
+        cmocka_unit_test(an_answer_with_a_receipt_says_whether_anybody_waits_for_it),
         cmocka_unit_test(flushes_beside_lone_publications_come_to_their_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

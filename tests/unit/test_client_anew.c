@@ -1,0 +1,92 @@
+/* test_client_anew.c - what a client does with what a node gave it that was started anew since.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "served_test.h"
+
+/* The last event, kept as a program would that acknowledges it later. */
+typedef struct kept {
+    dx_atomic64_t count;
+    dx_event_t event;
+} kept_t;
+
+static int keep(void *context, const dx_event_t *event)
+{
+    kept_t *const kept = context;
+    kept->event = *event;
+    kept->event.topic = "t";
+    kept->event.frame = NULL;
+    kept->event.data = kept->event.key = NULL;
+    dx_store_release(&kept->count, dx_load_relaxed(&kept->count) + 1);
+    return DX_OK;
+}
+
+static void acknowledged_add(void *context, uint64_t connection,
+                             const dx_subscription_stats_t *stats)
+{
+    (void)connection;
+    *(uint64_t *)context += stats->acknowledged;
+}
+
+/* What the bus has heard of. */
+static uint64_t acknowledged(const served_t *served)
+{
+    uint64_t count = 0;
+    assert_true(dxi_bus_subscriptions_each(served->bus, acknowledged_add, &count) >= 0);
+    return count;
+}
+
+/* When it returns, the node has heard what the client had to say before. */
+static void round_trips(dx_client_t *client)
+{
+    for (int i = 0; i < 3; i++) {
+        char text[64];
+        check_said(dx_client_ask(client, "echo", "there", text, sizeof text, &said), "ask");
+    }
+}
+
+static void what_an_earlier_node_gave_is_not_acknowledged_to_the_next_one(void **state)
+{
+    (void)state;
+    FOR_EACH_BUS(loops)
+    {
+        served_t *const served = serve(loops);
+        dx_client_t *const client = client_of(served);
+        kept_t kept = {.count = {0}};
+        dx_client_subscription_t *subscription = NULL;
+        check_said(dx_client_subscribe(client,
+                                       &(dx_subscription_options_t){.pattern = "t",
+                                                                    .on_event = keep,
+                                                                    .context = &kept,
+                                                                    .ack = DX_ACK_EXPLICIT,
+                                                                    .ack_timeout_ns = SOON_NS},
+                                       &subscription, &said),
+                   "dx_client_subscribe()");
+        publish(client, "t", 1);
+        wait_until(dx_load_acquire(&kept.count) == 1);
+        const dx_event_t old = kept.event;
+        bus_end(served);
+        bus_begin(served);
+        publish(client, "t", 2); /* waits for the connection; then the first of its topic again */
+        wait_until(dx_load_acquire(&kept.count) == 2);
+        assert_int_equal(kept.event.sequence, old.sequence);
+        assert_ok(dx_client_ack(subscription, &old));
+        round_trips(client);
+        dx_client_stats_t stats;
+        dx_client_stats(client, &stats);
+        assert_int_equal(stats.acks_ignored, 1);
+        assert_int_equal(acknowledged(served), 0);
+        assert_ok(dx_client_ack(subscription, &kept.event));
+        wait_until(acknowledged(served) == 1);
+        check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+        serve_end(served);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_an_earlier_node_gave_is_not_acknowledged_to_the_next_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
