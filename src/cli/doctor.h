@@ -122,6 +122,10 @@ void dxi_number_for(dxi_finding_t *finding, const char *key, int64_t value);
  * Threads: any. */
 int64_t dxi_proc_field(const char *text, const char *key);
 
+/* Numbers with blanks, tabs or a point between them. Returns how many there are, at most `room`.
+ * Threads: any. */
+int dxi_numbers_read(const char *text, int64_t *numbers_out, int room);
+
 /* Measures (doctor_measure.c). Each takes at most about a second; `stop` ends it early.
  * Threads: main. */
 void dxi_measure_sync(const char *folder, bool (*stop)(int done, int all), dxi_measured_t *out);

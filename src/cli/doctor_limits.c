@@ -191,9 +191,9 @@ void dxi_check_somaxconn(const dxi_doctor_t *doctor, dxi_finding_t *finding)
 static int64_t tcp_most(const dxi_doctor_t *doctor, const char *name)
 {
     char text[128];
-    long long most = -1;
+    int64_t numbers[3];
     (void)dxi_sysfs_read(doctor->proc, text, sizeof text, "sys/net/ipv4/%s", name);
-    return sscanf(text, "%*d %*d %lld", &most) == 1 ? (int64_t)most : -1;
+    return dxi_numbers_read(text, numbers, 3) == 3 ? numbers[2] : -1;
 }
 
 void dxi_check_socket_buffers(const dxi_doctor_t *doctor, dxi_finding_t *finding)

@@ -23,6 +23,21 @@ static int64_t number_of(const char *text, int64_t fallback)
     return end == text ? fallback : (int64_t)number;
 }
 
+int dxi_numbers_read(const char *text, int64_t *numbers_out, int room)
+{
+    int count = 0;
+    char *end = NULL;
+    while (count < room) {
+        const long long number = strtoll(text, &end, 10);
+        if (end == text) {
+            break;
+        }
+        numbers_out[count++] = (int64_t)number;
+        text = end + (*end == '.');
+    }
+    return count;
+}
+
 int64_t dxi_proc_field(const char *text, const char *key)
 {
     const size_t bytes = strlen(key);
@@ -55,13 +70,14 @@ static const char *bytes_text(dxi_text_t *text, int64_t bytes)
 void dxi_check_kernel(const dxi_doctor_t *doctor, dxi_finding_t *finding)
 {
     char release[128];
-    int major = 0;
-    int minor = 0;
+    int64_t version[2];
     if (dxi_sysfs_read(doctor->proc, release, sizeof release, "sys/kernel/osrelease") != DX_OK ||
-        sscanf(release, "%d.%d", &major, &minor) != 2) {
+        dxi_numbers_read(release, version, 2) != 2) {
         dxi_found(finding, "the version is not known");
         return;
     }
+    const int64_t major = version[0];
+    const int64_t minor = version[1];
     dxi_found(finding, "Linux %s", release);
     if (major < 4 || (major == 4 && minor < 14)) {
         dxi_advise(finding, DXI_DOCTOR_BAD,
@@ -173,18 +189,16 @@ void dxi_check_isolated(const dxi_doctor_t *doctor, dxi_finding_t *finding)
 void dxi_check_steal(const dxi_doctor_t *doctor, dxi_finding_t *finding)
 {
     char text[TEXT_BYTES];
-    long long ticks[8] = {0};
+    int64_t ticks[8]; /* user, nice, system, idle, waiting, interrupts twice, stolen */
     (void)dxi_sysfs_read(doctor->proc, text, sizeof text, "stat");
-    if (sscanf(text, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &ticks[0], &ticks[1], &ticks[2],
-               &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) != 8) {
+    if (strncmp(text, "cpu ", 4) != 0 || dxi_numbers_read(text + 4, ticks, 8) != 8) {
         dxi_found(finding, "not known");
         return;
     }
-    long long all = 0;
+    int64_t busy = -ticks[3] - ticks[4];
     for (int i = 0; i < 8; i++) {
-        all += ticks[i];
+        busy += ticks[i];
     }
-    const long long busy = all - ticks[3] - ticks[4]; /* idle and waiting for disks */
     const double share = busy > 0 ? 100.0 * (double)ticks[7] / (double)busy : 0;
     dxi_found(finding, "%.1f %% of the busy time since the start", share);
     dxi_number_for(finding, "steal_permille", (int64_t)(share * 10));

@@ -102,7 +102,8 @@ static void word_wait(int32_t while_it_is)
 
 static void word_set(int32_t value)
 {
-    /* RELEASE, pairs with the acquire loads of the other thread; the system call orders the rest. */
+    /* RELEASE, pairs with the acquire loads of the other thread: who has the turn sees what was
+     * written before it was given. */
     dx_store32_release(&turn, value);
     (void)syscall(SYS_futex, &turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }

@@ -301,7 +301,7 @@ static void a_disk_that_is_nearly_full_is_told(void **state)
         dxi_verdict_t verdict;
     } DISKS[] = {
         {15, DXI_DOCTOR_OK}, {14, DXI_DOCTOR_ADVICE}, {5, DXI_DOCTOR_ADVICE}, {4, DXI_DOCTOR_BAD}};
-    doctor.disk_bytes = 100 * 1024 * MIB;
+    doctor.disk_bytes = 102400 * MIB;
     for (size_t i = 0; i < sizeof DISKS / sizeof DISKS[0]; i++) {
         char found[32];
         doctor.disk_free_bytes = DISKS[i].percent * 1024 * MIB;
