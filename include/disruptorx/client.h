@@ -56,7 +56,8 @@ typedef void (*dx_client_state_fn)(void *context, dx_client_state_t state, int c
 
 /* Zero = default. Copied. */
 typedef struct dx_client_options {
-    const char *address; /* "tcp://host:port", "tls://host:port", "unix:///path", several with
+    const char *address; /* "tcp://host:port", "tls://host:port", "unix:///path", or "shm:///path":
+                          * shared memory with the node that listens there; several with
                           * commas are tried in turn; NULL: the environment's DX_ADDRESS, or
                           * tcp://127.0.0.1:7400 */
     const char *name;    /* for people and statistics; NULL: the program's */

@@ -25,7 +25,7 @@ typedef struct settings {
     const char *hgrm;
 } settings_t;
 
-static const char *const TRANSPORTS[] = {"unix", "tcp", NULL};
+static const char *const TRANSPORTS[] = DXI_DEV_TRANSPORTS;
 static const char *const SLOW[] = {"block", "drop", NULL};
 
 #define MEMBER(member) .offset = offsetof(settings_t, member)
@@ -97,7 +97,7 @@ static const char *const SLOW[] = {"block", "drop", NULL};
     {                                                                                              \
         .name = "transport", .kind = DXI_OPTION_CHOICE, .value_name = "KIND",                      \
         .choices = TRANSPORTS, MEMBER(bench.transport),                                            \
-        .help = "to the node of --dev: unix (default) or tcp"                                      \
+        .help = "to the node of --dev: unix (default), tcp or shm"                                 \
     }
 #define TOPIC_ROW                                                                                  \
     {                                                                                              \

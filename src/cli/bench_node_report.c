@@ -86,7 +86,7 @@ void dxi_node_bench_print_scenario(const dxi_node_bench_t *bench)
     }
     if (bench->own_node) {
         snprintf(text, sizeof text, "in this process, over %s",
-                 bench->transport == DXI_DEV_TCP ? "TCP on 127.0.0.1" : "a UNIX socket");
+                 dxi_dev_transport_text((dxi_dev_transport_t)bench->transport));
         line("node", text);
     }
     fflush(stdout);

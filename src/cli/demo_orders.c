@@ -50,7 +50,7 @@ static int wait_parse(const char *text, void *member_out, dx_error_t *error)
     return result;
 }
 
-static const char *const TRANSPORTS[] = {"unix", "tcp", NULL};
+static const char *const TRANSPORTS[] = DXI_DEV_TRANSPORTS;
 
 static int cpus_parse(const char *text, void *member_out, dx_error_t *error)
 {
@@ -86,7 +86,7 @@ static const dxi_option_t OPTIONS[] = {
      .value_name = "KIND",
      .choices = TRANSPORTS,
      .offset = offsetof(settings_t, transport),
-     .help = "between the clients and the node: unix (default) or tcp"},
+     .help = "between the clients and the node: unix (default), tcp or shm"},
     {.name = "window",
      .kind = DXI_OPTION_INTEGER,
      .value_name = "N",
@@ -231,7 +231,8 @@ static int bus_run(const settings_t *settings, const char *source, const dxi_csv
         .repeat = settings->repeat,
         .rate = settings->rate,
         .window = settings->window > 0 ? settings->window : WINDOW_DEFAULT,
-        .transport = settings->transport == 1 ? DXI_DEV_TCP : DXI_DEV_UNIX,
+        .transport =
+            settings->transport > 0 ? (dxi_dev_transport_t)settings->transport : DXI_DEV_UNIX,
         .stop = &stop,
     };
     dx_error_t error = {0};

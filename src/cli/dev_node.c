@@ -4,6 +4,7 @@
  */
 #include "cli/dev_node.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -53,6 +54,12 @@ int dxi_dev_node_start(dxi_dev_transport_t transport, const char *const *setting
     if (result == DX_OK) {
         result = dx_node_start(dev_out->node, error);
     }
+    if (result == DX_OK) {
+        const char *const address = dx_node_address(dev_out->node, 0);
+        const bool shm = transport == DXI_DEV_SHM; /* it listens on unix:// all the same */
+        (void)snprintf(dev_out->address, sizeof dev_out->address, "%s%s", shm ? "shm" : "",
+                       shm ? strchr(address, ':') : address);
+    }
     dx_config_destroy(config);
     if (result != DX_OK) {
         dx_node_destroy(dev_out->node);
@@ -62,9 +69,21 @@ int dxi_dev_node_start(dxi_dev_transport_t transport, const char *const *setting
     return result;
 }
 
+const char *dxi_dev_transport_text(dxi_dev_transport_t transport)
+{
+    switch (transport) {
+    case DXI_DEV_TCP:
+        return "TCP on 127.0.0.1";
+    case DXI_DEV_SHM:
+        return "shared memory";
+    default:
+        return "a UNIX socket";
+    }
+}
+
 const char *dxi_dev_node_address(const dxi_dev_node_t *dev)
 {
-    return dx_node_address(dev->node, 0);
+    return dev->address;
 }
 
 void dxi_dev_node_stop(dxi_dev_node_t *dev)

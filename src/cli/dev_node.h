@@ -8,11 +8,22 @@
 
 #include "node/daemon.h"
 
-typedef enum dxi_dev_transport { DXI_DEV_UNIX = 0, DXI_DEV_TCP = 1 } dxi_dev_transport_t;
+/* How clients in this process reach it, in the order of DXI_DEV_TRANSPORTS. */
+typedef enum dxi_dev_transport {
+    DXI_DEV_UNIX = 0,
+    DXI_DEV_TCP = 1,
+    DXI_DEV_SHM = 2
+} dxi_dev_transport_t;
+
+#define DXI_DEV_TRANSPORTS                                                                         \
+    {                                                                                              \
+        "unix", "tcp", "shm", NULL                                                                 \
+    }
 
 typedef struct dxi_dev_node {
     dx_node_t *node;
     char folder[DXI_DEV_FOLDER_BYTES]; /* temporary, for us alone; "": none was needed */
+    char address[DXI_DEV_FOLDER_BYTES + 32];
 } dxi_dev_node_t;
 
 /* Starts a node that listens on a socket in a temporary folder, or on a free port of 127.0.0.1,
@@ -20,6 +31,9 @@ typedef struct dxi_dev_node {
  * Returns as dx_node_create() and dx_node_start(). Threads: main. */
 DX_NODISCARD int dxi_dev_node_start(dxi_dev_transport_t transport, const char *const *settings,
                                     int setting_count, dxi_dev_node_t *dev_out, dx_error_t *error);
+
+/* In words, as in "a UNIX socket". Threads: any. */
+const char *dxi_dev_transport_text(dxi_dev_transport_t transport);
 
 /* Its address. Threads: any. */
 const char *dxi_dev_node_address(const dxi_dev_node_t *dev);

@@ -12,6 +12,7 @@
 #include "base/values.h"
 #include "cli/bench_node.h"
 #include "cli/commands.h"
+#include "cli/dev_node.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/pace.h"
@@ -37,7 +38,7 @@ typedef struct settings {
     bool busy_poll;
 } settings_t;
 
-static const char *const TRANSPORTS[] = {"unix", "tcp", NULL};
+static const char *const TRANSPORTS[] = DXI_DEV_TRANSPORTS;
 
 static int seconds_parse(const char *text, void *member_out, dx_error_t *error)
 {
@@ -91,7 +92,7 @@ static const dxi_option_t OPTIONS[] = {
      .value_name = "KIND",
      .choices = TRANSPORTS,
      .offset = offsetof(settings_t, transport),
-     .help = "to the node of --dev: unix (default) or tcp"},
+     .help = "to the node of --dev: unix (default), tcp or shm"},
     {.name = "intrinsic",
      .kind = DXI_OPTION_FLAG,
      .offset = offsetof(settings_t, intrinsic),

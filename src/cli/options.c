@@ -56,8 +56,9 @@ static const dxi_option_t NODE_OPTIONS[] = {
      .kind = DXI_OPTION_TEXT,
      .value_name = "ADDRESS",
      .offset = offsetof(dxi_target_words_t, address),
-     .help = "of the node: tcp://host:port, tls://host:port, unix:///path; several with commas are "
-             "tried in turn; else that of the context, else DX_ADDRESS, else tcp://127.0.0.1:7400"},
+     .help = "of the node: tcp://host:port, tls://host:port, unix:///path, or shm:///path (shared "
+             "memory, where the node listens on unix:///path); several with commas are tried in "
+             "turn; else that of the context, else DX_ADDRESS, else tcp://127.0.0.1:7400"},
     {.name = "context",
      .kind = DXI_OPTION_TEXT,
      .value_name = "NAME",

@@ -90,7 +90,7 @@ static void frame_show(const dxi_orders_bus_options_t *options, const dxi_orders
     }
     fprintf(frame, "%sOrders%s through a node in this process, over %s\n\n",
             dxi_style(frame, DXI_STYLE_HEADING), dxi_style(frame, DXI_STYLE_PLAIN),
-            options->transport == DXI_DEV_TCP ? "TCP" : "a UNIX socket");
+            dxi_dev_transport_text(options->transport));
     bar_print(frame, now->steps[DXI_STAGE_FULFIL], now->total);
     fputc('\n', frame);
     steps_print(frame, before, now);

@@ -21,6 +21,7 @@
 #include "node/daemon.h"
 
 #define COMMAND "dx server"
+#define UNIX_SCHEME "unix://"
 
 typedef struct settings {
     const char *file;
@@ -56,7 +57,7 @@ static const dxi_option_t OPTIONS[] = {
      .offset = offsetof(settings_t, listen),
      .parse = dxi_texts_parse,
      .help = "listen here instead: tcp://host:port (port 0: a free one), tls://host:port, "
-             "unix:///path; may be given several times"},
+             "unix:///path, which is for shm:///path as well; may be given several times"},
     {.name = "quiet",
      .letter = 'q',
      .kind = DXI_OPTION_FLAG,
@@ -135,8 +136,23 @@ static int configure(dx_config_t *config, const settings_t *settings, char *fold
 
 /* ------------------------------------------------------------------------------------- printing */
 
-static void started_json(const dx_node_t *node, const dx_node_info_t *info, const char *folder,
-                         const settings_t *settings)
+/* What the callbacks need. */
+typedef struct server {
+    const settings_t *settings;
+    char folder[DXI_DEV_FOLDER_BYTES]; /* "": none */
+    bool local;                        /* its UNIX sockets are for shared memory as well */
+    int64_t stopping_ns;
+} server_t;
+
+/* What stands behind "unix://" in an address, where clients may use shared memory as well; else
+ * NULL. */
+static const char *shm_path(const server_t *server, const char *address)
+{
+    const size_t bytes = sizeof UNIX_SCHEME - 1;
+    return server->local && strncmp(address, UNIX_SCHEME, bytes) == 0 ? address + bytes : NULL;
+}
+
+static void started_json(const dx_node_t *node, const dx_node_info_t *info, const server_t *server)
 {
     dxi_json_t json;
     dxi_json_begin_line(&json, stdout);
@@ -149,32 +165,46 @@ static void started_json(const dx_node_t *node, const dx_node_info_t *info, cons
         dxi_json_text(&json, NULL, dx_node_address(node, i));
     }
     dxi_json_array_end(&json);
+    dxi_json_array_begin(&json, "shared_memory");
+    for (size_t i = 0; dx_node_address(node, i) != NULL; i++) {
+        const char *const path = shm_path(server, dx_node_address(node, i));
+        if (path != NULL) {
+            char text[DX_CONFIG_TEXT_BYTES_MAX + 1];
+            (void)snprintf(text, sizeof text, "shm://%s", path);
+            dxi_json_text(&json, NULL, text);
+        }
+    }
+    dxi_json_array_end(&json);
     dxi_json_text(&json, "admin", dx_node_admin_address(node));
-    dxi_json_text(&json, "folder", folder[0] != '\0' ? folder : NULL);
-    dxi_json_text(&json, "config", settings->file);
+    dxi_json_text(&json, "folder", server->folder[0] != '\0' ? server->folder : NULL);
+    dxi_json_text(&json, "config", server->settings->file);
     dxi_json_object_end(&json);
     (void)dxi_json_finish(&json); /* main looks at standard output in the end */
 }
 
-static void started_text(const dx_node_t *node, const dx_node_info_t *info, const char *folder,
-                         const settings_t *settings)
+static void started_text(const dx_node_t *node, const dx_node_info_t *info, const server_t *server)
 {
     const char *const first = dx_node_address(node, 0);
     printf("%sDisruptorX %s%s, node %s, process %d\n", dxi_style(stdout, DXI_STYLE_HEADING),
            info->version, dxi_style(stdout, DXI_STYLE_PLAIN), info->name, (int)getpid());
     for (size_t i = 0; dx_node_address(node, i) != NULL; i++) {
-        printf("  %-10s %s\n", i == 0 ? "listens on" : "", dx_node_address(node, i));
+        const char *const address = dx_node_address(node, i);
+        printf("  %-10s %s\n", i == 0 ? "listens on" : "", address);
+        if (shm_path(server, address) != NULL) {
+            printf("  %-10s shm://%s   for programs of this host\n", "", shm_path(server, address));
+        }
     }
     if (dx_node_admin_address(node) != NULL) {
         printf("  %-10s %s/\n", "dashboard", dx_node_admin_address(node));
     }
-    if (folder[0] != '\0') {
-        printf("  %-10s in memory; temporary folder %s, removed at the end\n", "data", folder);
+    if (server->folder[0] != '\0') {
+        printf("  %-10s in memory; temporary folder %s, removed at the end\n", "data",
+               server->folder);
     } else {
         printf("  %-10s in memory\n", "data");
     }
-    if (settings->file != NULL) {
-        printf("  %-10s %s; SIGHUP reads it again\n", "config", settings->file);
+    if (server->settings->file != NULL) {
+        printf("  %-10s %s; SIGHUP reads it again\n", "config", server->settings->file);
     }
     if (first != NULL) {
         const bool is_default = strcmp(first, "tcp://127.0.0.1:7400") == 0;
@@ -188,13 +218,6 @@ static void started_text(const dx_node_t *node, const dx_node_info_t *info, cons
 
 /* ------------------------------------------------------------------------------------------ run */
 
-/* What the callbacks need. */
-typedef struct server {
-    const settings_t *settings;
-    char folder[DXI_DEV_FOLDER_BYTES]; /* "": none */
-    int64_t stopping_ns;
-} server_t;
-
 static void on_running(void *context, dx_node_t *node)
 {
     const server_t *const server = context;
@@ -207,9 +230,9 @@ static void on_running(void *context, dx_node_t *node)
         snprintf(info.name, sizeof info.name, "?");
     }
     if (dxi_output_is_json()) {
-        started_json(node, &info, server->folder, server->settings);
+        started_json(node, &info, server);
     } else {
-        started_text(node, &info, server->folder, server->settings);
+        started_text(node, &info, server);
     }
     fflush(stdout);
 }
@@ -230,6 +253,7 @@ static int node_run(const dx_config_t *config, server_t *server)
     const dxi_daemon_options_t options = {
         .config = config, .on_running = on_running, .on_stopping = on_stopping, .context = server};
     dx_error_t error = {0};
+    server->local = dx_config_bool(config, "local.enabled");
     const int result = dxi_daemon_run(&options, &error);
     if (result != DX_OK) {
         dxi_complain_error(COMMAND, &error);

@@ -179,6 +179,11 @@ static void hint_print(const dxi_target_t *target, int code)
         fputs("Next: give the token with --token or DX_TOKEN, or save it: dx context add --help\n",
               stderr);
         break;
+    case DX_ENOTSUP:
+        fputs("Next: connect as unix:// instead of shm://, or set local.enabled=true where the "
+              "node is configured\n",
+              stderr);
+        break;
     case DX_EVERSION:
         fputs("Next: compare dx version with the version of the node\n", stderr);
         break;

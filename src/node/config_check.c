@@ -68,6 +68,12 @@ static int addresses_check(const dx_config_t *config, dx_error_t *error)
         if (dxi_address_parse(item, &address, error) != DX_OK) {
             return DX_EINVAL;
         }
+        if (address.transport == DXI_SHM) {
+            return dxi_fail(error, DX_EINVAL,
+                            "listen.addresses has %.80s: clients of shared memory come by the UNIX "
+                            "socket, so unix://%.80s is to be there",
+                            item, address.host);
+        }
         tls = tls || address.transport == DXI_TLS;
         for (size_t j = 0; j < i; j++) {
             const char *const before = dx_config_list(config, "listen.addresses", j);

@@ -120,6 +120,9 @@ void dxi_node_listeners_stat(dx_node_t *node, dxi_listener_stat_t *stat_out)
         stat_out->refused += stat.refused;
         stat_out->accept_errors += stat.accept_errors;
         stat_out->handshake_failures += stat.handshake_failures;
+        stat_out->shm_granted += stat.shm_granted;
+        stat_out->shm_refused += stat.shm_refused;
+        stat_out->shm_nonsense += stat.shm_nonsense;
         stat_out->tls_failures += stat.tls_failures;
         for (size_t j = 0; j < DXI_END_CODES; j++) {
             stat_out->ended[j] += stat.ended[j];

@@ -127,8 +127,8 @@ class Node(NodeTest):
 class Alone(DxTest):
     """With a node of their own."""
 
-    def test_a_node_of_its_own_serves_over_both_transports(self):
-        for transport in ("unix", "tcp"):
+    def test_a_node_of_its_own_serves_over_all_transports(self):
+        for transport in ("unix", "tcp", "shm"):
             result = self.json("bench", "e2e", "--dev", "--transport", transport, "--count", 200)
             self.assertTrue(result["verified"])
             self.assertTrue(result["scenario"]["address"].startswith(transport))

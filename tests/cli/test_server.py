@@ -41,6 +41,7 @@ class Starting(ServerTest):
         process.communicate()
         text = "".join(lines)
         self.assertIn(f"listens on {self.socket}", text)
+        self.assertIn(self.socket.replace("unix://", "shm://"), text)
         self.assertIn(f"process {process.pid}", text)
         self.assertIn("in memory", text)
         self.assertEqual(process.returncode, OK)
@@ -51,6 +52,30 @@ class Starting(ServerTest):
         self.assertEqual(server.address(1), self.socket)
         for number in (0, 1):
             self.assertEqual(self.json("topic", "ls", "-a", server.address(number)), [])
+
+    def test_programs_of_this_host_may_use_shared_memory(self):
+        server = self.server("--listen", "tcp://127.0.0.1:0", "--listen", self.socket)
+        shared = self.socket.replace("unix://", "shm://")
+        self.assertEqual(server.started["shared_memory"], [shared])
+        for number in range(3):
+            self.ok("pub", "local", f"event {number}", "-a", shared)
+        got = self.ok("sub", "local", "--from", "earliest", "--count", 3, "-a", shared)
+        self.assertEqual([line.split()[-1] for line in got.splitlines()], ["0", "1", "2"])
+        connections = self.json("node", "connections", "-a", shared)["connections"]
+        self.assertTrue(connections[0]["address"].startswith("shm:// pid "), connections)
+
+    def test_where_shared_memory_is_off_the_way_out_is_told(self):
+        server = self.server("--listen", self.socket, "--set", "local.enabled=false")
+        shared = self.socket.replace("unix://", "shm://")
+        self.assertEqual(server.started["shared_memory"], [])
+        text = self.refuses(FAILED, "shared memory is off at this node (local.enabled)", "topic",
+                            "ls", "-a", shared)
+        self.assertIn("Next: connect as unix://", text)
+        self.assertEqual(self.json("topic", "ls", "-a", self.socket), [])
+
+    def test_nobody_listens_on_shared_memory(self):
+        self.refuses(USAGE, "clients of shared memory come by the UNIX socket", "server",
+                     "--listen", "shm:///tmp/dx.sock")
 
     def test_a_development_node_cleans_up_behind_itself(self):
         server = self.server("--dev", "--listen", "tcp://127.0.0.1:0", TMPDIR=str(self.folder))
