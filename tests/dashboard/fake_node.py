@@ -34,6 +34,7 @@ ERRORS = [
     ("connection", "tls", "TLS could not be agreed on."),
     ("publish", "too_large", "A payload above bus.event_bytes_max."),
     ("publish", "ring_full", "The ring of its shard was full, and the topic says fail."),
+    ("publish", "unheard", "Events published while nobody subscribed."),
     ("deliver", "dropped", "Events that a slow subscription was not given."),
     ("deliver", "dead_letter", "Events that were given up after their last attempt."),
     ("frame", "checksum", "A frame arrived with a wrong checksum."),

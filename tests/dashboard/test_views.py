@@ -59,14 +59,17 @@ class Numbers(PageTest):
         self.assertIn("0 41", self.text("#problems tbody tr"))
         self.assertNotIn("!", self.text(".tile.loud"))
         self.fake.errors["publish", "too_large"] = 44
+        self.fake.errors["publish", "unheard"] = 5  # is listed, and no error
         self.script("skew_ms += 1000")
         self.ticks(lambda: "+3 44" in self.text("#problems tbody tr"), "three more")
+        self.assertEqual(self.tile("Errors"), ["44", "44"])
+        self.assertEqual(self.texts(".tile.loud h3"), ["Errors"])
         self.assertEqual(len(self.all("#problems td.loud")), 1)
         self.go("errors")
         self.shows("#error-list", "A payload above bus.event_bytes_max.")
-        self.assertEqual(len(self.texts("#error-list tbody tr")), 13)
+        self.assertEqual(len(self.texts("#error-list tbody tr")), 14)
         self.one("#errors-only").click()
-        self.assertEqual(len(self.texts("#error-list tbody tr")), 1)
+        self.assertEqual(len(self.texts("#error-list tbody tr")), 2)
         self.shows("#log .log", "the token is wrong")
 
     def test_readiness_is_shown_with_its_reasons(self):

@@ -36,15 +36,32 @@ const model = {
     grown: new Growth(GROWTH_MS),
     growth: {
         of: (error) => model.grown.of(`${error.area} ${error.reason}`),
-        total: () => model.errors.reduce((sum, error) => sum + model.growth.of(error), 0),
+        total: () => model.errors.filter(isError)
+            .reduce((sum, error) => sum + model.growth.of(error), 0),
     },
     isLive,
-    errorsTotal: () => model.errors.reduce((sum, error) => sum + error.count, 0),
+    errorsTotal: () => model.errors.filter(isError).reduce((sum, error) => sum + error.count, 0),
     /* The right end of the charts, by the node's clock: the last sample, or while none comes, what
      * time it must be there. */
     now_ms: () => isLive() || model.paused ? model.clock_ms
         : model.clock_ms + Math.max(0, Date.now() - model.seen_ms),
 };
+
+/* What is counted among the errors and happens to a node that is well: neither marked nor summed
+ * up. */
+const USUAL = new Set(["publish unheard", "publish duplicate", "deliver redelivered",
+                       "deliver slow"]);
+
+function isError({ area, reason }) {
+    return !USUAL.has(`${area} ${reason}`);
+}
+
+/* With what they grew by: errors first, the newest, then the most frequent. */
+function sortedErrors(errors) {
+    return errors.map((error) => ({ ...error, grown: model.growth.of(error) }))
+        .sort((a, b) => isError(b) - isError(a) || b.grown - a.grown || b.count - a.count ||
+            `${a.area} ${a.reason}`.localeCompare(`${b.area} ${b.reason}`));
+}
 
 const cpu_rates = new Rates();
 let ticks = 0;

@@ -8,6 +8,11 @@ function subscriptionKey({ connection, name, pattern, group }) {
     return JSON.stringify([connection, name, pattern, group]);
 }
 
+/* Most clients give theirs no name. */
+function subscriptionName({ name, pattern }) {
+    return name || pattern;
+}
+
 function subscriptionAddress(subscription) {
     return `#/subscriptions/${encodeURIComponent(subscriptionKey(subscription))}`;
 }
@@ -36,7 +41,7 @@ function makeSubscriptions() {
         },
         columns: [
             { name: "Subscription", sort: "name",
-                cell: linkCell((one) => one.name, subscriptionAddress) },
+                cell: linkCell(subscriptionName, subscriptionAddress) },
             { name: "Pattern", sort: "pattern", cell: textCell("pattern") },
             { name: "Group", sort: "group", wide: 1, cell: textCell("group") },
             { name: "Connection", sort: "connection", wide: 1, cell: (td, one) => {
@@ -219,12 +224,13 @@ function makeSubscription() {
         gone: "This subscription has ended.",
         first_name: (key) => {
             try {
-                return String(JSON.parse(key)[1]);
+                const [, name, pattern] = JSON.parse(key);
+                return subscriptionName({ name, pattern });
             } catch {
                 return "Subscription";
             }
         },
-        name: (one) => one.name,
+        name: subscriptionName,
         async load(key) {
             let wanted;
             try {
@@ -239,7 +245,8 @@ function makeSubscription() {
         },
         groups: [
             { title: "Subscription", facts: (one) => [
-                ["Pattern", one.pattern], ["Group", one.group || "none"],
+                ["Name", one.name || "none"], ["Pattern", one.pattern],
+                ["Group", one.group || "none"],
                 ["Where", one.connection === 0 ? "in the node's process"
                     : `connection ${one.connection}`]] },
             { title: "Delivery", facts: (one) => [

@@ -28,10 +28,8 @@ function makeErrors(model) {
                     "Level and above"), level), lost, list, nothing))));
 
     function draw() {
-        const errors = model.errors.filter((error) => !only.checked || error.count > 0)
-            .map((error) => ({ ...error, grown: model.growth.of(error) }))
-            .sort((a, b) => b.grown - a.grown || b.count - a.count ||
-                `${a.area} ${a.reason}`.localeCompare(`${b.area} ${b.reason}`));
+        const errors = sortedErrors(model.errors.filter((error) =>
+            !only.checked || error.count > 0));
         setHidden(table, errors.length === 0);
         setHidden(good, errors.length > 0);
         setChildren(body, errors, (error) => `${error.area} ${error.reason}`, () => make("tr", {},

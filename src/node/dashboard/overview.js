@@ -220,11 +220,14 @@ function makeBehind() {
             make("span", { class: "sub" })), make("td", { class: "right" }),
             make("td", { class: "right" })),
         (row, consumer) => {
-            setText(row.firstChild.firstChild, consumer.name);
-            setText(row.firstChild.lastChild, consumer.group === "" ? consumer.pattern
-                : `${consumer.pattern}, group ${consumer.group}`);
-            setAttributes(row.firstChild,
-                { title: visible(`${consumer.name}: ${consumer.pattern}`) });
+            const name = subscriptionName(consumer);
+            const more = [name === consumer.pattern ? "" : consumer.pattern,
+                consumer.group === "" ? "" : `group ${consumer.group}`,
+                consumer.connection === 0 ? "in the node" : `connection ${consumer.connection}`]
+                .filter((part) => part !== "").join(", ");
+            setText(row.firstChild.firstChild, name);
+            setText(row.firstChild.lastChild, more);
+            setAttributes(row.firstChild, { title: visible(`${name}: ${more}`) });
             setQuantity(row.children[1], count(consumer.pending), digits(consumer.pending));
             setQuantity(row.children[2], count(consumer.lag), digits(consumer.lag));
         });
@@ -271,9 +274,7 @@ function makeProblemsSummary(model) {
     const good = make("p", { class: "empty" });
     const element = makePanel("problems", "Errors and refusals", "#/errors", table, good);
     function show() {
-        const seen = model.errors.filter((error) => error.count > 0)
-            .map((error) => ({ ...error, grown: model.growth.of(error) }))
-            .sort((a, b) => b.grown - a.grown || b.count - a.count);
+        const seen = sortedErrors(model.errors.filter((error) => error.count > 0));
         setHidden(table, seen.length === 0);
         setHidden(good, seen.length > 0);
         setText(good, model.errors.length === 0 ? "Not known yet."
@@ -295,7 +296,7 @@ function showProblem(row, error) {
     const [number, unit] = count(error.grown);
     setQuantity(row.children[1], error.grown > 0 ? ["+" + number, unit] : ["0", ""],
         digits(error.grown));
-    row.children[1].classList.toggle("loud", error.grown > 0);
+    row.children[1].classList.toggle("loud", error.grown > 0 && isError(error));
     row.children[1].classList.toggle("zero", error.grown === 0);
     setQuantity(row.children[2], count(error.count), digits(error.count));
 }

@@ -209,7 +209,7 @@ function makeTopic(model) {
             make("td", { class: "right" }), make("td", { class: "right wide-1" }),
             make("td", { class: "right" })),
         (row, one) => {
-            linkCell((it) => it.name, subscriptionAddress)(row.children[0], one);
+            linkCell(subscriptionName, subscriptionAddress)(row.children[0], one);
             setText(row.children[1], one.pattern);
             setText(row.children[2], one.group || UNKNOWN);
             countCell("delivered")(row.children[3], one);
