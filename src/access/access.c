@@ -212,17 +212,24 @@ static int refuse(dxi_access_t *access, dx_error_t *error, const char *sentence)
     return dxi_fail(error, DX_EPERM, "%s", sentence);
 }
 
+int dxi_access_token_hash(const void *token, size_t bytes, uint8_t hash_out[DXI_ACCESS_HASH_BYTES])
+{
+    unsigned hash_bytes = 0;
+    return !dxi_fault("hash of a token") &&
+                   EVP_Digest(token, bytes, hash_out, &hash_bytes, EVP_sha256(), NULL) == 1
+               ? DX_OK
+               : DX_ENOMEM;
+}
+
 int dxi_access_login_by_token(dxi_access_t *access, const void *token, size_t bytes,
                               dxi_access_login_t *login_out, dx_error_t *error)
 {
     uint8_t hash[DXI_ACCESS_HASH_BYTES];
-    unsigned hash_bytes = 0;
     *login_out = (dxi_access_login_t){.user = NULL};
     if (bytes == 0) {
         return refuse(access, error, "a token is wanted");
     }
-    if (dxi_fault("hash of a token") ||
-        EVP_Digest(token, bytes, hash, &hash_bytes, EVP_sha256(), NULL) != 1) {
+    if (dxi_access_token_hash(token, bytes, hash) != DX_OK) {
         return dxi_fail(error, DX_ENOMEM, "no memory for the hash of a token");
     }
     (void)pthread_mutex_lock(&access->mutex);
@@ -392,7 +399,9 @@ void dxi_access_refused(dxi_access_t *access, const dxi_access_login_t *login,
 
 int dxi_access_audit_prepare(const char *path, dx_error_t *error)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+    /* O_NONBLOCK: a pipe in its place must not keep anybody waiting. */
+    const int fd =
+        open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
     if (fd < 0) {
         return dxi_fail_os(error, dxi_code_of_errno(errno), errno,
                            "the audit log %s can't be opened", path);

@@ -123,6 +123,10 @@ typedef struct dxi_access_login {
     char name[DXI_ACCESS_CERTIFICATE_BYTES_MAX + 1]; /* of the certificate; "": none */
 } dxi_access_login_t;
 
+/* What a users file has of a token: its SHA-256. Returns DX_OK, DX_ENOMEM. Threads: any. */
+DX_NODISCARD int dxi_access_token_hash(const void *token, size_t bytes,
+                                       uint8_t hash_out[DXI_ACCESS_HASH_BYTES]);
+
 /* By a token, or by the names of a certificate that TLS has verified: its subject ("CN=pump-7,
  * O=Works", as RFC 2253 writes it) and its alternative names ("DNS:pump-7.example",
  * "URI:spiffe://works/pump-7", "EMAIL:...", "IP:..."), one behind the other with their NULs, an
