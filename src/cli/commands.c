@@ -27,6 +27,7 @@ static const dxi_command_t COMMANDS[] = {
     {"topic", "create, change, list, look at, tail and remove topics", dxi_cli_topic},
     {"node", "what a node says of itself, its connections, its subscriptions", dxi_cli_node},
     {"config", "files and values of a node's configuration", dxi_cli_config},
+    {"user", "who may use a node: users, tokens, permissions", dxi_cli_user},
     {"context", "save nodes under names, so that nobody types addresses", dxi_cli_context},
     {"doctor", "is this machine fit for a node, and what to do", dxi_cli_doctor},
     {"generate", "files for systemd, Prometheus, Grafana, shells and man", dxi_cli_generate},

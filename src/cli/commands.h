@@ -69,6 +69,7 @@ int dxi_cli_stat(int argc, char **argv);
 int dxi_cli_sub(int argc, char **argv);
 int dxi_cli_top(int argc, char **argv);
 int dxi_cli_topic(int argc, char **argv);
+int dxi_cli_user(int argc, char **argv);
 int dxi_cli_version(int argc, char **argv);
 
 /* `dx demo orders`; argv[0] is "orders". */
