@@ -20,6 +20,7 @@
  */
 #include "access/users_edit.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -42,7 +43,8 @@
 /* A file that is changed. */
 typedef struct edit {
     char path[PATH_MAX]; /* without symbolic links */
-    int fd;              /* locked; -1: the file is a new one */
+    int fd;              /* locked */
+    bool is_new;         /* made by us, and empty until it is replaced */
     struct stat status;
     char *text; /* ROOM_BYTES */
     size_t bytes;
@@ -54,15 +56,21 @@ typedef struct edit {
 /* ---------------------------------------------------------------------------------------- files */
 
 /* Opens and locks the file that the path names now: another one may take its place meanwhile. */
-static int file_lock(edit_t *edit)
+static int file_lock(edit_t *edit, bool may_make)
 {
     for (;;) {
         struct stat now;
         edit->fd = open(edit->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        edit->is_new = false;
+        if (edit->fd < 0 && errno == ENOENT && may_make) {
+            edit->fd = open(edit->path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+            edit->is_new = edit->fd >= 0;
+            if (edit->fd < 0 && errno == EEXIST) {
+                continue;
+            }
+        }
         if (edit->fd < 0) {
-            return errno == ENOENT ? DX_OK
-                                   : dxi_fail_os(edit->error, dxi_code_of_errno(errno), errno, "%s",
-                                                 edit->path);
+            return dxi_fail_os(edit->error, dxi_code_of_errno(errno), errno, "%s", edit->path);
         }
         if (flock(edit->fd, LOCK_EX) != 0 || fstat(edit->fd, &edit->status) != 0) {
             return dxi_fail_os(edit->error, DX_EIO, errno, "%s", edit->path);
@@ -77,7 +85,7 @@ static int file_lock(edit_t *edit)
 
 static int text_read(edit_t *edit)
 {
-    while (edit->fd >= 0 && edit->bytes <= DXI_ACCESS_FILE_BYTES_MAX) {
+    while (edit->bytes <= DXI_ACCESS_FILE_BYTES_MAX) {
         const ssize_t got = read(edit->fd, edit->text + edit->bytes, ROOM_BYTES - 1 - edit->bytes);
         if (got < 0 && errno != EINTR) {
             return dxi_fail_os(edit->error, DX_EIO, errno, "%s", edit->path);
@@ -96,7 +104,6 @@ static int text_read(edit_t *edit)
 /* `must_exist`: a file that is not there is no new one. */
 static int edit_begin(edit_t *edit, const char *path, bool must_exist)
 {
-    edit->fd = -1;
     if (realpath(path, edit->path) == NULL) {
         if (errno != ENOENT || must_exist) {
             return dxi_fail_os(edit->error, dxi_code_of_errno(errno), errno, "%s", path);
@@ -110,12 +117,16 @@ static int edit_begin(edit_t *edit, const char *path, bool must_exist)
     if (edit->text == NULL) {
         return dxi_fail(edit->error, DX_ENOMEM, "no memory for %s", path);
     }
-    const int code = file_lock(edit);
+    const int code = file_lock(edit, !must_exist);
     return code != DX_OK ? code : text_read(edit);
 }
 
-static void edit_end(edit_t *edit)
+static void edit_end(edit_t *edit, int code)
 {
+    if (code != DX_OK && edit->is_new) {
+        (void)unlink(
+            edit->path); /* under the lock: who waits for it finds it gone, and makes one */
+    }
     dxi_access_table_release(edit->table);
     dxi_free(edit->text);
     if (edit->fd >= 0) {
@@ -133,11 +144,11 @@ static int text_write(const edit_t *edit, int fd)
         }
         at += wrote > 0 ? (size_t)wrote : 0;
     }
-    if (edit->fd >= 0 && ((edit->status.st_uid != geteuid() || edit->status.st_gid != getegid())) &&
+    if ((edit->status.st_uid != geteuid() || edit->status.st_gid != getegid()) &&
         fchown(fd, edit->status.st_uid, edit->status.st_gid) != 0) {
         return errno;
     }
-    if (edit->fd >= 0 && fchmod(fd, edit->status.st_mode & 0777) != 0) {
+    if (fchmod(fd, edit->status.st_mode & 0777) != 0) {
         return errno;
     }
     return fsync(fd) == 0 ? 0 : errno;
@@ -245,6 +256,29 @@ static int lines_put(edit_t *edit, size_t begin, size_t end, const char *text)
     return DX_OK;
 }
 
+static int by_hand(const edit_t *edit)
+{
+    return dxi_fail(edit->error, DX_ENOTSUP,
+                    "%s is written in a way that only a person can change; edit it by hand",
+                    edit->path);
+}
+
+/* Whether a user stands in a line of its own: its name, a colon, and, where keys are to be put below
+ * it, nothing more but a comment. */
+static bool is_plain(const edit_t *edit, const dxi_access_user_t *user, bool keys)
+{
+    const size_t begin = line_begin(edit, user->line), end = line_end(edit, begin);
+    size_t at = begin + indentation(edit, begin);
+    const size_t bytes = strlen(user->name);
+    if (end - at <= bytes || memcmp(edit->text + at, user->name, bytes) != 0 ||
+        edit->text[at + bytes] != ':') {
+        return false;
+    }
+    at += bytes + 1;
+    at += strspn(edit->text + at, " ");
+    return !keys || edit->text[at] == '\n' || edit->text[at] == '\r' || edit->text[at] == '#';
+}
+
 /* E2: reads the result; its users must be those of before, and the one that is changed there or not
  * there (`count` in all). */
 static int result_take(edit_t *edit, size_t count, bool there)
@@ -263,9 +297,7 @@ static int result_take(edit_t *edit, size_t count, bool there)
         return file_replace(edit);
     }
     if (code == DX_OK || code == DX_EPARSE) {
-        return dxi_fail(edit->error, DX_ENOTSUP,
-                        "%s is written in a way that only a person can change; edit it by hand",
-                        edit->path);
+        return by_hand(edit);
     }
     if (edit->error != NULL) {
         *edit->error = why;
@@ -346,6 +378,7 @@ static int user_add(edit_t *edit, const dxi_users_value_t *values, size_t count,
     bool section = false;
     const size_t room = 65536;
     size_t used = 0, depth = 0;
+    assert(edit->table != NULL);
     if (!dxi_access_name_ok(edit->name)) {
         return dxi_fail(edit->error, DX_EINVAL,
                         "user \"%.70s\" must be 1 to %d letters, digits, '-' or '_'", edit->name,
@@ -355,6 +388,10 @@ static int user_add(edit_t *edit, const dxi_users_value_t *values, size_t count,
     if (found != NULL) {
         return dxi_fail(edit->error, DX_EEXIST, "%s:%d: there is a user %s", edit->path,
                         found->line, edit->name);
+    }
+    if (edit->table->user_count > 0 &&
+        !is_plain(edit, &edit->table->users[edit->table->user_count - 1], false)) {
+        return by_hand(edit);
     }
     const size_t place = place_of_new(edit, &section, &depth);
     used += (size_t)snprintf(block, room, "%s%*s%s:\n", section ? "users:\n" : "", (int)depth, "",
@@ -372,14 +409,14 @@ static int user_add(edit_t *edit, const dxi_users_value_t *values, size_t count,
 int dxi_users_add(const char *path, const char *name, const dxi_users_value_t *values, size_t count,
                   dx_error_t *error)
 {
-    edit_t edit = {.name = name, .error = error};
+    edit_t edit = {.fd = -1, .name = name, .error = error};
     char *const block = dxi_alloc_zeroed(1, 65536);
     int code = block == NULL ? dxi_fail(error, DX_ENOMEM, "no memory for a user")
                              : edit_begin(&edit, path, false);
     if (code == DX_OK) {
         code = user_add(&edit, values, count, block);
     }
-    edit_end(&edit);
+    edit_end(&edit, code);
     dxi_free(block);
     return code;
 }
@@ -396,11 +433,14 @@ static const dxi_access_user_t *user_of(edit_t *edit)
 
 int dxi_users_remove(const char *path, const char *name, dx_error_t *error)
 {
-    edit_t edit = {.name = name, .error = error};
+    edit_t edit = {.fd = -1, .name = name, .error = error};
     int code = edit_begin(&edit, path, true);
     const dxi_access_user_t *const user = code == DX_OK ? user_of(&edit) : NULL;
     if (code == DX_OK && user == NULL) {
         code = DX_ENOTFOUND;
+    }
+    if (code == DX_OK && !is_plain(&edit, user, false)) {
+        code = by_hand(&edit);
     }
     if (code == DX_OK) {
         const size_t begin = line_begin(&edit, user->line);
@@ -409,7 +449,7 @@ int dxi_users_remove(const char *path, const char *name, dx_error_t *error)
     if (code == DX_OK) {
         code = result_take(&edit, (size_t)edit.table->user_count - 1, false);
     }
-    edit_end(&edit);
+    edit_end(&edit, code);
     return code;
 }
 
@@ -424,6 +464,9 @@ static int token_set(edit_t *edit, const dxi_access_user_t *user,
         return dxi_fail(edit->error, DX_ELIMIT,
                         "user %s has %u tokens, which is the limit: a new one without the old ones",
                         edit->name, user->token_count);
+    }
+    if (!is_plain(edit, user, true)) {
+        return by_hand(edit);
     }
     const size_t begin = line_begin(edit, user->line), end = block_end(edit, begin);
     size_t place = line_end(edit, begin), place_end = place;
@@ -451,7 +494,7 @@ static int token_set(edit_t *edit, const dxi_access_user_t *user,
 int dxi_users_set_token(const char *path, const char *name,
                         const uint8_t hash[DXI_ACCESS_HASH_BYTES], bool keep, dx_error_t *error)
 {
-    edit_t edit = {.name = name, .error = error};
+    edit_t edit = {.fd = -1, .name = name, .error = error};
     int code = edit_begin(&edit, path, true);
     const dxi_access_user_t *const user = code == DX_OK ? user_of(&edit) : NULL;
     if (code == DX_OK && user == NULL) {
@@ -463,6 +506,6 @@ int dxi_users_set_token(const char *path, const char *name,
     if (code == DX_OK) {
         code = result_take(&edit, edit.table->user_count, true);
     }
-    edit_end(&edit);
+    edit_end(&edit, code);
     return code;
 }

@@ -55,6 +55,7 @@ static void audit(dxi_session_t *session, dxi_access_event_t *event)
         event->user = dxi_access_user_name(session->access->login.user);
     }
     dxi_access_audit(access, event);
+    event->address = NULL; /* it was here */
 }
 
 /* Whether another refusal of this second is written down; those that are not are counted. */
@@ -109,8 +110,11 @@ static int login_take(dxi_session_t *session, dxi_access_login_t *login, const c
 {
     dxi_access_t *const access = session->policy->access;
     dxi_session_access_t *const own = dxi_alloc_zeroed(1, sizeof *own);
-    int code = own == NULL ? dxi_fail(error, DX_ENOMEM, "no memory for a user's session")
-                           : dxi_access_connect(access, login, error);
+    if (own == NULL) {
+        dxi_access_logout(access, login);
+        return dxi_fail(error, DX_ENOMEM, "no memory for a user's session");
+    }
+    const int code = dxi_access_connect(access, login, error);
     if (code != DX_OK) {
         dxi_access_logout(access, login);
         dxi_free(own);

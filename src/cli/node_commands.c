@@ -220,10 +220,64 @@ static int subscriptions_run(int argc, char **argv)
     return exit_code;
 }
 
+static void users_summary(json_t *root)
+{
+    const json_t *const refused = json_object_get(root, "refused");
+    const char *action = NULL;
+    json_t *times = NULL;
+    if (!json_is_true(json_object_get(root, "on"))) {
+        printf("There is no users file (access.file): whoever may connect may do everything.\n");
+        return;
+    }
+    printf("refused: %s logins, %s connections",
+           dxi_format_count(&(dxi_text_t){0}, number(root, "logins_refused")),
+           dxi_format_count(&(dxi_text_t){0}, number(root, "connections_refused")));
+    json_object_foreach((json_t *)(uintptr_t)refused, action, times)
+    {
+        if (json_integer_value(times) > 0) {
+            printf(", %s to %s", dxi_format_count(&(dxi_text_t){0}, json_integer_value(times)),
+                   action);
+        }
+    }
+    printf("; audit: %s lines, %s lost\n",
+           dxi_format_count(&(dxi_text_t){0}, number(root, "audit_lines")),
+           dxi_format_count(&(dxi_text_t){0}, number(root, "audit_lost")));
+}
+
+static int users_run(int argc, char **argv)
+{
+    static const dxi_usage_t usage = {
+        .command = "dx node users",
+        .description = "The users of a node (dx user), what they do and what was refused.\n",
+        .examples = "  dx node users\n  dx node users -o json\n",
+        .uses_node = 1,
+    };
+    static const list_column_t columns[] = {
+        {{"user", DXI_ALIGN_LEFT, 0}, "name", LIST_TEXT},
+        {{"admin", DXI_ALIGN_LEFT, 2}, "admin", LIST_TEXT},
+        {{"connections", DXI_ALIGN_RIGHT, 0}, "connections", LIST_COUNT},
+        {{"refused", DXI_ALIGN_RIGHT, 0}, "refused", LIST_COUNT},
+        {{"slowed", DXI_ALIGN_RIGHT, 0}, "throttled", LIST_COUNT},
+        {{"events/s", DXI_ALIGN_RIGHT, 1}, "publish_events_per_s", LIST_COUNT},
+    };
+    int exit_code = DXI_EXIT_OK;
+    json_t *const root = question_run(&usage, "users", argc, argv, &exit_code);
+    if (root != NULL) {
+        users_summary(root);
+        if (json_is_true(json_object_get(root, "on"))) {
+            exit_code = list_print(usage.command, columns, sizeof columns / sizeof columns[0],
+                                   json_object_get(root, "users"));
+        }
+        json_decref(root);
+    }
+    return exit_code;
+}
+
 static const dxi_command_t ACTIONS[] = {
     {"info", "what it is and what it has done", info_run},
     {"connections", "who is connected", connections_run},
     {"subscriptions", "who subscribes to what, and how far behind", subscriptions_run},
+    {"users", "who may use it, what they do, what was refused", users_run},
     {NULL, NULL, NULL},
 };
 

@@ -536,7 +536,7 @@ static int check_run(int argc, char **argv)
                        action < DXI_ACCESS_LIST_ACTIONS ? "%s wants a topic" : "%s wants no topic",
                        ACTION_WORDS[action]);
     }
-    if (error.code != DX_OK) {
+    if (action < 0 || error.code != DX_OK) {
         return dxi_usage_error(&usage, &error);
     }
     if (dxi_access_table_load(path, &users, &error) != DX_OK) {

@@ -17,8 +17,8 @@ static const char *hash_of(const char *token)
     static char text[2 * DXI_ACCESS_HASH_BYTES + 1];
     uint8_t hash[DXI_ACCESS_HASH_BYTES];
     assert_ok(dxi_access_token_hash(token, strlen(token), hash));
-    for (int i = 0; i < DXI_ACCESS_HASH_BYTES; i++) {
-        (void)snprintf(text + 2 * i, 3, "%02x", hash[i]);
+    for (size_t i = 0; i < DXI_ACCESS_HASH_BYTES; i++) {
+        (void)snprintf(text + (size_t)2 * i, 3, "%02x", hash[i]);
     }
     return text;
 }
