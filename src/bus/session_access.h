@@ -36,7 +36,7 @@ typedef struct dxi_session_access {
     dxi_session_place_t *places;                /* NULL: none yet */
 } dxi_session_access_t;
 
-/* As on_auth() of a connection, where there are users. Threads: the session's loop, all of these. */
+/* As on_auth() of a connection, where there are users. Threads: the session's loop, as all here. */
 int dxi_session_authenticate(dxi_session_t *session, const char *mechanism, const void *proof,
                              size_t proof_bytes, dx_error_t *error);
 /* It is open: written down; what it may publish to begin with. */
