@@ -91,8 +91,8 @@ stage_install() {
     local status=0
     local all_passed=0 all_failed=0 program
     build release || return 1
-    for program in run packages; do
-        tests/install/$program.sh build/release >"$LOGS/install.part" || status=1
+    for program in run.sh packages.sh first_five_minutes.py; do
+        tests/install/$program build/release >"$LOGS/install.part" || status=1
         cat "$LOGS/install.part"
         count_last_line "$LOGS/install.part"
         all_passed=$((all_passed + passed)) all_failed=$((all_failed + failed))
