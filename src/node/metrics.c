@@ -187,6 +187,30 @@ static void admin_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
             "Requests of people and tools that were refused.", "reason", refused);
 }
 
+/* What became of spans; nothing, where nothing is traced. */
+static void trace_write(dxi_metrics_text_t *text, const dx_node_t *node)
+{
+    dx_tracer_stats_t stats;
+    if (node->tracer == NULL) {
+        return;
+    }
+    dx_tracer_stats(node->tracer, &stats);
+    const labelled_t spans[] = {{"exported", stats.exported},
+                                {"rejected", stats.rejected},
+                                {"failed", stats.failed},
+                                {"dropped", stats.dropped},
+                                {NULL, 0}};
+    const labelled_t requests[] = {
+        {"success", stats.requests - stats.failures}, {"failure", stats.failures}, {NULL, 0}};
+    samples(text, "trace_spans_total", "counter", "Spans of events, by what became of them.",
+            "result", spans);
+    samples(text, "trace_requests_total", "counter", "Requests to the collector of spans.",
+            "result", requests);
+    dxi_metrics_one(text, "trace_spans_waiting", "gauge",
+                    "Spans in buffers and in the request that is put together.",
+                    (double)stats.waiting);
+}
+
 static void durations_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
 {
     static const struct window {
@@ -530,6 +554,7 @@ static int metrics_write(dx_node_t *node, dxi_metrics_text_t *text, dx_error_t *
     topics_write(text, node->admin.topics);
     groups_write(text, &groups);
     admin_write(text, &figures);
+    trace_write(text, node);
     free(groups.all);
     return DX_OK;
 }
