@@ -224,8 +224,10 @@ DXI_API_ROUTE(dxi_api_events)
             return dxi_fail(error, DX_EINVAL, "Last-Event-ID is \"%.40s\", must be a number", last);
         }
     }
-    char *const text = numbers_make(node, false);
-    if (dxi_admin_readers(node->admin.server) == 0) { /* nobody was told: from now on */
+    /* Where nobody was told, it begins now: rates count from here, happenings too. */
+    const bool first = dxi_admin_readers(node->admin.server) == 0;
+    char *const text = numbers_make(node, first);
+    if (first) {
         dx_store_relaxed(&node->admin.told, (int64_t)dxi_lines_newest(&node->lines));
     }
     dxi_admin_answer_stream(request);

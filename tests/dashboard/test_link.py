@@ -53,11 +53,17 @@ class Link(PageTest):
         self.shows("#link", "Live")
 
     def test_a_node_that_was_started_anew_is_said(self):
+        self.console_allows |= {"net::ERR_", "Failed to load resource"}
         self.open()
-        self.fake.tick()
+        self.shows("#happenings", "the token is wrong")
+        self.fake.down()
         self.fake.started_ns += 10 ** 10
-        self.fake.tick()
+        self.fake.log.clear()
+        self.fake.say("info", "a new life")
+        self.fake.up()
         self.shows("#announcer", "The node was started anew")
+        self.ticks(lambda: "a new life" in self.text("#happenings"), "its log")
+        self.assertNotIn("the token is wrong", self.text("#happenings"))
 
     def test_paused_it_shows_what_it_showed(self):
         self.open()

@@ -74,7 +74,6 @@ function isLive() {
 /* ---- what the node says by itself */
 
 function takeNumbers(numbers) {
-    const restarted = model.numbers !== null && numbers.uptime_ns < model.numbers.uptime_ns;
     model.numbers = numbers;
     model.seen_ms = Date.now();
     model.clock_ms = numbers.unix_ns / 1e6;
@@ -86,12 +85,6 @@ function takeNumbers(numbers) {
     for (const ring of numbers.rings) {
         model.rings_peak.set(ring.name,
             Math.max(model.rings_peak.get(ring.name) || 0, ring.used_slots));
-    }
-    if (restarted) {
-        model.rings_peak.clear();
-        model.happenings = []; // they are numbered anew
-        announce("The node was started anew");
-        ticks = 1; // all of it is asked for again
     }
     if (!model.paused && !document.hidden) {
         drawAll();
@@ -165,14 +158,21 @@ const refreshReady = asker(async () => {
     }
 });
 
-const refreshNode = asker(async () => {
-    model.node = await ask(API + "node");
-});
-
 const refreshHappenings = asker(async () => {
     const { lines } = await ask(API + "log", { level: "info", limit: HAPPENINGS_MAX });
     lines.forEach(takeHappening);
     model.happenings.sort((a, b) => a.sequence - b.sequence);
+});
+
+const refreshNode = asker(async () => {
+    const before = model.node;
+    model.node = await ask(API + "node");
+    if (before !== null && before.started_unix_ns !== model.node.started_unix_ns) {
+        model.rings_peak.clear();
+        model.happenings = []; // they are numbered anew
+        announce("The node was started anew");
+        await refreshHappenings();
+    }
 });
 
 async function refreshAll(everything = false) {
