@@ -3,7 +3,7 @@
  * DESIGN
  *
  * Labels must have a bound: at most `most` topics are named, the rest is "other". Prometheus takes
- * a counter that falls for a restart, and invents what never happened. So no series here ever falls:
+ * a counter that falls for a restart, and invents what never happened. So no series here falls:
  *
  *     named topic    counts since it got its name (all of it, when it was there at the first look)
  *     "other"        the total of all topics, those that are gone included, without the named ones

@@ -78,7 +78,9 @@ class Starting(ServerTest):
                      "--listen", "shm:///tmp/dx.sock")
 
     def test_a_development_node_cleans_up_behind_itself(self):
-        server = self.server("--dev", "--listen", "tcp://127.0.0.1:0", TMPDIR=str(self.folder))
+        server = self.server("--dev", "--listen", "tcp://127.0.0.1:0", "--set",
+                             "admin.address=http://127.0.0.1:0", TMPDIR=str(self.folder))
+        self.assertRegex(server.started["admin"], r"^http://127\.0\.0\.1:[1-9]\d*$")
         self.assertTrue(server.started["folder"].startswith(str(self.folder)))
         self.assertTrue(os.path.isdir(server.started["folder"]))
         self.assertEqual(server.stop()[0], OK)
