@@ -102,15 +102,17 @@ INTERNALS = [
         lines("Used", "Part of each ring's slots.", "percentunit",
               (f"{metric('ring_used_slots')} / {metric('ring_capacity_slots')}", "{{ring}}")),
         lines("Published", "Slots a second.", "ops",
-              (rate("ring_published_events_total", "ring"), "{{ring}}")),
+              (rate("ring_published_slots_total", "ring"), "{{ring}}")),
         lines("Publishers wait", "Seconds a second that publishers waited for room.", "s",
               (rate("ring_claim_wait_seconds_total", "ring"), "{{ring}}")),
     ]),
     ("Loops and consumers", HEIGHT, [
         lines("Busy", "Part of the time that a loop had work.", "percentunit",
               (metric("consumer_busy_ratio"), "{{consumer}}")),
-        lines("Lag", "Events that a consumer of a ring is behind.", "none",
-              (metric("consumer_lag_events"), "{{ring}} {{consumer}}")),
+        lines("Lag", "Slots that a shard is behind.", "none",
+              (metric("consumer_lag_slots"), "{{ring}}")),
+        lines("Longest turn", "Of each loop, in the last second: whatever else it serves waited so "
+              "long.", "s", (metric("loop_turn_max_seconds"), "{{loop}}")),
     ]),
     ("Topics", HEIGHT, [
         lines("Received", "The ten busiest topics.", "ops",
@@ -123,8 +125,9 @@ INTERNALS = [
     ("Publishing", HEIGHT, [
         lines("Publication", "From the publisher's claim to its receipt.", "s",
               *quantiles("publish_duration_seconds")),
-        lines("Held up", "Seconds a second that publishers were held up, by cause.", "s",
-              (rate("backpressure_seconds_total", "cause"), "{{cause}}")),
+        lines("Refused", "Publications that were not taken, or found no room.", "ops",
+              (rate("messages_refused_total"), "not taken {{instance}}"),
+              (rate("ring_refused_claims_total"), "no room {{instance}}")),
     ]),
     ("Network", HEIGHT, [
         lines("Waiting to be sent", "Bytes in the node's sending rings.", "bytes",
@@ -133,6 +136,10 @@ INTERNALS = [
               (f"sum by (kind) ({metric('connections')})", "{{kind}}")),
         lines("Failed handshakes", "Of TLS.", "ops",
               (rate("tls_handshake_errors_total"), "{{instance}}")),
+    ]),
+    ("Tracing", HEIGHT, [
+        lines("Spans", "By what became of them. Nothing, where nothing is traced.", "ops",
+              (rate("trace_spans_total", "result"), "{{result}}")),
     ]),
 ]
 

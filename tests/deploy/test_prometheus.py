@@ -37,17 +37,18 @@ class Prometheus:
 
     def __init__(self, folder, node):
         text = (DEPLOY / "prometheus/prometheus.yml").read_text(encoding="utf-8")
-        assert TARGET in text
-        text = text.replace(TARGET, node).replace("scrape_interval: 5s", "scrape_interval: 100ms") \
-            .replace("evaluation_interval: 15s", "evaluation_interval: 100ms")
+        for old, new in ((TARGET, node), ("scrape_interval: 5s", "scrape_interval: 100ms"),
+                         ("evaluation_interval: 15s", "evaluation_interval: 100ms")):
+            assert old in text
+            text = text.replace(old, new)
         (folder / "prometheus.yml").write_text(text, encoding="utf-8")
         shutil.copy(DEPLOY / "prometheus/alerts.yml", folder)
         self.log = folder / "log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["prometheus", f"--config.file={folder}/prometheus.yml",
-                 "--web.listen-address=127.0.0.1:0", f"--storage.tsdb.path={folder}/data"], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                cwd=folder)
+                 "--web.listen-address=127.0.0.1:0", f"--storage.tsdb.path={folder}/data"],
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder)
         wait_for(lambda: self.process.poll() is not None or self.port(), "Prometheus listens")
         if self.process.poll() is not None:
             raise AssertionError(self.log.read_text(encoding="utf-8"))
@@ -146,7 +147,7 @@ class Scrape(unittest.TestCase):
 
     def test_alerts_and_dashboards_ask_for_metrics_that_exist(self):
         there = set(re.findall(r"^(\w+?)(?:\{| )", self.metrics(), re.M))
-        for path in (DEPLOY / "prometheus/alerts.yml", *sorted((DEPLOY / "grafana").glob("*.json"))):
+        for path in (DEPLOY / "prometheus/alerts.yml", *sorted(DEPLOY.glob("grafana/*.json"))):
             with self.subTest(file=path.name):
                 asked = {name for name in NAME.findall(path.read_text(encoding="utf-8"))
                          if not path.name.startswith(name)}
