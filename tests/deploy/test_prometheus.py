@@ -154,6 +154,19 @@ class Scrape(unittest.TestCase):
                 self.assertGreater(len(asked), 8)
                 self.assertEqual(sorted(asked - there), [])
 
+    def test_the_manual_has_each_metric(self):
+        rows = dict(re.findall(r"^\| `(\w+)` \| (counter|gauge|histogram) \|",
+                               (ROOT / "docs/operations.md").read_text(encoding="utf-8"), re.M))
+        there = dict(re.findall(r"^# TYPE (\w+) (\w+)$", self.metrics(), re.M))
+        self.assertEqual(rows, there, "the table of metrics in docs/operations.md")
+
+    def test_the_manual_says_what_to_do_for_each_alert(self):
+        text = (DEPLOY / "prometheus/alerts.yml").read_text(encoding="utf-8")
+        there = dict(re.findall(r"- alert: (\w+)$.*?severity: (\w+)", text, re.M | re.S))
+        rows = dict(re.findall(r"^\| `(\w+)` \((\w+)\) \|",
+                               (ROOT / "docs/operations.md").read_text(encoding="utf-8"), re.M))
+        self.assertEqual(rows, there)
+
     def test_the_expressions_of_the_dashboards_are_right(self):
         for path in sorted((DEPLOY / "grafana").glob("*.json")):
             dashboard = json.loads(path.read_text(encoding="utf-8"))
