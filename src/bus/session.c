@@ -298,6 +298,26 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
     dxi_command_post(session->bus, &session->command);
 }
 
+/* A client that has said GOODBYE: its end, when everything it waits for is answered. */
+static void leave(dxi_session_t *session)
+{
+    const bool more = session->unanswered > 0 || session->commands != 0 ||
+                      !dxi_aside_empty(&session->aside) || dxi_session_says_more(session);
+    if (!more) {
+        dxi_session_end(session, DX_ECLOSED, NULL);
+    } else if (!session->waiting) {
+        dxi_session_wait(session, NULL, 0);
+    }
+}
+
+static void on_leave(void *context, dxi_connection_t *connection)
+{
+    dxi_session_t *session = context;
+    (void)connection;
+    session->leaving = true;
+    leave(session);
+}
+
 void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
                    dxi_listener_options_t *options)
 {
@@ -316,6 +336,7 @@ void dxi_bus_serve(dx_bus_t *bus, const dxi_session_policy_t *policy,
         .on_open = on_open,
         .on_frame = dxi_session_frame,
         .on_pause = dxi_session_pause,
+        .on_leave = on_leave,
         .on_writable = dxi_session_writable,
         .on_auth = policy->authenticate != NULL || policy->access != NULL ? on_auth : NULL,
         .on_close = on_close,
@@ -362,7 +383,9 @@ static void go_on(dxi_session_t *session)
         dxi_session_bells(session->home);
         dxi_session_grant(session);
     }
-    if (session->connection != NULL) {
+    if (session->leaving && session->connection != NULL) {
+        leave(session);
+    } else if (session->connection != NULL) {
         dxi_connection_resume(session->connection);
     } else if (dxi_aside_empty(&session->aside)) {
         session_over(session);

@@ -120,6 +120,7 @@ int dxi_session_event_put(dxi_session_t *session, dxi_lane_t *lane, const dx_fra
     dxi_session_table_t *table = session->home->sessions;
     const uint32_t frame_bytes = frame->bytes;
     const uint32_t events = dxi_frame_events(frame->header);
+    const bool wanted = (frame->header->flags & DX_FRAME_ACK_WANTED) != 0;
     /* The memory is ours: the shard stamps the frame where it lies. */
     const int code =
         DX_UNLIKELY(session->bus->options.tracer != NULL)
@@ -134,6 +135,7 @@ int dxi_session_event_put(dxi_session_t *session, dxi_lane_t *lane, const dx_fra
     if (lane->owner != session->home) {
         table->bells_due |= UINT32_C(1) << lane->owner->index;
     }
+    session->unanswered += wanted;
     session->events_in += events;
     dxi_count(&table->events_in, events);
     dxi_count(&table->bytes_in, frame_bytes);

@@ -93,8 +93,9 @@ struct dxi_session {
     dxi_session_t *next, *previous; /* of the loop */
     uint32_t place;
     bool open;
-    bool packs; /* the client reads them (wire/pack.h) */
-    bool ends;  /* told to; nothing more is taken */
+    bool packs;   /* the client reads them (wire/pack.h) */
+    bool ends;    /* told to; nothing more is taken */
+    bool leaving; /* the client has said GOODBYE: what is under way is answered, then it ends */
 
     dxi_remote_t *remotes[DXI_SESSION_BUCKETS];
     uint32_t remote_count;
@@ -108,7 +109,8 @@ struct dxi_session {
     dxi_lane_t *waits_for; /* room in its ring; NULL: anything else */
     int64_t waits_slots;
     dxi_aside_t aside;
-    bool detached; /* closed, and no lane knows of it any more */
+    int64_t unanswered; /* with ACK_WANTED, given to a shard */
+    bool detached;      /* closed, and no lane knows of it any more */
 
     /* Sending. */
     dxi_session_t *touched_next; /* of those to which other loops have sent something */
@@ -244,6 +246,8 @@ void dxi_remote_ended(dxi_remote_t *remote, int code, const char *sentence);
 int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error);
 
 /* session_out.c. All by the session's loop. */
+/* Whether answers still wait to be put together, or for room. */
+bool dxi_session_says_more(const dxi_session_t *session);
 bool dxi_session_room(const dxi_session_t *session);
 /* Commits the deliveries that were put together (O1). */
 void dxi_session_commit(dxi_session_t *session);

@@ -37,6 +37,11 @@ static bool outbox_empty(const dxi_session_t *session)
     return session->outbox.end == session->outbox.begin;
 }
 
+bool dxi_session_says_more(const dxi_session_t *session)
+{
+    return session->ack_count != 0 || !outbox_empty(session);
+}
+
 /* Room for `bytes` at the end of the outbox; NULL when the session has ended over it. */
 static char *outbox_room(dxi_session_t *session, size_t bytes)
 {
@@ -381,6 +386,7 @@ static void nack_send(dxi_session_t *session, const dxi_answer_t *answer)
 
 void dxi_session_take_answer(dxi_session_t *session, const dxi_answer_t *answer)
 {
+    session->unanswered -= answer->wanted;
     if (session->connection == NULL) {
         return;
     }

@@ -96,6 +96,7 @@ DX_INLINE void answer_taken(dxi_shard_t *shard, const dxi_incoming_t *incoming)
         return;
     }
     const dxi_answer_t answer = {.code = DX_OK,
+                                 .wanted = true,
                                  .producer_id = frame->producer_id,
                                  .producer_sequence = frame->producer_sequence,
                                  .correlation = correlation_of(incoming),
@@ -117,6 +118,7 @@ DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming
     }
     const bool readable = incoming->bytes >= sizeof *frame;
     const dxi_answer_t answer = {.code = shard->error.code,
+                                 .wanted = readable && (frame->flags & DX_FRAME_ACK_WANTED) != 0,
                                  .producer_id = readable ? frame->producer_id : 0,
                                  .producer_sequence = readable ? frame->producer_sequence : 0,
                                  .correlation = readable ? correlation_of(incoming) : 0,
@@ -267,6 +269,7 @@ DX_NOINLINE static void answer_duplicate(dxi_shard_t *shard, const dxi_incoming_
     }
     const dxi_answer_t answer = {.code = DX_OK,
                                  .duplicate = true,
+                                 .wanted = true,
                                  .producer_id = frame->producer_id,
                                  .producer_sequence = frame->producer_sequence,
                                  .correlation = correlation_of(incoming),

@@ -48,6 +48,7 @@ typedef struct dxi_subscriber dxi_subscriber_t; /* of one shard */
 typedef struct dxi_answer {
     int code;
     bool duplicate;
+    bool wanted; /* its frame had ACK_WANTED, so this is the one answer to it */
     uint64_t producer_id;
     uint64_t producer_sequence;
     uint64_t correlation; /* of the frame; 0: none */

@@ -172,7 +172,7 @@ void dxi_connection_timer(dxi_connection_t *connection)
         timer_set(connection, connection->begun_ns + options->handshake_timeout_ns);
         return;
     }
-    if (connection->state == DXI_CLOSING) {
+    if (connection->state == DXI_CLOSING || connection->peer_left) {
         timer_set(connection, dx_clock_ns() + options->drain_timeout_ns);
         return;
     }
@@ -197,6 +197,10 @@ static void tick(dxi_connection_t *connection)
 {
     const dxi_connection_options_t *const options = &connection->settings->options;
     const int64_t now = dx_clock_ns();
+    if (connection->peer_left) { /* and what was under way is still not answered */
+        dxi_connection_close(connection, DX_ECLOSED, NULL);
+        return;
+    }
     if ((connection->paused & DXI_PAUSED_OWNER) != 0) {
         connection->heard_ns = now; /* it is us who don't listen */
     }
@@ -529,6 +533,10 @@ void dxi_connection_close(dxi_connection_t *connection, int code, const char *se
     if (connection->state < DXI_GREETING) {
         dxi_connection_end_with(connection, code, "%s", sentence != NULL ? sentence : "closed");
         return;
+    }
+    if (connection->peer_left) { /* C2: its reason was the first */
+        code = DX_ECLOSED;
+        sentence = connection->peer_said.message;
     }
     connection->why = (dx_error_t){.code = code < 0 ? code : DX_ECLOSED}; /* C2 */
     (void)snprintf(connection->why.message, sizeof connection->why.message, "%s",

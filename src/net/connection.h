@@ -64,6 +64,11 @@ typedef struct dxi_connection_events {
     /* No more whole frames at the moment: publish what was put together. May be NULL. */
     void (*on_pause)(void *context, dxi_connection_t *connection);
 
+    /* The peer has said GOODBYE; what it sends from now on is not read. The owner answers what is
+     * under way, and then calls dxi_connection_close(); after drain_timeout_ns it is closed all the
+     * same. NULL: it is closed at once. */
+    void (*on_leave)(void *context, dxi_connection_t *connection);
+
     /* Half of the sending ring is free again after a claim had failed. May be NULL. */
     void (*on_writable)(void *context, dxi_connection_t *connection);
 

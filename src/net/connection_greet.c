@@ -320,10 +320,15 @@ static int greeting(dxi_connection_t *connection, const dx_frame_view_t *frame, 
 
 static void hear_goodbye(dxi_connection_t *connection, const dx_frame_view_t *frame)
 {
-    dx_error_t why = {0};
-    hear_error(connection, frame, &why);
+    hear_error(connection, frame, &connection->peer_said);
     connection->peer_left = true;
-    dxi_connection_close(connection, DX_ECLOSED, why.message);
+    if (connection->events->on_leave == NULL) {
+        dxi_connection_close(connection, DX_ECLOSED, NULL);
+        return;
+    }
+    connection->paused |= DXI_PAUSED_LEFT;
+    dxi_connection_timer(connection);
+    connection->events->on_leave(connection->context, connection);
 }
 
 int dxi_greet_frame(dxi_connection_t *connection, const dx_frame_view_t *frame, dx_error_t *error)

@@ -254,7 +254,10 @@ static void frames_run(dxi_connection_t *connection, uint64_t before)
 void dxi_connection_continue(dxi_connection_t *connection)
 {
     const uint64_t before = connection->given;
-    connection->paused = 0;
+    connection->paused &= DXI_PAUSED_LEFT;
+    if (connection->paused != 0) {
+        return;
+    }
     if (!dxi_connection_refusal_say(connection)) {
         return;
     }

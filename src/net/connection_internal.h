@@ -34,6 +34,7 @@ typedef enum dxi_state {
 /* Why frames are not read: bits of `paused`. */
 #define DXI_PAUSED_OWNER 1 /* on_frame() could not take one */
 #define DXI_PAUSED_ROOM 2  /* an answer of ours has no room in the sending ring */
+#define DXI_PAUSED_LEFT 4  /* the peer has said GOODBYE: until the end */
 
 /* Room that only our own answers use: PONG, ERROR, GOODBYE. */
 #define DXI_RESERVE_BYTES 4096

@@ -400,7 +400,7 @@ class Contexts(NodeTest):
                 ("--address is missing", "context", "add", "x"),
                 ("which name should it have?", "context", "add", "--address", "unix:///x"),
                 ("the name is", "context", "add", "a/b", "--address", "unix:///x"),
-                ("begins with none of tcp://, tls:// and unix://", "context", "add", "x",
+                ("begins with none of tcp://, tls://, unix://", "context", "add", "x",
                  "--address", "ftp://host"),
                 ("which context?", "context", "rm")):
             self.refuses(USAGE, sentence, *arguments)

@@ -25,6 +25,8 @@ typedef struct node {
     char address[128];
 } node_t;
 
+static int64_t node_drain_ns; /* drain_timeout_ns of connections; 0: the default */
+
 static inline void node_open(node_t *node, const dx_bus_options_t *options,
                              const dxi_session_policy_t *policy)
 {
@@ -36,7 +38,7 @@ static inline void node_open(node_t *node, const dx_bus_options_t *options,
     node->bus = bus_made(options);
     node->policy = policy != NULL ? *policy : (dxi_session_policy_t){0};
     node->loop = dxi_bus_loops(node->bus, &count)[0];
-    dxi_listener_options_t listening = {0};
+    dxi_listener_options_t listening = {.connection = {.drain_timeout_ns = node_drain_ns}};
     dxi_bus_serve(node->bus, &node->policy, &listening);
     node->listener = listen_on(node->loop, node->address, &listening);
 }
