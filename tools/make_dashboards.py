@@ -77,8 +77,9 @@ OVERVIEW = [
               "none", (f"max by (topic) ({metric('group_lag_messages')})", "{{topic}}")),
     ]),
     ("Trouble", HEIGHT, [
-        lines("Given up, sent again, slow", "Dead letters, redeliveries, subscriptions that fell "
-              "behind. All should be 0.", "ops",
+        lines("Lost, given up, again, slow", "Dropped events, dead letters, redeliveries, "
+              "subscriptions that fell behind. All should be 0.", "ops",
+              (rate("messages_dropped_total"), "dropped {{instance}}"),
               (rate("messages_dead_lettered_total"), "dead {{instance}}"),
               (rate("messages_redelivered_total"), "again {{instance}}"),
               (rate("slow_consumers_total"), "slow {{instance}}")),
@@ -89,8 +90,9 @@ OVERVIEW = [
         lines("CPU", "Processors in use.", "none",
               (f'rate(process_cpu_seconds_total{{job="disruptorx", {NODE}}}[$__rate_interval])',
                "{{instance}}")),
-        lines("Memory", "Resident.", "bytes",
-              (f'process_resident_memory_bytes{{job="disruptorx", {NODE}}}', "{{instance}}")),
+        lines("Memory", "Resident, and what topics keep of it.", "bytes",
+              (f'process_resident_memory_bytes{{job="disruptorx", {NODE}}}', "{{instance}}"),
+              (metric("retained_bytes"), "topics {{instance}}")),
         lines("Descriptors", "Open ones, against the limit.", "percentunit",
               (f'process_open_fds{{job="disruptorx", {NODE}}} / '
                f'process_max_fds{{job="disruptorx", {NODE}}}', "{{instance}}")),

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/format.h"
 #include "cli/ask.h"
@@ -11,6 +12,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/table.h"
+#include "disruptorx/clock.h"
 
 static int64_t number(const json_t *object, const char *key)
 {
@@ -273,11 +275,104 @@ static int users_run(int argc, char **argv)
     return exit_code;
 }
 
+/* ------------------------------------------------------------------------------ log and metrics
+ * */
+
+static int metrics_run(int argc, char **argv)
+{
+    static const dxi_usage_t usage = {
+        .command = "dx node metrics",
+        .description =
+            "The node's numbers as Prometheus gets them, also where the node has no admin\n"
+            "server.\n",
+        .examples = "  dx node metrics | grep _used_slots\n",
+        .uses_node = 1,
+    };
+    int exit_code = DXI_EXIT_OK;
+    json_t *const root = question_run(&usage, "metrics", argc, argv, &exit_code);
+    if (root != NULL) {
+        fputs(dxi_answer_text(root, "text"), stdout);
+        json_decref(root);
+    }
+    return exit_code;
+}
+
+typedef struct log_settings {
+    int64_t count;
+} log_settings_t;
+
+/* "2026-11-26T13:57:29.123Z INFO  node: ..." */
+static void line_print(const json_t *line)
+{
+    char time_text[32] = "";
+    char room[1024];
+    const int64_t unix_ns = number(line, "unix_ns");
+    const time_t seconds = (time_t)(unix_ns / DX_NS_PER_S);
+    struct tm parts;
+    if (gmtime_r(&seconds, &parts) != NULL) {
+        (void)strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%S", &parts);
+    }
+    snprintf(room, sizeof room, "%s", dxi_answer_text(line, "message"));
+    for (char *at = room; *at != '\0'; at++) { /* as the log itself does, but to be sure */
+        *at = (unsigned char)*at < 0x20 || *at == 0x7f ? '?' : *at;
+    }
+    printf("%s.%03lldZ %-5s %s: %s\n", time_text, (long long)(unix_ns % DX_NS_PER_S / DX_NS_PER_MS),
+           dxi_answer_text(line, "level"), dxi_answer_text(line, "component"), room);
+}
+
+static int log_run(int argc, char **argv)
+{
+    static const dxi_option_t options[] = {
+        {.name = "count",
+         .letter = 'n',
+         .kind = DXI_OPTION_INTEGER,
+         .value_name = "N",
+         .offset = offsetof(log_settings_t, count),
+         .low = 1,
+         .high = 512,
+         .help = "the newest N lines; default 50"},
+    };
+    static const dxi_usage_t usage = {
+        .command = "dx node log",
+        .description =
+            "The newest lines of the node's log, of info and above; it keeps the last 512\n"
+            "in memory.\n",
+        .options = options,
+        .option_count = 1,
+        .examples = "  dx node log\n  dx node log -n 512 -o json | jq '.lines[] | "
+                    "select(.level == \"error\")'\n",
+        .uses_node = 1,
+    };
+    log_settings_t settings = {.count = 50};
+    dxi_operands_t operands;
+    int exit_code = dxi_arguments_begin(&usage, argc, argv, &settings, &operands);
+    if (exit_code != DXI_GO_ON) {
+        return exit_code;
+    }
+    char count_text[24];
+    snprintf(count_text, sizeof count_text, "%lld", (long long)settings.count);
+    json_t *const root = dxi_node_question(usage.command, "log", count_text, &exit_code);
+    size_t index = 0;
+    json_t *line = NULL;
+    if (root != NULL && dxi_output_is_json()) {
+        exit_code = dxi_answer_print(usage.command, root);
+    } else if (root != NULL) {
+        json_array_foreach(json_object_get(root, "lines"), index, line)
+        {
+            line_print(line);
+        }
+    }
+    json_decref(root);
+    return exit_code;
+}
+
 static const dxi_command_t ACTIONS[] = {
     {"info", "what it is and what it has done", info_run},
     {"connections", "who is connected", connections_run},
     {"subscriptions", "who subscribes to what, and how far behind", subscriptions_run},
     {"users", "who may use it, what they do, what was refused", users_run},
+    {"log", "its newest lines", log_run},
+    {"metrics", "its numbers, as Prometheus gets them", metrics_run},
     {NULL, NULL, NULL},
 };
 

@@ -14,9 +14,8 @@ json_t *dxi_api_line(const dxi_line_t *line)
                      dxi_api_text(line->message));
 }
 
-/* Lines behind `after`, the newest `limit` of them. NULL: no memory. */
-static json_t *lines_make(dxi_lines_t *lines, uint64_t after, dx_log_level_t level, size_t limit,
-                          uint64_t *lost)
+json_t *dxi_api_lines(dxi_lines_t *lines, uint64_t after, dx_log_level_t level, size_t limit,
+                      uint64_t *lost)
 {
     json_t *array = json_array();
     dxi_line_t line;
@@ -52,8 +51,8 @@ DXI_API_ROUTE(dxi_api_log)
     }
     const uint64_t newest = dxi_lines_newest(&node->lines);
     json_t *const array =
-        lines_make(&node->lines, (uint64_t)after, (dx_log_level_t)(DX_LOG_LEVEL_INFO + level),
-                   (size_t)limit, &lost);
+        dxi_api_lines(&node->lines, (uint64_t)after, (dx_log_level_t)(DX_LOG_LEVEL_INFO + level),
+                      (size_t)limit, &lost);
     json_t *object = dxi_api_put(json_object(), "lines", array);
     object = dxi_api_put(object, "newest", json_integer((json_int_t)newest));
     object = dxi_api_put(object, "lost", json_integer((json_int_t)lost));

@@ -559,13 +559,18 @@ static int metrics_write(dx_node_t *node, dxi_metrics_text_t *text, dx_error_t *
     return DX_OK;
 }
 
+int dxi_metrics_write(dx_node_t *node, dxi_metrics_text_t *text, dx_error_t *error)
+{
+    (void)pthread_mutex_lock(&node->admin.metrics_mutex); /* one look at topics at a time */
+    const int code = metrics_write(node, text, error);
+    (void)pthread_mutex_unlock(&node->admin.metrics_mutex);
+    return code;
+}
+
 DXI_API_ROUTE(dxi_api_metrics)
 {
-    dx_node_t *const node = context;
     dxi_metrics_text_t text = {.bytes = NULL};
-    (void)pthread_mutex_lock(&node->admin.metrics_mutex); /* one look at topics at a time */
-    const int code = metrics_write(node, &text, error);
-    (void)pthread_mutex_unlock(&node->admin.metrics_mutex);
+    const int code = dxi_metrics_write(context, &text, error);
     if (code != DX_OK || text.failed) {
         free(text.bytes);
         text.bytes = NULL;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "disruptorx/bus.h"
+#include "disruptorx/node.h"
 
 #define DXI_METRICS_TOPICS_MAX 10000 /* with a label of their own */
 #define DXI_METRICS_GROUPS_MAX 100   /* the rest is "other" */
@@ -43,6 +44,10 @@ void dxi_metrics_one(dxi_metrics_text_t *text, const char *name, const char *typ
  * `value`: one label, or NULL. */
 void dxi_metrics_histogram(dxi_metrics_text_t *text, const char *name, const char *help,
                            const char *label, const char *value, const uint64_t *counts);
+
+/* Everything, behind what is there already. The text is the caller's, also after a failure.
+ * Returns DX_OK, DX_ENOMEM, DX_ESTATE. Threads: any that is no loop. */
+DX_NODISCARD int dxi_metrics_write(dx_node_t *node, dxi_metrics_text_t *text, dx_error_t *error);
 
 /* ----------------------------------------------------------- topics by name, metrics_topics.c */
 

@@ -179,15 +179,13 @@ int dxi_node_admin_init(dx_node_t *node, dx_error_t *error)
 int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error)
 {
     dxi_admin_options_t options;
-    if (!dx_config_bool(node->config, "admin.enabled")) {
-        return DX_OK;
-    }
+    /* These two are there in any case: clients may ask for lines and metrics, too (node_ask.c). */
     node->admin.topics = dxi_metrics_topics_create();
     if (node->admin.topics == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for metrics");
     }
     int code = dxi_lines_open(&node->lines, node->log.log, error);
-    if (code == DX_OK) {
+    if (code == DX_OK && dx_config_bool(node->config, "admin.enabled")) {
         options_fill(node, &options);
         code = dxi_admin_create(&options, &node->admin.server, error);
     }

@@ -7,6 +7,8 @@
  *     log.level [LEVEL]           the level; sets it
  *     connections                 those that are open
  *     subscriptions               of clients and of this process
+ *     log [COUNT]                 the newest lines, all that are kept where COUNT is not given
+ *     metrics                     as Prometheus gets them, whether or not there is an admin server
  *     users                       who they are, what was refused, the audit
  *     rings                       those in front of the shards, and the loops that serve them
  *
@@ -25,8 +27,12 @@
 
 #include "base/fail.h"
 #include "base/nearest.h"
+#include "base/values.h"
 #include "disruptorx/clock.h"
+#include "node/api_log.h"
+#include "node/api_node.h"
 #include "node/config_internal.h"
+#include "node/metrics.h"
 #include "node/node_internal.h"
 
 /* An answer under construction; a failed allocation is remembered and told at the end. */
@@ -155,6 +161,11 @@ static int node_answer(answer_t *answer)
     }
     if (answer->node->tracer != NULL) {
         put_trace(answer, root);
+    }
+    dxi_figures_t figures;
+    if (dxi_figures_collect(answer->node, &figures, NULL, NULL, answer->error) == DX_OK) {
+        put(answer, root, "latency", dxi_api_latency(&figures));
+        put(answer, root, "process", dxi_api_process(&figures.process));
     }
     put(answer, root, "published_rate_1m", json_real(info.published_rate_1m));
     put(answer, root, "delivered_rate_1m", json_real(info.delivered_rate_1m));
@@ -479,6 +490,39 @@ static int users_answer(answer_t *answer)
     return DX_OK;
 }
 
+/* ------------------------------------------------------------------------------ log and metrics */
+
+static int log_answer(answer_t *answer)
+{
+    int64_t count = DXI_LINES_MAX;
+    uint64_t lost = 0;
+    if (answer->argument[0] != '\0' &&
+        dxi_integer_parse("the count of lines", answer->argument, 1, DXI_LINES_MAX, &count,
+                          answer->error) != DX_OK) {
+        return DX_EINVAL;
+    }
+    dxi_lines_t *const lines = &answer->node->lines;
+    const uint64_t newest = dxi_lines_newest(lines);
+    json_t *const array = dxi_api_lines(lines, 0, DX_LOG_LEVEL_INFO, (size_t)count, &lost);
+    put(answer, answer->root, "lines", array);
+    put_number(answer, answer->root, "newest", newest);
+    put_number(answer, answer->root, "lost", lost);
+    return DX_OK;
+}
+
+static int metrics_answer(answer_t *answer)
+{
+    dxi_metrics_text_t text = {.bytes = NULL};
+    const int code = dxi_metrics_write(answer->node, &text, answer->error);
+    if (code == DX_OK) {
+        answer->failed = answer->failed || text.failed;
+        put(answer, answer->root, "text",
+            text.failed ? json_null() : json_stringn(text.bytes, text.used));
+    }
+    free(text.bytes);
+    return code;
+}
+
 /* --------------------------------------------------------------------------------- all of them */
 
 enum writes { READS, WRITES, WRITES_WITH_ARGUMENT };
@@ -496,6 +540,8 @@ static const struct question {
     {"connections", connections_answer, READS},
     {"subscriptions", subscriptions_answer, READS},
     {"rings", rings_answer, READS},
+    {"log", log_answer, READS},
+    {"metrics", metrics_answer, READS},
     {"users", users_answer, READS},
 };
 

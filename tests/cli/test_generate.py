@@ -14,6 +14,7 @@ import tempfile
 import unittest
 
 from dx_program import FAILED, OK, ROOT, USAGE, DxTest
+from node_program import NodeTest
 
 # Linters that a machine may lack: what they check is then not checked there.
 GROFF, BASH, ZSH, FISH, PROMTOOL = (shutil.which(name) for name in
@@ -104,6 +105,20 @@ class Files(GenerateTest):
         self.refuses(USAGE, 'there is no page "dx-nothing"', "generate", "man", "dx-nothing")
         self.refuses(FAILED, "can't be written", "generate", "man", "--folder",
                      self.folder / "none")
+
+
+class Metrics(NodeTest):
+    def test_a_node_has_every_metric_that_dashboards_and_alerts_name(self):
+        subscriber = self.start("sub", "a.*", "--group", "g")
+        self.ok("pub", "a.b", "x", "--ack")
+        self.subscribed("a.b")
+        self.assertIsNone(subscriber.poll())
+        texts = [self.ok("generate", "grafana", name) for name in ("overview", "internals")]
+        named = set(re.findall(r"\b(?:disruptorx|process)_[a-z_]+",
+                               " ".join(texts) + self.ok("generate", "alerts")))
+        self.assertGreater(len(named), 25)
+        sampled = set(re.findall(r"^([a-z_]+)[{ ]", self.ok("node", "metrics"), re.MULTILINE))
+        self.assertEqual(named - sampled, set())
 
 
 class Manual(GenerateTest):

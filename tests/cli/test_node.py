@@ -366,6 +366,14 @@ class Node(NodeTest):
         self.assertIn("listed", table)
         self.assertNotIn("\x1b", table)
 
+    def test_its_log_and_its_metrics_are_printed(self):
+        lines = self.ok("node", "log").splitlines()
+        self.assertRegex(lines[0], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ \w+ +\w+: .")
+        self.assertEqual(len(self.ok("node", "log", "-n", 1).splitlines()), 1)
+        self.assertEqual(len(self.json("node", "log", "-n", 1)["lines"]), 1)
+        self.refuses(USAGE, "--count is 513", "node", "log", "--count", 513)
+        self.assertIn("\ndisruptorx_topics ", self.ok("node", "metrics"))
+
     def test_bad_command_lines_are_refused(self):
         self.refuses(USAGE, "what to do? There are: info, connections, subscriptions", "node")
         self.refuses(USAGE, "is one argument too many", "node", "info", "more")

@@ -163,6 +163,28 @@ static void it_lists_the_rings_and_the_loops_that_serve_them(void **state)
     dx_config_destroy(config);
 }
 
+static void it_has_its_log_and_its_metrics_without_an_admin_server(void **state)
+{
+    (void)state;
+    dx_config_t *const config = config_small();
+    dx_node_t *const node = node_started(config);
+    json_t *answer = asked(node, "log", NULL);
+    const size_t all = json_array_size(json_object_get(answer, "lines"));
+    assert_true(all >= 1); /* that it has started */
+    assert_int_equal(number_in(answer, "newest"), all);
+    json_decref(answer);
+    answer = asked(node, "log", "1");
+    const json_t *const lines = json_object_get(answer, "lines");
+    assert_int_equal(json_array_size(lines), 1);
+    assert_int_equal(number_in(json_array_get(lines, 0), "sequence"), all);
+    json_decref(answer);
+    answer = asked(node, "metrics", NULL);
+    assert_non_null(strstr(text_in(answer, "text"), "\ndisruptorx_ring_used_slots{ring="));
+    json_decref(answer);
+    node_end(node);
+    dx_config_destroy(config);
+}
+
 static void what_it_cannot_answer_has_a_sentence(void **state)
 {
     (void)state;
@@ -176,6 +198,8 @@ static void what_it_cannot_answer_has_a_sentence(void **state)
         {"conections", NULL, DX_ENOTFOUND, "did you mean connections?"},
         {"config", "log.levl", DX_ENOTFOUND, "did you mean log.level?"},
         {"config", "lo", DX_ENOTFOUND, "lo is not known"},
+        {"log", "513", DX_EINVAL, "the count of lines is 513, must be"},
+        {"log", "x", DX_EINVAL, "the count of lines is x"},
         {"config.set", "", DX_EINVAL, "config.set wants OPTION=VALUE"},
         {"config.set", "log.levl=x", DX_ENOTFOUND, "did you mean log.level?"},
         {"config.set", "log.level=x", DX_EINVAL, "log.level is x, must be one of"},
@@ -208,6 +232,7 @@ int main(void)
         cmocka_unit_test(it_changes_what_it_is_told_to),
         cmocka_unit_test(it_lists_connections_and_subscriptions),
         cmocka_unit_test(it_lists_the_rings_and_the_loops_that_serve_them),
+        cmocka_unit_test(it_has_its_log_and_its_metrics_without_an_admin_server),
         cmocka_unit_test(what_it_cannot_answer_has_a_sentence),
     };
     return cmocka_run_group_tests(tests, node_folder_make, node_folder_remove);
