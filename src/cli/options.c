@@ -413,8 +413,13 @@ const dxi_option_t *dxi_options_of_all(size_t *count_out)
 
 void dxi_command_list(const dxi_command_t *table, FILE *stream)
 {
+    int width = 9; /* most lists are alike then */
+    for (const dxi_command_t *row = table; row->name != NULL; row++) {
+        const int bytes = (int)strlen(row->name);
+        width = bytes > width ? bytes : width;
+    }
     for (; table->name != NULL; table++) {
-        fprintf(stream, "  %-9s %s\n", table->name, table->summary);
+        fprintf(stream, "  %-*s %s\n", width, table->name, table->summary);
     }
 }
 

@@ -108,6 +108,9 @@ class Files(GenerateTest):
 
 
 class Metrics(NodeTest):
+    # Metrics of tracing are there where it is on; nobody has to be at that address.
+    server_options = ("--set", "trace.endpoint=http://127.0.0.1:1/v1/traces")
+
     def test_a_node_has_every_metric_that_dashboards_and_alerts_name(self):
         subscriber = self.start("sub", "a.*", "--group", "g")
         self.ok("pub", "a.b", "x", "--ack")
