@@ -94,7 +94,7 @@ typedef struct dx_tracer_options {
 
 /* Makes a tracer, starts its thread ("trace"), and stores it in `*tracer_out` (NULL on failure).
  * Connects to nothing yet.
- * Returns DX_OK, DX_EINVAL, DX_ENOMEM, DX_ELIMIT, DX_EIO (no thread).
+ * Returns DX_OK, DX_EINVAL, DX_ENOMEM, DX_ELIMIT, DX_EIO (no thread), and what the file says.
  * Threads: any. */
 DX_API DX_NODISCARD int dx_tracer_create(const dx_tracer_options_t *options,
                                          dx_tracer_t **tracer_out, dx_error_t *error);

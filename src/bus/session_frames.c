@@ -105,7 +105,7 @@ DX_NOINLINE static int event_trace(dxi_session_t *session, dxi_lane_t *lane,
     dxi_traced_t traced;
     dx_frame_header_t *copy = NULL;
     uint32_t bytes = 0;
-    if (!dxi_trace_edge(session, frame, &traced, &copy, &bytes)) {
+    if (!dxi_trace_edge(session, frame, ticks, &traced, &copy, &bytes)) {
         return event_give(session, lane, (void *)(uintptr_t)frame->header, frame->bytes, ticks);
     }
     const int code = event_give(session, lane, copy, bytes, ticks);

@@ -54,8 +54,8 @@ static bool wanted(const dx_bus_t *bus, dxi_sampler_t *sampler, const dx_frame_t
     return dxi_sampler_take(sampler, sample_of(bus), events);
 }
 
-bool dxi_trace_edge(dxi_session_t *session, const dx_frame_view_t *frame, dxi_traced_t *traced,
-                    dx_frame_header_t **frame_out, uint32_t *bytes_out)
+bool dxi_trace_edge(dxi_session_t *session, const dx_frame_view_t *frame, uint64_t ticks,
+                    dxi_traced_t *traced, dx_frame_header_t **frame_out, uint32_t *bytes_out)
 {
     dx_bus_t *const bus = session->bus;
     dxi_session_table_t *const table = session->home->sessions;
@@ -75,8 +75,8 @@ bool dxi_trace_edge(dxi_session_t *session, const dx_frame_view_t *frame, dxi_tr
                          &traced->self);
     dxi_trace_span_event(&traced->span, frame);
     traced->span.connection = session->connection_id;
-    traced->span.start_unix_ns =
-        now_unix_ns() - (dx_clock_ns() - dx_tsc_to_ns(bus->tsc, table->ticks));
+    traced->span.start_unix_ns = now_unix_ns() - (dx_tsc_to_ns(bus->tsc, dx_tsc_ticks(bus->tsc)) -
+                                                  dx_tsc_to_ns(bus->tsc, ticks));
     dxi_trace_frame_copy(frame, &traced->self, copy);
     *frame_out = copy;
     *bytes_out = bytes;

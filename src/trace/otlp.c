@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log_line.h"
 #include "disruptorx/platform.h"
 
 #define TAIL "]}]}]}"
@@ -40,19 +41,29 @@ static DX_PRINTF(2, 3) void put(dxi_otlp_t *otlp, const char *format, ...)
     otlp->used += (size_t)bytes;
 }
 
-/* A text in quotes (J2): what is no printable ASCII and no UTF-8 of a topic is escaped. */
+/* A text in quotes (J2). A client may send any bytes for a topic: what is no UTF-8 becomes '?'. */
 static void put_text(dxi_otlp_t *otlp, const char *text, size_t bytes)
 {
     put(otlp, "\"");
-    for (size_t i = 0; i < bytes; i++) {
+    for (size_t i = 0; i < bytes;) {
         const unsigned char c = (unsigned char)text[i];
-        if (c == '"' || c == '\\') {
+        const size_t length = dxi_utf8_length(text + i, bytes - i);
+        if (length > 1) {
+            memcpy(otlp->text + otlp->used, text + i, length);
+            otlp->used += length;
+            i += length;
+            continue;
+        }
+        if (length == 0) {
+            put(otlp, "?");
+        } else if (c == '"' || c == '\\') {
             put(otlp, "\\%c", c);
         } else if (c < 0x20 || c == 0x7f) {
             put(otlp, "\\u%04x", c);
         } else {
             otlp->text[otlp->used++] = (char)c;
         }
+        i++;
     }
     put(otlp, "\"");
 }

@@ -259,6 +259,10 @@ static int names_take(dx_tracer_t *tracer, const dx_tracer_options_t *o, dx_erro
     if (code == DX_OK) {
         code = text_check("authority_file", o->authority_file, TEXT_BYTES_MAX, error);
     }
+    if (code == DX_OK && o->authority_file != NULL && access(o->authority_file, R_OK) != 0) {
+        code = dxi_fail_os(error, dxi_code_of_errno(errno), errno, "authority_file %.200s",
+                           o->authority_file);
+    }
     if (code != DX_OK) {
         return code;
     }

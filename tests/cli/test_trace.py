@@ -66,6 +66,51 @@ class TraceTest(NodeTest):
                       for span in tree)
         self.assertEqual(seen, sorted(shape))
 
+    def reader(self, topic, count, environment, create=False):
+        """A dx sub that sees the topic."""
+        if create:
+            self.ok("topic", "create", topic)
+        before = self.info(topic)["subscriptions"]
+        process = self.start_with(environment, "sub", topic, "--count", count)
+        self.subscribed(topic, before + 1)
+        return process
+
+    def start_with(self, environment, *arguments):
+        process = subprocess.Popen(
+            [DX, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env=clean_environment(**{"DX_ADDRESS": self.server.address(),
+                                     "HOME": str(self.folder), **environment}))
+        self.addCleanup(self.end, process)
+        return process
+
+
+class Ways(TraceTest):
+    """The same tree, whatever way events take inside of a node and to it."""
+    options = ("--set", "bus.loops=2", "--set", "bus.shards=4")
+
+    def check(self, topic, address):
+        environment = {"DX_TRACE_ENDPOINT": self.collector.endpoint, "DX_ADDRESS": address}
+        self.ok("topic", "create", topic)
+        reader = self.reader(topic, 2, environment)
+        self.ok("pub", topic, "x", "--count", "2", "--ack", **environment)
+        self.finished(reader)
+        for tree in self.traces(2, 5, topic).values():
+            self.check_tree(tree, [
+                ("dx pub", "publish", "PRODUCER", None),
+                ("disruptorx", "publish", "INTERNAL", "publish"),
+                ("disruptorx", "queue", "INTERNAL", "publish"),
+                ("disruptorx", "deliver", "INTERNAL", "queue"),
+                ("dx sub", "handle", "CONSUMER", "deliver"),
+            ])
+
+    def test_between_loops(self):
+        for i in range(4):  # of two loops some shard is not the connection's
+            self.check(f"loops.{i}", self.server.address())
+
+    def test_through_shared_memory(self):
+        self.check("shared.memory", self.server.address().replace("unix://", "shm://"))
+
 
 class Node(TraceTest):
     def test_an_event_is_one_tree_from_the_publishing_client_to_the_handler(self):
@@ -99,6 +144,18 @@ class Node(TraceTest):
                                ("disruptorx", "queue", "INTERNAL", "publish"),
                                ("disruptorx", "deliver", "INTERNAL", "queue")])
 
+    def test_events_that_a_client_puts_together_are_counted_in_their_span(self):
+        reader = self.reader("packed", 500, {}, create=True)
+        self.ok("pub", "packed", "x", "--count", "500")
+        self.finished(reader)
+
+        def events(name):
+            with self.collector.lock:
+                return sum(span["attributes"].get("messaging.batch.message_count", 1)
+                           for span in self.collector.spans if span["name"] == name)
+        for name in ("publish packed", "queue packed", "deliver packed"):
+            wait_for(lambda name=name: events(name) == 500, f"{name} of 500 events")
+
     def test_an_answer_belongs_to_the_trace_of_its_request(self):
         trace = {"DX_TRACE_ENDPOINT": self.collector.endpoint}
         self.ok("topic", "create", "ask.me")
@@ -127,22 +184,6 @@ class Node(TraceTest):
         self.assertFalse(any("quiet" in name for name in names), names)
         self.assertEqual(self.collector.headers[-1]["x-tenant"], "7")
         self.assertNotIn("x-tenant", self.ok("config", "get", "trace.headers"))
-
-    def reader(self, topic, count, environment):
-        """A dx sub that sees the topic."""
-        before = self.info(topic)["subscriptions"]
-        process = self.start_with(environment, "sub", topic, "--count", count)
-        self.subscribed(topic, before + 1)
-        return process
-
-    def start_with(self, environment, *arguments):
-        process = subprocess.Popen(
-            [DX, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            env=clean_environment(DX_ADDRESS=self.server.address(), HOME=str(self.folder),
-                                  **environment))
-        self.addCleanup(self.end, process)
-        return process
 
 
 class Trouble(TraceTest):

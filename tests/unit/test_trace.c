@@ -345,8 +345,8 @@ static void spans_are_the_golden_text_byte_by_byte(void **state)
     span = sample_span(); /* what needs escapes, and an inbox */
     span.operation = DXI_SPAN_QUEUE;
     span.kind = DXI_SPAN_INTERNAL;
-    span.topic_bytes = 6;
-    memcpy(span.topic, "\"\\\x01\x7f\xc3\xa9", 6);
+    span.topic_bytes = 9; /* and bytes that are no UTF-8: cut, overlong */
+    memcpy(span.topic, "\"\\\x01\x7f\xc3\xa9\xc0\xaf\xc3", 9);
     assert_true(dxi_otlp_add(&otlp, &span));
     span.operation = DXI_SPAN_DELIVER;
     span.topic_bytes = 23;

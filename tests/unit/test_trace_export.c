@@ -337,6 +337,8 @@ static void options_are_taken_up_to_their_bounds_and_not_beyond(void **state)
         {{.service_name = name}, "service_name has more than 255 bytes"},
         {{.instance = name}, "instance has more than 255 bytes"},
         {{.headers = "x"}, "header 1"},
+
+        {{.authority_file = "/no/such.pem"}, "authority_file /no/such.pem: No such file"},
         {{.endpoint = "udp://x"}, "must be http"},
         {{.reserved = {0, 0, 0, 1}}, "reserved[3]"},
     };
