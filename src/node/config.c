@@ -9,6 +9,8 @@
  * old one's place. So a configuration is never half loaded.
  *
  * Values lie in the struct itself, as text up to their limit: one allocation, copied by assignment.
+ * Some are secrets, so it is memory that no core has (base/secret.h), and what held one on its way
+ * is wiped.
  *
  * INVARIANTS
  *
@@ -29,6 +31,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/secret.h"
 #include "node/config_internal.h"
 
 /* The process's environment, as POSIX names it. */
@@ -48,7 +51,7 @@ static void defaults_read(dx_config_t *config)
 
 static dx_config_t *config_alloc(dx_error_t *error)
 {
-    dx_config_t *const config = dxi_alloc_zeroed(1, sizeof *config);
+    dx_config_t *const config = dxi_secret_alloc(sizeof *config);
     if (config == NULL) {
         (void)dxi_fail(error, DX_ENOMEM, "no memory for a configuration (%zu bytes)",
                        sizeof *config);
@@ -66,7 +69,7 @@ int dx_config_create(dx_config_t **config_out, dx_error_t *error)
     defaults_read(config);
     const int code = dxi_config_environment_read(config, environ, error);
     if (code != DX_OK) {
-        dxi_free(config);
+        dxi_secret_free(config, sizeof(dx_config_t));
         return code;
     }
     *config_out = config;
@@ -75,7 +78,7 @@ int dx_config_create(dx_config_t **config_out, dx_error_t *error)
 
 void dx_config_destroy(dx_config_t *config)
 {
-    dxi_free(config);
+    dxi_secret_free(config, sizeof(dx_config_t));
 }
 
 int dx_config_copy(const dx_config_t *config, dx_config_t **copy_out, dx_error_t *error)
@@ -128,7 +131,7 @@ static int text_load(dx_config_t *config, const char *text, size_t bytes, const 
         (void)snprintf(fresh->path, sizeof fresh->path, "%s", path);
         *config = *fresh;
     }
-    dxi_free(fresh);
+    dxi_secret_free(fresh, sizeof(dx_config_t));
     return code;
 }
 
@@ -187,7 +190,7 @@ int dx_config_load(dx_config_t *config, const char *path, dx_error_t *error)
         return dxi_fail_os(error, dxi_code_of_errno(errno), errno, "%s can't be read", path);
     }
     const size_t room = DX_CONFIG_FILE_BYTES_MAX + 1;
-    char *const text = dxi_alloc_zeroed(1, room);
+    char *const text = dxi_secret_alloc(room);
     if (text == NULL) {
         (void)close(fd);
         return dxi_fail(error, DX_ENOMEM, "no memory for %s", path);
@@ -199,7 +202,7 @@ int dx_config_load(dx_config_t *config, const char *path, dx_error_t *error)
         code = text_load(config, text, (size_t)bytes, path, absolute, error);
     }
     (void)close(fd);
-    dxi_free(text);
+    dxi_secret_free(text, room);
     return code;
 }
 
@@ -224,6 +227,7 @@ int dx_config_set(dx_config_t *config, const char *name, const char *text, dx_er
         value.origin = DXI_CONFIG_SET;
         config->values[row] = value;
     }
+    explicit_bzero(&value, sizeof value); /* it may be a secret */
     return code;
 }
 

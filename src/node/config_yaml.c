@@ -109,6 +109,9 @@ static int value_read(reader_t *reader, const dx_config_option_t *option,
                         "%s:%d: %s is a section; there are two levels only, sections and options",
                         reader->yaml.name, line, option->name);
     }
+    if (option->secret && event.type == YAML_SCALAR_EVENT) {
+        explicit_bzero(event.data.scalar.value, event.data.scalar.length);
+    }
     yaml_event_delete(&event);
     return code;
 }
@@ -132,6 +135,7 @@ static int option_read(void *context, const char *key, int line)
             value.origin = DXI_CONFIG_FILE;
             reader->config->values[row] = value;
         }
+        explicit_bzero(&value, sizeof value); /* it may be a secret */
     }
     return code;
 }

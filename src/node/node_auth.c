@@ -13,18 +13,21 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/secret.h"
 
 int dxi_auth_init(dxi_auth_t *auth, dx_error_t *error)
 {
-    if (pthread_mutex_init(&auth->mutex, NULL) != 0) {
-        return dxi_fail(error, DX_ENOMEM, "no memory for a mutex");
+    auth->token = dxi_secret_alloc(sizeof *auth->token);
+    if (auth->token == NULL || pthread_mutex_init(&auth->mutex, NULL) != 0) {
+        dxi_secret_free(auth->token, sizeof *auth->token);
+        return dxi_fail(error, DX_ENOMEM, "no memory for a token");
     }
     return DX_OK;
 }
 
 void dxi_auth_close(dxi_auth_t *auth)
 {
-    explicit_bzero(&auth->token, sizeof auth->token);
+    dxi_secret_free(auth->token, sizeof *auth->token);
     (void)pthread_mutex_destroy(&auth->mutex);
 }
 
@@ -83,14 +86,14 @@ int dxi_token_read(const dx_config_t *config, dxi_token_t *token_out, dx_error_t
 void dxi_auth_set(dxi_auth_t *auth, const dxi_token_t *token)
 {
     (void)pthread_mutex_lock(&auth->mutex);
-    auth->token = *token;
+    *auth->token = *token;
     (void)pthread_mutex_unlock(&auth->mutex);
 }
 
 bool dxi_auth_wanted(dxi_auth_t *auth)
 {
     (void)pthread_mutex_lock(&auth->mutex);
-    const bool wanted = auth->token.bytes != 0;
+    const bool wanted = auth->token->bytes != 0;
     (void)pthread_mutex_unlock(&auth->mutex);
     return wanted;
 }
@@ -112,12 +115,13 @@ bool dxi_auth_check(dxi_auth_t *auth, const void *proof, size_t proof_bytes)
     }
     (void)pthread_mutex_lock(&auth->mutex);
     /* volatile: the compiler may not stop at the first difference. */
-    volatile unsigned different = auth->token.bytes != shown.bytes;
+    volatile unsigned different = auth->token->bytes != shown.bytes;
     for (size_t i = 0; i < sizeof shown.text; i++) {
-        different = different | (unsigned)(auth->token.text[i] ^ shown.text[i]);
+        different = different | (unsigned)(auth->token->text[i] ^ shown.text[i]);
     }
-    const bool good = auth->token.bytes == 0 || (fits && different == 0);
+    const bool good = auth->token->bytes == 0 || (fits && different == 0);
     auth->refused += !good;
     (void)pthread_mutex_unlock(&auth->mutex);
+    explicit_bzero(&shown, sizeof shown);
     return good;
 }

@@ -257,6 +257,11 @@ int dxi_yaml_read(dxi_yaml_reader_t *reader, const char *text, size_t bytes, siz
     yaml_parser_set_encoding(&reader->parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reader->parser, (const unsigned char *)text, bytes);
     code = stream_read(reader, otherwise, read_value, context);
-    yaml_parser_delete(&reader->parser);
+    /* Its copies of the text: there may be a secret in it. */
+    yaml_parser_t *const parser = &reader->parser;
+    explicit_bzero(parser->raw_buffer.start,
+                   (size_t)(parser->raw_buffer.end - parser->raw_buffer.start));
+    explicit_bzero(parser->buffer.start, (size_t)(parser->buffer.end - parser->buffer.start));
+    yaml_parser_delete(parser);
     return code;
 }

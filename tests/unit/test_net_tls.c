@@ -3,8 +3,11 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <sys/stat.h>
 
+#include "disruptorx/thread.h"
+#include "net/tls_internal.h"
 #include "net_certificates.h"
 #include "net_raw.h"
 
@@ -23,7 +26,8 @@ static const char *path_of(const char *name)
 static const char *const FILES[] = {"ca.pem",      "other.pem",   "node.pem",     "node.key",
                                     "client.pem",  "client.key",  "late.pem",     "late.key",
                                     "moving.pem",  "moving.key",  "stranger.pem", "stranger.key",
-                                    "garbage.pem", "expired.pem", "expired.key"};
+                                    "garbage.pem", "expired.pem", "expired.key",  "aged-ca.pem",
+                                    "aged.pem",    "aged.key",    "named.pem",    "named.key"};
 
 static void identity_write(identity_t *identity, const char *name)
 {
@@ -42,6 +46,8 @@ static int setup_all(void **state)
     assert_non_null(mkdtemp(folder));
     identity_t authority = identity_make("authority", NULL, NULL, 86400);
     identity_t other = identity_make("other", NULL, NULL, 86400);
+    identity_t aged = identity_make("aged authority", NULL, NULL, -60);
+    certificate_write(&aged, path_of("aged-ca.pem"));
     certificate_write(&authority, path_of("ca.pem"));
     certificate_write(&other, path_of("other.pem"));
     const struct {
@@ -54,6 +60,11 @@ static int setup_all(void **state)
                 {"client", "pump-7", NULL, &authority, 86400},
                 {"late", "node-2", names, &authority, 86400},
                 {"expired", "node-3", names, &authority, -60},
+                {"aged", "node-4", names, &aged, 86400},
+                {"named", "pump-8",
+                 "DNS:pump-8.example,URI:spiffe://works/pump-8,email:p@example.org,IP:192.0.2.7,"
+                 "IP:2001:db8::7,otherName:1.2.3;UTF8:strange",
+                 &authority, 86400},
                 {"stranger", "stranger", names, &other, 86400}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         identity_t made =
@@ -66,6 +77,7 @@ static int setup_all(void **state)
     assert_int_equal(fclose(garbage), 0);
     identity_free(&authority);
     identity_free(&other);
+    identity_free(&aged);
     return 0;
 }
 
@@ -186,7 +198,7 @@ static void who_is_not_believed_is_told_why(void **state)
         const char *said; /* to the client */
     } cases[] = {
         {"node", false, "other.pem", NULL, "unable to get local issuer certificate"},
-        {"expired", false, "ca.pem", NULL, "certificate has expired"},
+        {"aged", false, "aged-ca.pem", NULL, "certificate has expired"},
         {"client", false, "ca.pem", NULL, "IP address mismatch"},
         {"node", true, "ca.pem", NULL, "certificate required"},
         {"node", true, "ca.pem", "stranger", "unknown ca"},
@@ -355,6 +367,163 @@ static void new_certificates_are_used_without_a_restart(void **state)
     pair_end(&pair);
     dxi_tls_destroy(node);
     dxi_tls_destroy(client);
+}
+
+static void a_certificate_out_of_its_time_is_refused_and_the_old_one_stays(void **state)
+{
+    (void)state;
+    char subject[256];
+    dxi_tls_t *expired = NULL;
+    dx_error_t error = {0};
+    const dxi_tls_options_t options = {.server = true,
+                                       .certificate_file = path_of("expired.pem"),
+                                       .key_file = path_of("expired.key")};
+    assert_fails(dxi_tls_create(&options, &expired, &error), DX_EINVAL, error,
+                 "expired.pem' was good until");
+    assert_null(expired);
+    moving_write("node");
+    dxi_tls_t *const node = node_tls("moving", false);
+    dxi_tls_t *const client = client_tls("ca.pem", NULL);
+    pair_t pair;
+    pair_begin_tls(&pair, node, client);
+    side_wait(&pair.client, pair.client.opens == 1);
+    moving_write("expired");
+    assert_fails(dxi_tls_reload(node, &error), DX_EINVAL, error, "was good until");
+    subject_see(&pair, client, subject);
+    assert_string_equal(subject, "CN=node-1");
+    pair_end(&pair);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+}
+
+typedef struct swapper {
+    dxi_tls_t *node;
+    dx_atomic32_t ends;
+    int reloads;
+} swapper_t;
+
+static void swap_run(void *context)
+{
+    swapper_t *const swapper = context;
+    while (dx_load32_acquire(&swapper->ends) == 0) {
+        moving_write(swapper->reloads % 2 == 0 ? "late" : "node");
+        assert_ok(dxi_tls_reload(swapper->node, NULL));
+        swapper->reloads++;
+    }
+}
+
+/* Certificates change all the time, and everybody gets in with one of them, whole. */
+static void certificates_are_exchanged_under_a_storm_of_connections(void **state)
+{
+    (void)state;
+    enum { CONNECTIONS = 20 };
+    char subject[256];
+    bool seen[2] = {false, false};
+    moving_write("node");
+    swapper_t swapper = {.node = node_tls("moving", false)};
+    dxi_tls_t *const client = client_tls("ca.pem", NULL);
+    pair_t pair;
+    dx_thread_t *thread = NULL;
+    pair_begin_tls(&pair, swapper.node, client);
+    side_wait(&pair.client, pair.client.opens == 1);
+    assert_ok(dx_thread_start(NULL, swap_run, &swapper, &thread, NULL));
+    for (int i = 0; i < CONNECTIONS || !(seen[0] && seen[1]); i++) {
+        subject_see(&pair, client, subject);
+        const bool is_late = strcmp(subject, "CN=node-2") == 0;
+        assert_true(is_late || strcmp(subject, "CN=node-1") == 0);
+        seen[is_late] = true;
+    }
+    dx_store32_release(&swapper.ends, 1);
+    (void)dx_thread_join(thread);
+    assert_true(swapper.reloads > 1);
+    pair_end(&pair);
+    dxi_tls_destroy(swapper.node);
+    dxi_tls_destroy(client);
+}
+
+static void tls_1_2_is_refused(void **state)
+{
+    (void)state;
+    dxi_tls_t *const node = node_tls("node", false);
+    dxi_tls_t *const client = client_tls("ca.pem", NULL);
+    pair_t pair;
+    pair_begin_tls(&pair, node, client);
+    side_wait(&pair.client, pair.client.opens == 1);
+    SSL_CTX *const context = SSL_CTX_new(TLS_client_method());
+    assert_non_null(context);
+    assert_int_equal(SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION), 1);
+    SSL *const ssl = SSL_new(context);
+    const int fd = raw_connect(dxi_listener_address(pair.listener));
+    assert_int_equal(SSL_set_fd(ssl, fd), 1);
+    assert_int_equal(SSL_connect(ssl), -1);
+    assert_int_equal(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_TLSV1_ALERT_PROTOCOL_VERSION);
+    ERR_clear_error();
+    (void)close(fd);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    pair_end(&pair);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+}
+
+static void a_certificate_says_all_its_names(void **state)
+{
+    (void)state;
+    static const char *const NAMES[] = {
+        "CN=pump-8",           "DNS:pump-8.example", "URI:spiffe://works/pump-8",
+        "EMAIL:p@example.org", "IP:192.0.2.7",       "IP:2001:db8::7"};
+    char texts[DXI_TLS_NAMES_BYTES];
+    FILE *const file = fopen(path_of("named.pem"), "re");
+    assert_non_null(file);
+    X509 *const certificate = PEM_read_X509(file, NULL, NULL, NULL);
+    (void)fclose(file);
+    dxi_tls_names_read(certificate, texts, sizeof texts);
+    const char *name = texts;
+    for (size_t i = 0; i < COUNT_OF(NAMES); i++) {
+        assert_string_equal(name, NAMES[i]);
+        name += strlen(name) + 1;
+    }
+    assert_string_equal(name, "");              /* the other kind is left out */
+    dxi_tls_names_read(certificate, texts, 40); /* two fit */
+    assert_string_equal(texts + strlen(NAMES[0]) + 1, NAMES[1]);
+    assert_string_equal(texts + strlen(NAMES[0]) + strlen(NAMES[1]) + 2, "");
+    X509_free(certificate);
+}
+
+/* What could be taken for another name, or is cut, is no name. */
+static void names_that_can_not_be_written_as_they_are_are_left_out(void **state)
+{
+    (void)state;
+    static const char LONG[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.";
+    char texts[DXI_TLS_NAMES_BYTES], longest[300] = "";
+    for (int i = 0; i < 4; i++) {
+        (void)strncat(longest, LONG, sizeof longest - strlen(longest) - 1);
+    }
+    longest[DXI_TLS_NAME_BYTES_MAX - 4] = '\0'; /* and "DNS:" */
+    const struct {
+        const char *text;
+        int bytes;
+        bool good;
+    } cases[] = {{"a.example", 9, true},
+                 {"a.example\0.evil.example", 23, false},
+                 {"a\n.example", 10, false},
+                 {"", 0, false},
+                 {longest, DXI_TLS_NAME_BYTES_MAX - 4, true},
+                 {LONG, 64, true}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        X509 *const certificate = X509_new();
+        GENERAL_NAMES *const all = sk_GENERAL_NAME_new_null();
+        GENERAL_NAME *const one = GENERAL_NAME_new();
+        ASN1_IA5STRING *const text = ASN1_IA5STRING_new();
+        assert_int_equal(ASN1_STRING_set(text, cases[i].text, cases[i].bytes), 1);
+        GENERAL_NAME_set0_value(one, GEN_DNS, text);
+        sk_GENERAL_NAME_push(all, one);
+        assert_int_equal(X509_add1_ext_i2d(certificate, NID_subject_alt_name, all, 0, 0), 1);
+        dxi_tls_names_read(certificate, texts, sizeof texts);
+        assert_int_equal(texts[0] != '\0', cases[i].good);
+        GENERAL_NAMES_free(all);
+        X509_free(certificate);
+    }
 }
 
 /* Hands bytes on between two sockets, one by one, until `most` have gone in all or both have ended.
@@ -531,6 +700,11 @@ int main(void)
         cmocka_unit_test(a_name_in_the_address_must_be_in_the_certificate),
         cmocka_unit_test(an_insecure_client_believes_anybody),
         cmocka_unit_test(new_certificates_are_used_without_a_restart),
+        cmocka_unit_test(a_certificate_out_of_its_time_is_refused_and_the_old_one_stays),
+        cmocka_unit_test(certificates_are_exchanged_under_a_storm_of_connections),
+        cmocka_unit_test(tls_1_2_is_refused),
+        cmocka_unit_test(a_certificate_says_all_its_names),
+        cmocka_unit_test(names_that_can_not_be_written_as_they_are_are_left_out),
         cmocka_unit_test(tls_may_come_byte_by_byte_and_break_off_anywhere),
         cmocka_unit_test(options_that_do_not_fit_together_are_refused),
         cmocka_unit_test(a_tls_address_without_tls_is_refused),
