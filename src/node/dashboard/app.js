@@ -311,7 +311,7 @@ function showFrame() {
         }
         setText(find("count-rings"), digits(numbers.rings.length));
     }
-    const happened = model.errors.filter((error) => error.count > 0).length;
+    const happened = model.errors.filter((error) => error.count > 0 && isError(error)).length;
     setText(find("count-errors"), model.errors.length === 0 ? "" : digits(happened));
     setText(find("about"), node === null ? "" : [`DisruptorX ${node.version}`, node.id,
         numbers === null ? "" : `up for ${age(numbers.uptime_ns)}`,
