@@ -79,6 +79,7 @@ class FakeNode:
 
     def __init__(self, port=0):
         self.token = None
+        self.forbids = None  # what it says instead of answering
         self.name = "trading-3"
         self.topics = {}
         self.subscriptions = []
@@ -311,6 +312,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if fake.token is not None and path != "readyz" and given != f"Bearer {fake.token}":
             self.refuse(401, "the token is wrong" if given else "a token is wanted",
                         "send the header Authorization: Bearer TOKEN")
+            return
+        if fake.forbids is not None and path != "readyz":
+            self.refuse(403, fake.forbids, "ask who administers the node")
             return
         if path == "api/v1/events":
             self.follow()

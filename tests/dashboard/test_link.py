@@ -115,6 +115,18 @@ class Token(PageTest):
                  "it is forgotten")
         self.assertEqual(self.script("return sessionStorage.length"), 0)
 
+    def test_a_refusal_that_no_token_changes_is_said(self):
+        self.console_allows.add("403 (Forbidden)")
+        self.fake.forbids = "user clerk may not read the admin API"
+        self.open(live=False)
+        self.shows("#token-problem", "user clerk may not read the admin API: ask who administers")
+        self.shows("#banner", "The node refuses: user clerk may not")
+        self.press(Keys.ENTER)
+        self.shows("#token-problem", "Enter the token.")
+        self.press(*"gr\u00fcn", Keys.ENTER)
+        self.shows("#token-problem", "without accents")
+        self.assertEqual(self.script("return sessionStorage.length"), 0)
+
     def test_a_token_that_is_changed_under_it_is_asked_for_again(self):
         self.console_allows |= {"401 (Unauthorized)", "net::ERR_", "Failed to load resource"}
         self.open()

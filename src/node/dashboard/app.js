@@ -64,7 +64,8 @@ function sortedErrors(errors) {
 }
 
 const cpu_rates = new Rates();
-let ticks = 0;
+let ticks = 0;           // numbers since the stream began
+let log_wanted = true;   // the lines of the log that are known are those of another time
 let errors_before = null; // all of them, at the last numbers
 
 function isLive() {
@@ -159,9 +160,15 @@ const refreshReady = asker(async () => {
 });
 
 const refreshHappenings = asker(async () => {
-    const { lines } = await ask(API + "log", { level: "info", limit: HAPPENINGS_MAX });
-    lines.forEach(takeHappening);
-    model.happenings.sort((a, b) => a.sequence - b.sequence);
+    log_wanted = false;
+    try {
+        const { lines } = await ask(API + "log", { level: "info", limit: HAPPENINGS_MAX });
+        const newest = lines.length === 0 ? 0 : lines[lines.length - 1].sequence;
+        model.happenings = lines.concat(model.happenings.filter((line) => line.sequence > newest));
+    } catch (error) {
+        log_wanted = true;
+        throw error;
+    }
 });
 
 const refreshNode = asker(async () => {
@@ -170,14 +177,14 @@ const refreshNode = asker(async () => {
     if (before !== null && before.started_unix_ns !== model.node.started_unix_ns) {
         model.rings_peak.clear();
         model.happenings = []; // they are numbered anew
+        log_wanted = true;
         announce("The node was started anew");
-        await refreshHappenings();
     }
 });
 
 async function refreshAll(everything = false) {
     const slow = everything || ticks % SLOW_TICKS === 1;
-    if (ticks === 1) {
+    if (log_wanted) {
         await refreshHappenings();
     }
     if (slow) {
@@ -282,7 +289,8 @@ function showLink() {
     } else if (state === "live" && model.seen_ms !== 0 && !isLive()) {
         text = `No numbers from the node, ${ago}.`;
     } else if (state === "locked") {
-        text = `The node wants a token, ${ago}.`;
+        text = refusal.status === 401 ? `The node wants a token, ${ago}.`
+            : `The node refuses: ${sentenceOf(refusal)}, ${ago}.`;
     }
     setHidden(find("banner"), text === "");
     setText(find("banner-text"), text);
@@ -356,11 +364,19 @@ function setPaused(paused) {
     }
 }
 
+function sentenceOf({ message, rule }) {
+    return rule === "" ? message : `${message}: ${rule}`;
+}
+
+function showTokenProblem(text) {
+    setText(find("token-problem"), text);
+    setHidden(find("token-problem"), text === "");
+}
+
+/* Asks for a token, and says what was wrong with the last one; that one is wanted is no news. */
 function askToken(refusal) {
-    const wrong = token() !== null;
-    setText(find("token-problem"), refusal === null || !wrong ? ""
-        : refusal.rule === "" ? refusal.message : `${refusal.message}: ${refusal.rule}`);
-    setHidden(find("token-problem"), refusal === null || !wrong);
+    const news = refusal !== null && (token() !== null || refusal.status !== 401);
+    showTokenProblem(news ? sentenceOf(refusal) : "");
     if (!find("token-dialog").open) {
         find("token-input").value = "";
         find("token-dialog").showModal();
@@ -372,7 +388,9 @@ function askToken(refusal) {
 function takeToken(event) {
     event.preventDefault();
     const text = find("token-input").value.trim();
-    if (text === "") {
+    if (!/^[\x20-\x7e]+$/.test(text)) { // a header has no others
+        showTokenProblem(text === "" ? "Enter the token."
+            : "A token has letters without accents, digits and signs only.");
         find("token-input").focus();
         return;
     }
@@ -390,6 +408,7 @@ function showLinkState(state, refusal, retry_at_ms) {
             announce("Connected again");
         }
         ticks = 0;
+        log_wanted = true;
     } else if (state === "lost" && before.refusal === null && model.numbers !== null) {
         announce("Connection lost");
     } else if (state === "locked") {

@@ -149,7 +149,7 @@ function makeTable(options) {
                 throw error;
             }
             if (error.status >= 400 && error.status !== 401) {
-                setText(problem, `${error.message}${error.rule ? `: ${error.rule}` : ""}`);
+                setText(problem, sentenceOf(error));
                 setHidden(problem, false);
             }
         }

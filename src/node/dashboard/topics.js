@@ -125,13 +125,15 @@ function makeTopic(model) {
         make("th", { scope: "col", class: "right wide-1" }, "Dropped"),
         make("th", { scope: "col", class: "right" }, "Lag"))), body);
     const nobody = make("div", { class: "empty", hidden: true });
+    const partly = make("p", { class: "muted note", hidden: true },
+        `Among the ${digits(SUBSCRIPTIONS_MAX)} subscriptions that are furthest behind.`);
     const content = make("div", { class: "grid" }, panel("span-6", flow.element),
         panel("span-6", latency.element),
         panel("span-3", makePanel("topic-numbers", "Events", null, numbers)),
         panel("span-3", makePanel("topic-lost", "Lost and refused", null, lost)),
         panel("span-6", makePanel("topic-kept", "Kept, and how it is declared", null, kept)),
         panel("span-12", makePanel("topic-subscriptions", "Subscriptions that take it", null,
-            table, nobody)));
+            partly, table, nobody)));
     const element = make("section", { class: "view", "aria-labelledby": "topic-title" },
         make("div", { class: "view-head" }, backLink("#/topics", "Topics"), title), problem,
         content);
@@ -240,10 +242,11 @@ function makeTopic(model) {
             const wanted = name;
             try {
                 const answer = await ask(`${API}topics/${encodeURIComponent(wanted)}`);
-                const { subscriptions } = await ask(API + "subscriptions",
+                const { subscriptions, total } = await ask(API + "subscriptions",
                     { limit: SUBSCRIPTIONS_MAX });
                 if (wanted === name) {
                     take(answer);
+                    setHidden(partly, total <= subscriptions.length);
                     takers = subscriptions.filter((one) => patternTakes(one.pattern, name));
                     showProblem("");
                     this.draw();
