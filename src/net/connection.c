@@ -570,7 +570,8 @@ void dxi_connection_closing(dxi_connection_t *connection)
         connection->last_words = false;
         dxi_connection_write(connection);
     }
-    if (connection->last_words || dxi_send_ring_pending(&connection->out) != 0) {
+    if (connection->last_words || dxi_send_ring_pending(&connection->out) != 0 ||
+        (connection->tls != NULL && dxi_tls_session_is_stuck(connection->tls))) {
         return;
     }
     if (!connection->shut) {

@@ -237,9 +237,25 @@ static void room_tell(dxi_connection_t *connection)
     }
 }
 
+/* Sends what TLS has taken and the socket did not. False: nothing more goes now. */
+static bool tls_flush(dxi_connection_t *connection)
+{
+    const int64_t code = connection->blocked ? 0 : dxi_tls_session_flush(connection->tls);
+    if (code < 0) {
+        write_failed(connection, (int)-code);
+        return false;
+    }
+    connection->blocked = dxi_tls_session_is_stuck(connection->tls);
+    return !connection->blocked;
+}
+
 void dxi_connection_write(dxi_connection_t *connection)
 {
     if (connection->state < DXI_GREETING || connection->state == DXI_CLOSED || connection->broken) {
+        return;
+    }
+    if (connection->tls != NULL && dxi_tls_session_is_stuck(connection->tls) &&
+        !tls_flush(connection)) {
         return;
     }
     bool progress = false;
@@ -260,7 +276,9 @@ void dxi_connection_write(dxi_connection_t *connection)
             write_failed(connection, (int)-sent);
             return;
         }
-        connection->blocked = connection->tls != NULL ? sent == 0 : (size_t)sent < bytes;
+        connection->blocked = connection->tls != NULL
+                                  ? sent == 0 || dxi_tls_session_is_stuck(connection->tls)
+                                  : (size_t)sent < bytes;
         connection->bytes_out += (uint64_t)sent;
         dxi_send_ring_take(&connection->out, (size_t)sent);
         if (DX_UNLIKELY(connection->batcher != NULL)) {

@@ -7,6 +7,10 @@
  * which the socket knows nothing: dxi_tls_session_read() goes on until there are none or there is
  * no room, and dxi_tls_session_has_more() says which it was.
  *
+ * A record has at most 16 KiB, and OpenSSL hands each to the BIO by itself. So a write gathers the
+ * records of up to GATHER_BYTES in memory of the thread, and one send(2) takes them. What the socket
+ * does not take stays here (`left`), and goes before anything else: dxi_tls_session_is_stuck().
+ *
  * With TLS 1.3 a client has finished its handshake before the server has looked at its certificate.
  * So "your certificate is refused" may come as an alert to the first read: it is told apart from a
  * lost connection by dxi_tls_session_why().
@@ -14,7 +18,8 @@
  * INVARIANTS
  *
  *   V1  an error is final: OpenSSL is not called again, and every later call returns it
- *   V2  a write that was cut off is repeated with the same bytes first (the ring keeps them)
+ *   V2  bytes go to the socket in the order in which OpenSSL made them: while something is left over,
+ *       nothing else is sent, and no new record is made
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -35,6 +40,9 @@
 #include "net/tls_internal.h"
 
 #define SUBJECT_BYTES 256
+#define RECORD_BYTES 16384                           /* of a record, before encryption */
+#define RECORD_ROOM ((size_t)(RECORD_BYTES + 256))   /* and what it takes at most, encrypted */
+#define GATHER_BYTES (DXI_TLS_RECORDS * RECORD_ROOM) /* of one send */
 
 struct dxi_tls_session {
     SSL *ssl;
@@ -43,6 +51,10 @@ struct dxi_tls_session {
     bool failed;  /* V1 */
     bool more;    /* the last read ended for lack of room, or with an end not yet told */
     bool at_end;
+    bool gathering; /* the BIO writes into gather_at */
+    size_t gathered;
+    char *left; /* GATHER_BYTES, made when first needed: what the socket did not take */
+    size_t left_begin, left_end;
     dx_error_t why;
     char subject[SUBJECT_BYTES];
     char *names; /* of the peer's certificate; NULL: it showed none */
@@ -50,19 +62,54 @@ struct dxi_tls_session {
 
 /* ------------------------------------------------------------------------------------------ BIO */
 
+static _Thread_local char gather_at[GATHER_BYTES];
+
+/* One send(2). Returns bytes, 0 when the socket takes none, or a negative errno. */
+static int64_t socket_send(dxi_tls_session_t *session, const char *from, size_t bytes)
+{
+    for (;;) {
+        const ssize_t sent = send(session->fd, from, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent >= 0) {
+            return sent;
+        }
+        if (errno != EINTR) {
+            session->os_errno = errno;
+            return errno == EAGAIN || errno == ENOBUFS ? 0 : -errno;
+        }
+    }
+}
+
+/* Sends what is left over. Returns 0, or a negative errno. */
+static int64_t left_send(dxi_tls_session_t *session)
+{
+    while (session->left_begin < session->left_end) {
+        const int64_t sent = socket_send(session, session->left + session->left_begin,
+                                         session->left_end - session->left_begin);
+        if (sent <= 0) {
+            return sent;
+        }
+        session->left_begin += (size_t)sent;
+    }
+    return 0;
+}
+
 static int bio_write(BIO *bio, const char *from, int bytes)
 {
     dxi_tls_session_t *const session = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    const ssize_t sent = send(session->fd, from, (size_t)bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) {
-        session->os_errno = errno;
-        if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS) {
-            BIO_set_retry_write(bio);
-        }
-        return -1;
+    if (session->gathering && (size_t)bytes <= GATHER_BYTES - session->gathered) {
+        memcpy(gather_at + session->gathered, from, (size_t)bytes);
+        session->gathered += (size_t)bytes;
+        return bytes;
     }
-    return (int)sent;
+    int64_t sent = session->gathering ? 0 : left_send(session); /* V2 */
+    if (sent == 0 && !session->gathering && !dxi_tls_session_is_stuck(session)) {
+        sent = socket_send(session, from, (size_t)bytes);
+    }
+    if (sent == 0) {
+        BIO_set_retry_write(bio);
+    }
+    return sent > 0 ? (int)sent : -1;
 }
 
 static int bio_read(BIO *bio, char *to, int room)
@@ -163,6 +210,7 @@ void dxi_tls_session_destroy(dxi_tls_session_t *session)
 {
     if (session != NULL) {
         SSL_free(session->ssl);
+        dxi_free(session->left);
         dxi_free(session->names);
         dxi_free(session);
     }
@@ -308,22 +356,77 @@ bool dxi_tls_session_has_more(const dxi_tls_session_t *session)
     return session->more;
 }
 
-int64_t dxi_tls_session_write(dxi_tls_session_t *session, const void *from, size_t bytes)
+bool dxi_tls_session_is_stuck(const dxi_tls_session_t *session)
 {
-    size_t sent = 0;
-    if (session->failed) {
+    return session->left_begin < session->left_end;
+}
+
+int64_t dxi_tls_session_flush(dxi_tls_session_t *session)
+{
+    const int64_t code = session->failed ? -EPROTO : left_send(session);
+    return code < 0 && !session->failed ? failed(session, SSL_ERROR_SYSCALL) : code;
+}
+
+/* Makes records of what there is, as many as one send takes. Returns how many bytes are in them, or
+ * a negative errno. */
+static int64_t gather(dxi_tls_session_t *session, const char *from, size_t bytes)
+{
+    size_t total = 0;
+    int reason = SSL_ERROR_NONE;
+    session->gathering = true;
+    session->gathered = 0;
+    while (total < bytes && session->gathered + RECORD_ROOM <= GATHER_BYTES) {
+        const size_t most = bytes - total < RECORD_BYTES ? bytes - total : RECORD_BYTES;
+        size_t taken = 0;
+        ERR_clear_error();
+        const int rc = SSL_write_ex(session->ssl, from + total, most, &taken);
+        if (rc != 1) {
+            reason = SSL_get_error(session->ssl, rc);
+            break;
+        }
+        total += taken;
+    }
+    session->gathering = false;
+    const bool later = reason == SSL_ERROR_WANT_WRITE || reason == SSL_ERROR_WANT_READ;
+    return reason == SSL_ERROR_NONE || later || total != 0 ? (int64_t)total
+                                                           : failed(session, reason);
+}
+
+/* Keeps what the socket did not take. */
+static int64_t left_keep(dxi_tls_session_t *session, size_t sent)
+{
+    if (session->left == NULL) {
+        session->left = dxi_alloc_zeroed(1, GATHER_BYTES);
+    }
+    if (session->left == NULL) { /* V1: without them the rest can't be read */
+        session->failed = true;
+        (void)dxi_fail(&session->why, DX_ENOMEM, "no memory for what waits to be sent over TLS");
         return -EPROTO;
     }
-    ERR_clear_error();
-    const int rc = SSL_write_ex(session->ssl, from, bytes, &sent);
-    if (rc == 1) {
-        return (int64_t)sent;
+    memcpy(session->left, gather_at + sent, session->gathered - sent);
+    session->left_begin = 0;
+    session->left_end = session->gathered - sent;
+    return 0;
+}
+
+int64_t dxi_tls_session_write(dxi_tls_session_t *session, const void *from, size_t bytes)
+{
+    int64_t code = dxi_tls_session_flush(session);
+    if (code < 0 || dxi_tls_session_is_stuck(session)) {
+        return code;
     }
-    const int reason = SSL_get_error(session->ssl, rc);
-    if (reason == SSL_ERROR_WANT_WRITE || reason == SSL_ERROR_WANT_READ) {
-        return 0;
+    const int64_t total = gather(session, from, bytes);
+    if (total < 0 || session->gathered == 0) {
+        return total;
     }
-    return failed(session, reason);
+    const int64_t sent = socket_send(session, gather_at, session->gathered);
+    if (sent < 0) {
+        return failed(session, SSL_ERROR_SYSCALL);
+    }
+    if ((size_t)sent < session->gathered) {
+        code = left_keep(session, (size_t)sent);
+    }
+    return code < 0 ? code : total;
 }
 
 void dxi_tls_session_shutdown(dxi_tls_session_t *session)

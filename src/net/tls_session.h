@@ -34,9 +34,17 @@ int64_t dxi_tls_session_read(dxi_tls_session_t *session, void *to, size_t room);
 /* True when reading again gives something that the socket does not know of. Threads: loop. */
 bool dxi_tls_session_has_more(const dxi_tls_session_t *session);
 
-/* Returns how many bytes were taken, 0 when the socket takes none, or a negative errno as above.
- * After 0 the next write begins with the same bytes. Threads: loop. */
+#define DXI_TLS_RECORDS 4 /* of 16 KiB, of one write at most */
+
+/* Writes up to DXI_TLS_RECORDS records, with one send(2).
+ * Returns how many bytes were taken, 0 when the socket takes none, or a negative errno as above.
+ * Threads: loop. */
 int64_t dxi_tls_session_write(dxi_tls_session_t *session, const void *from, size_t bytes);
+
+/* True while something that was taken waits for the socket: dxi_tls_session_flush() when that is
+ * writable, or the next write. The first returns 0, or a negative errno. Threads: loop. */
+bool dxi_tls_session_is_stuck(const dxi_tls_session_t *session);
+int64_t dxi_tls_session_flush(dxi_tls_session_t *session);
 
 /* What went wrong. Returns its code. Threads: loop. */
 int dxi_tls_session_why(const dxi_tls_session_t *session, dx_error_t *error);

@@ -134,6 +134,38 @@ static void pair_begin_tls(pair_t *pair, dxi_tls_t *node, dxi_tls_t *client)
     pair_begin(pair, "tls://127.0.0.1:0", &listener, &options);
 }
 
+static void writes_of(void *context)
+{
+    dxi_connection_info_t info;
+    dxi_connection_info(((side_t *)((void **)context)[0])->connection, &info);
+    *(uint64_t *)((void **)context)[1] = info.writes;
+}
+
+static void several_records_go_in_one_write(void **state)
+{
+    (void)state;
+    dxi_tls_t *const node = node_tls("node", false);
+    dxi_tls_t *const client = client_tls("ca.pem", NULL);
+    pair_t pair;
+    pair_begin_tls(&pair, node, client);
+    side_wait(&pair.client, pair.client.opens == 1);
+    side_wait(&pair.node, pair.node.opens == 1);
+    uint64_t next = 1;
+    while (next <= 100) {
+        next += (uint64_t)side_send(pair.client_loop, &pair.client, next, 1, 65000);
+    }
+    side_wait(&pair.node, pair.node.sum == next - 1);
+    assert_true(pair.node.ordered);
+    uint64_t writes = 0;
+    dxi_loop_call(pair.client_loop, writes_of, (void *[]){&pair.client, &writes});
+    assert_true(writes <= 2 * 100 + 20); /* a record each would be 400 */
+    side_close(pair.client_loop, &pair.client, DX_ECLOSED, "done");
+    side_wait(&pair.node, pair.node.closes == 1);
+    pair_end(&pair);
+    dxi_tls_destroy(node);
+    dxi_tls_destroy(client);
+}
+
 static void frames_go_both_ways_over_tls(void **state)
 {
     (void)state;
@@ -694,6 +726,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_go_both_ways_over_tls),
+        cmocka_unit_test(several_records_go_in_one_write),
         cmocka_unit_test(with_mtls_the_node_knows_its_client),
         cmocka_unit_test(who_is_not_believed_is_told_why),
         cmocka_unit_test(a_client_that_does_not_read_stops_the_node_and_loses_nothing),
