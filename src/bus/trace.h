@@ -26,8 +26,8 @@ typedef struct dxi_traced {
     dxi_trace_span_t span;
 } dxi_traced_t;
 
-/* A client's frame, that was read at `ticks`: whether it is traced. Then `*frame_out` is a copy that carries the context, to
- * be freed with dxi_free(). Threads: the session's loop. */
+/* A client's frame, read at `ticks`: whether it is traced. Then `*frame_out` is a copy that carries
+ * the context, to be freed with dxi_free(). Threads: the session's loop. */
 bool dxi_trace_edge(dxi_session_t *session, const dx_frame_view_t *frame, uint64_t ticks,
                     dxi_traced_t *traced, dx_frame_header_t **frame_out, uint32_t *bytes_out);
 

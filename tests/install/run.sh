@@ -74,7 +74,7 @@ for source in "${examples[@]}"; do
 done
 
 if [ "${#examples[@]}" -gt 0 ]; then
-    try "find_package: configure and build" bash -c '
+    seconds=$((seconds * 5)) try "find_package: configure and build" bash -c '
         cmake -G Ninja -S tests/install -B "$1/consumer" -DCMAKE_PREFIX_PATH="$1/usr" \
             -DEXAMPLES="$PWD/examples" -DNODE_HEADERS="$2" &&
             cmake --build "$1/consumer" -j 2' build "$root" "$node_headers"
