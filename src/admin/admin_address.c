@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +19,9 @@ static int refuse(const char *text, const char *why, dx_error_t *error)
 
 static bool is_loopback(const char *host)
 {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcmp(host, "localhost") == 0;
+    unsigned char number[sizeof(struct in_addr)];
+    return (inet_pton(AF_INET, host, number) == 1 && number[0] == 127) ||
+           strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
 }
 
 /* The port behind the colon. False: it is none. */
