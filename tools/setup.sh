@@ -40,6 +40,7 @@ build file:/usr/include/microhttpd.h libmicrohttpd-dev
 build file:/usr/include/gnutls/gnutls.h libgnutls28-dev
 build package:libcurl4-openssl-dev libcurl4-openssl-dev
 build file:/usr/include/ncurses.h libncurses-dev
+build file:/usr/include/zlib.h   zlib1g-dev
 test  command:git                git
 test  command:clang,clang++      clang
 test  command:clang-format       clang-format

@@ -30,6 +30,7 @@ static const dxi_command_t COMMANDS[] = {
     {"user", "who may use a node: users, tokens, permissions", dxi_cli_user},
     {"context", "save nodes under names, so that nobody types addresses", dxi_cli_context},
     {"doctor", "is this machine fit for a node, and what to do", dxi_cli_doctor},
+    {"bundle", "an archive for those who help, without secrets", dxi_cli_bundle},
     {"generate", "files for systemd, Prometheus, Grafana, shells and man", dxi_cli_generate},
     {"demo", "run a demonstration: orders through a bus, a shared ring", dxi_cli_demo},
     {"bench", "measure a ring, the bus, a node on this machine", dxi_cli_bench},

@@ -51,6 +51,7 @@ struct dxi_usage;
 int dxi_command_group(const struct dxi_usage *usage, int argc, char **argv);
 
 int dxi_cli_bench(int argc, char **argv);
+int dxi_cli_bundle(int argc, char **argv);
 int dxi_cli_cheat(int argc, char **argv);
 int dxi_cli_config(int argc, char **argv);
 int dxi_cli_context(int argc, char **argv);

@@ -249,39 +249,72 @@ static void finding_json(dxi_json_t *json, const dxi_finding_t *finding)
     dxi_json_object_end(json);
 }
 
-/* Prints all findings. Returns an exit code. */
-static int report(const dxi_finding_t *findings, size_t count)
+static void report_json(FILE *stream, const dxi_finding_t *findings, size_t count,
+                        const int counts[3])
 {
-    int counts[3] = {0};
     dxi_json_t json;
-    const bool as_json = dxi_output_is_json();
-    if (as_json) {
-        dxi_json_begin(&json, stdout);
-        dxi_json_object_begin(&json, NULL);
-        dxi_json_array_begin(&json, "checks");
-    }
+    dxi_json_begin(&json, stream);
+    dxi_json_object_begin(&json, NULL);
+    dxi_json_array_begin(&json, "checks");
     for (size_t i = 0; i < count; i++) {
-        counts[findings[i].verdict]++;
-        if (as_json) {
-            finding_json(&json, &findings[i]);
-        } else {
-            finding_print(&findings[i]);
+        finding_json(&json, &findings[i]);
+    }
+    dxi_json_array_end(&json);
+    for (int i = 0; i < 3; i++) {
+        dxi_json_integer(&json, dxi_verdict_name((dxi_verdict_t)i), counts[i]);
+    }
+    dxi_json_object_end(&json);
+    (void)dxi_json_finish(&json); /* who has the stream looks at it in the end */
+}
+
+static void report_text(const dxi_finding_t *findings, size_t count, const int counts[3])
+{
+    for (size_t i = 0; i < count; i++) {
+        finding_print(&findings[i]);
+    }
+    printf("\n%d ok, %d with advice, %d bad\n", counts[DXI_DOCTOR_OK], counts[DXI_DOCTOR_ADVICE],
+           counts[DXI_DOCTOR_BAD]);
+}
+
+/* ------------------------------------------------------------------------------------- commands */
+
+/* All findings of a machine. Returns an exit code, or DXI_GO_ON. */
+static int examine(const settings_t *settings, dxi_finding_t findings[CHECK_COUNT],
+                   size_t *count_out, int counts_out[3])
+{
+    dxi_doctor_t doctor = {
+        .proc = "/proc", .sys = "/sys", .folder = settings->data, .measures = !settings->quick};
+    const int needs = needs_read(settings, &doctor);
+    *count_out = 0;
+    memset(counts_out, 0, 3 * sizeof *counts_out);
+    if (needs != DXI_GO_ON) {
+        return needs;
+    }
+    facts_read(&doctor);
+    if (doctor.measures) {
+        measure(&doctor);
+    }
+    for (size_t i = 0; i < CHECK_COUNT; i++) {
+        if (doctor.measures || !CHECKS[i].is_measured) {
+            dxi_finding_t *const finding = &findings[(*count_out)++];
+            dxi_doctor_look(&doctor, &CHECKS[i], finding);
+            counts_out[finding->verdict]++;
         }
     }
-    if (as_json) {
-        dxi_json_array_end(&json);
-        for (int i = 0; i < 3; i++) {
-            dxi_json_integer(&json, dxi_verdict_name((dxi_verdict_t)i), counts[i]);
-        }
-        dxi_json_object_end(&json);
-        if (dxi_json_finish(&json) != DX_OK) {
-            return DXI_EXIT_FAILED;
-        }
-    } else {
-        printf("\n%d ok, %d with advice, %d bad\n", counts[DXI_DOCTOR_OK],
-               counts[DXI_DOCTOR_ADVICE], counts[DXI_DOCTOR_BAD]);
+    return DXI_GO_ON;
+}
+
+bool dxi_doctor_write(FILE *stream, const char *folder, const char *config, bool measures)
+{
+    static dxi_finding_t findings[CHECK_COUNT];
+    const settings_t settings = {.data = folder, .config = config, .quick = !measures};
+    size_t count = 0;
+    int counts[3];
+    if (examine(&settings, findings, &count, counts) != DXI_GO_ON) {
+        return false;
     }
-    return counts[DXI_DOCTOR_BAD] > 0 ? DXI_EXIT_FAILED : DXI_EXIT_OK;
+    report_json(stream, findings, count, counts);
+    return true;
 }
 
 int dxi_cli_doctor(int argc, char **argv)
@@ -289,30 +322,25 @@ int dxi_cli_doctor(int argc, char **argv)
     static dxi_finding_t findings[CHECK_COUNT];
     settings_t settings = {.data = "."};
     dxi_operands_t operands;
-    const int begun = dxi_arguments_begin(&USAGE, argc, argv, &settings, &operands);
-    if (begun != DXI_GO_ON) {
-        return begun;
-    }
-    dxi_doctor_t doctor = {
-        .proc = "/proc", .sys = "/sys", .folder = settings.data, .measures = !settings.quick};
-    const int needs = needs_read(&settings, &doctor);
-    if (needs != DXI_GO_ON) {
-        return needs;
+    size_t count = 0;
+    int counts[3];
+    int result = dxi_arguments_begin(&USAGE, argc, argv, &settings, &operands);
+    if (result != DXI_GO_ON) {
+        return result;
     }
     dxi_interrupt_catch();
-    facts_read(&doctor);
-    if (doctor.measures) {
-        measure(&doctor);
+    result = examine(&settings, findings, &count, counts);
+    if (result != DXI_GO_ON) {
+        return result;
     }
     if (dxi_interrupted()) {
         dxi_complain(COMMAND, "interrupted");
         return DXI_EXIT_FAILED;
     }
-    size_t count = 0;
-    for (size_t i = 0; i < CHECK_COUNT; i++) {
-        if (doctor.measures || !CHECKS[i].is_measured) {
-            dxi_doctor_look(&doctor, &CHECKS[i], &findings[count++]);
-        }
+    if (dxi_output_is_json()) {
+        report_json(stdout, findings, count, counts);
+    } else {
+        report_text(findings, count, counts);
     }
-    return report(findings, count);
+    return counts[DXI_DOCTOR_BAD] > 0 ? DXI_EXIT_FAILED : DXI_EXIT_OK;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "disruptorx/error.h"
 #include "disruptorx/platform.h"
@@ -83,6 +84,10 @@ const dxi_doctor_check_t *dxi_doctor_checks(size_t *count_out);
 /* One check by its name, as above. Threads: any. */
 void dxi_doctor_look(const dxi_doctor_t *doctor, const dxi_doctor_check_t *check,
                      dxi_finding_t *finding_out);
+
+/* Looks at all of it and writes the report as JSON; `config` may be NULL. False when the
+ * configuration can't be read, which is said. Threads: main. */
+bool dxi_doctor_write(FILE *stream, const char *folder, const char *config, bool measures);
 
 /* "ok", "advice", "bad". Threads: any. */
 const char *dxi_verdict_name(dxi_verdict_t verdict);

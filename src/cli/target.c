@@ -199,19 +199,13 @@ static void hint_print(const dxi_target_t *target, int code)
     }
 }
 
-int dxi_target_connect(const char *speaker, const dx_client_options_t *wishes,
-                       dx_client_t **client_out)
+/* What a client is made with, out of the target; `wishes` may be NULL. */
+static int options_fill(const char *speaker, const dx_client_options_t *wishes,
+                        const dxi_target_t *target, dx_client_options_t *options_out,
+                        dx_error_t *error)
 {
-    dxi_target_t target = {0};
-    dx_error_t error = {0};
-    *client_out = NULL;
-    int result = dxi_target_read(&target, &error);
-    if (result != DX_OK) {
-        dxi_complain_error(speaker, &error);
-        return result == DX_EPERM || result == DX_EIO ? DXI_EXIT_FAILED : DXI_EXIT_USAGE;
-    }
     dx_client_options_t options = wishes != NULL ? *wishes : (dx_client_options_t){0};
-    const dxi_context_t *const place = &target.place;
+    const dxi_context_t *const place = &target->place;
     options.address = place->address;
     options.token = or_null(place->token);
     options.tls_authority_file = or_null(place->tls_authority_file);
@@ -223,7 +217,36 @@ int dxi_target_connect(const char *speaker, const dx_client_options_t *wishes,
     if (options.name == NULL) {
         options.name = speaker;
     }
-    if (dxi_trace_of_process(speaker, &options.tracer, &error) != DX_OK) {
+    *options_out = options;
+    return dxi_trace_of_process(speaker, &options_out->tracer, error);
+}
+
+int dxi_target_open(const char *speaker, const dx_client_options_t *wishes,
+                    dxi_target_t *target_out, dx_client_t **client_out, dx_error_t *error)
+{
+    dx_client_options_t options;
+    *client_out = NULL;
+    memset(target_out, 0, sizeof *target_out);
+    int result = dxi_target_read(target_out, error);
+    if (result == DX_OK) {
+        result = options_fill(speaker, wishes, target_out, &options, error);
+    }
+    return result == DX_OK ? dx_client_connect(&options, client_out, error) : result;
+}
+
+int dxi_target_connect(const char *speaker, const dx_client_options_t *wishes,
+                       dx_client_t **client_out)
+{
+    dxi_target_t target = {0};
+    dx_client_options_t options;
+    dx_error_t error = {0};
+    *client_out = NULL;
+    int result = dxi_target_read(&target, &error);
+    if (result != DX_OK) {
+        dxi_complain_error(speaker, &error);
+        return result == DX_EPERM || result == DX_EIO ? DXI_EXIT_FAILED : DXI_EXIT_USAGE;
+    }
+    if (options_fill(speaker, wishes, &target, &options, &error) != DX_OK) {
         dxi_complain_error(speaker, &error);
         return DXI_EXIT_USAGE;
     }
@@ -231,7 +254,7 @@ int dxi_target_connect(const char *speaker, const dx_client_options_t *wishes,
     if (result == DX_OK) {
         return DXI_CONNECTED;
     }
-    dxi_complain(speaker, "no connection to %.200s: %s (%s)", place->address, error.message,
+    dxi_complain(speaker, "no connection to %.200s: %s (%s)", target.place.address, error.message,
                  dx_error_name(result));
     hint_print(&target, result);
     switch (result) {

@@ -56,6 +56,13 @@ DX_NODISCARD int dxi_target_read(dxi_target_t *target_out, dx_error_t *error);
 DX_NODISCARD int dxi_target_connect(const char *speaker, const dx_client_options_t *wishes,
                                     dx_client_t **client_out);
 
+/* The same without a word: what went wrong is in `error`. The target is filled in as far as it is
+ * known. Returns what dxi_target_read() and dx_client_connect() do.
+ * Threads: main. */
+DX_NODISCARD int dxi_target_open(const char *speaker, const dx_client_options_t *wishes,
+                                 dxi_target_t *target_out, dx_client_t **client_out,
+                                 dx_error_t *error);
+
 /* The exit code for a failure of a call to a node: DXI_EXIT_UNREACHABLE when nobody answered.
  * Threads: any. */
 int dxi_target_exit_code(int code);
