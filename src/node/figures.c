@@ -138,7 +138,8 @@ static void own_fill(dx_node_t *node, dxi_figures_t *figures)
         dxi_node_delivered_rate(node, figures->totals.sums.delivered, now_ns);
     (void)pthread_mutex_unlock(&node->mutex);
     (void)dxi_bus_loops(node->bus, &figures->loops);
-    figures->tokens_refused = dxi_auth_refused(&node->auth);
+    dxi_access_stat(node->access, &figures->access);
+    figures->tokens_refused = dxi_auth_refused(&node->auth) + figures->access.logins_refused;
     figures->log_suppressed = (uint64_t)dx_log_suppressed_count(node->log.log);
     figures->log_lost = (uint64_t)dx_log_lost_count(node->log.log);
 }

@@ -28,7 +28,8 @@ typedef struct dxi_figures {
     dxi_sessions_stat_t sessions;
     dxi_listener_stat_t listeners;
     uint64_t connections_by_kind[4]; /* by dxi_transport_t */
-    uint64_t tokens_refused;
+    uint64_t tokens_refused; /* of all kinds of tokens */
+    dxi_access_stat_t access;
     dxi_admin_stat_t admin;
     dxi_process_t process;
     uint64_t config_reloads, config_reload_failures;

@@ -79,6 +79,16 @@ static const struct row {
         "Frames of clients that were refused."),
     ROW("tokens_refused_total", "counter", U64, tokens_refused,
         "Tokens that were wrong or missing."),
+    ROW("access_users", "gauge", U64, access.users, "Users of the users file."),
+    ROW("access_connections_refused_total", "counter", U64, access.connections_refused,
+        "Connections beyond connections_max of their user."),
+    ROW("access_throttled_total", "counter", U64, access.throttled,
+        "How often a user's rate of publishing made a connection wait."),
+    ROW("audit_lines_total", "counter", U64, access.audit_lines, "Lines of the audit log."),
+    ROW("audit_lines_lost_total", "counter", U64, access.audit_lost,
+        "Lines of the audit log for which there was no room."),
+    ROW("audit_write_errors_total", "counter", U64, access.audit_failures,
+        "Writes of the audit log that failed; what they had is tried again."),
     ROW("config_last_reload_successful", "gauge", BOOL_NOT, config_failing,
         "Whether the last reload of the configuration worked."),
     ROW("config_last_reload_success_timestamp_seconds", "gauge", I64_NS, config_reloaded_unix_ns,
@@ -174,6 +184,17 @@ static void config_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
                                   {NULL, 0}};
     samples(text, "config_reloads_total", "counter", "Reloads and changes of the configuration.",
             "result", reloads);
+}
+
+static void access_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
+{
+    labelled_t refused[DXI_ACCESS_ADMIN_WRITE + 2] = {{NULL, 0}};
+    for (int i = 0; i <= DXI_ACCESS_ADMIN_WRITE; i++) {
+        refused[i] = (labelled_t){dxi_access_action_name((dxi_access_action_t)i),
+                                  figures->access.refused[i]};
+    }
+    samples(text, "access_refused_total", "counter", "What users were not allowed to do.", "action",
+            refused);
 }
 
 static void admin_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
@@ -554,6 +575,7 @@ static int metrics_write(dx_node_t *node, dxi_metrics_text_t *text, dx_error_t *
     dxi_metrics_one(text, "network_send_queue_bytes", "gauge", "What waits to be sent to clients.",
                     (double)groups.send_queue);
     config_write(text, &figures);
+    access_write(text, &figures);
     durations_write(text, &figures);
     rings_write(text, node);
     loops_write(text, node);
