@@ -41,6 +41,7 @@ typedef struct dxi_node_bench {
     int64_t topics;
     int64_t count; /* events of all publishers together; 0: by time */
     bool ack;
+    bool group; /* subscribers share the events */
     bool busy_poll;
     bool own_node;     /* --dev */
     int32_t transport; /* dxi_dev_transport_t, of the own node */

@@ -44,9 +44,10 @@ static void who(const dxi_node_bench_t *bench, char *text, size_t bytes)
     default:
         snprintf(text, bytes,
                  "%" PRId64 " publishing and %" PRId64
-                 " subscribing clients, a thread and a connection each; each subscriber gets every "
-                 "event",
-                 bench->publishers, bench->subscribers);
+                 " subscribing clients, a thread and a connection each; %s",
+                 bench->publishers, bench->subscribers,
+                 bench->group ? "the subscribers are a group, and each event goes to one of them"
+                              : "each subscriber gets every event");
         break;
     }
 }
@@ -134,8 +135,9 @@ static void verified_print(const dxi_node_bench_t *bench, const dxi_node_result_
         const bool both =
             bench->kind == DXI_NODE_BENCH_E2E || bench->kind == DXI_NODE_BENCH_ROUND_TRIP;
         printf("%-10s%s%s%s\n", "verified", dxi_style(stdout, DXI_STYLE_GOOD),
-               both ? "every event came once, in order, unchanged; checksums are equal"
-                    : "nothing refused, lost, repeated or changed",
+               both && bench->group ? "every event came once, unchanged; checksums are equal"
+               : both ? "every event came once, in order, unchanged; checksums are equal"
+                      : "nothing refused, lost, repeated or changed",
                dxi_style(stdout, DXI_STYLE_PLAIN));
         return;
     }
@@ -191,6 +193,7 @@ static void json_scenario(dxi_json_t *json, const dxi_node_bench_t *bench,
     dxi_json_integer(json, "rate", bench->rate);
     dxi_json_integer(json, "duration_ns", bench->ns);
     dxi_json_boolean(json, "acknowledgements", bench->ack);
+    dxi_json_boolean(json, "group", bench->group);
     dxi_json_boolean(json, "busy_poll", bench->busy_poll);
     dxi_json_text(json, "slow", bench->slow == 0 ? "block" : "drop");
     dxi_json_object_end(json);

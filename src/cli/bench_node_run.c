@@ -290,7 +290,8 @@ static int subscriber_subscribe(load_t *load, subscriber_t *subscriber, dx_error
         .context = subscriber,
         .on_event = on_event,
         .on_gap = on_gap,
-        .ack = DX_ACK_NONE,
+        .group = load->bench->group ? load->prefix : NULL,
+        .ack = load->bench->group ? DX_ACK_AUTO : DX_ACK_NONE,
         .slow = load->bench->slow == 0 ? DX_SLOW_BLOCK : DX_SLOW_DROP,
         .slow_block_ns = 10 * DX_NS_PER_S,
     };
@@ -405,14 +406,17 @@ static int threads_join(load_t *load, dx_error_t *error)
     return result;
 }
 
-static int64_t received_least(const load_t *load)
+/* What everybody has; of a group, all together. */
+static int64_t received_by_all(const load_t *load)
 {
     int64_t least = INT64_MAX;
+    int64_t sum = 0;
     for (int64_t i = 0; i < load->subscriber_count; i++) {
         const int64_t received = dx_load_relaxed(&load->subscribers[i].received);
         least = received < least ? received : least;
+        sum += received;
     }
-    return load->subscriber_count == 0 ? 0 : least;
+    return load->bench->group || load->subscriber_count == 0 ? sum : least;
 }
 
 /* Waits until everybody has `wanted`, or nothing more comes. */
@@ -421,7 +425,7 @@ static void receive_rest(const load_t *load, int64_t wanted)
     int64_t seen = -1;
     int64_t seen_ns = dx_clock_ns();
     for (;;) {
-        const int64_t received = received_least(load);
+        const int64_t received = received_by_all(load);
         const int64_t now_ns = dx_clock_ns();
         if (received >= wanted) {
             return;
@@ -439,7 +443,7 @@ static void receive_rest(const load_t *load, int64_t wanted)
 /* dx bench sub: as long as it was told to, from the first event on. */
 static void receive_for(const load_t *load)
 {
-    while (received_least(load) == 0) {
+    while (received_by_all(load) == 0) {
         if (dxi_interrupt_wait(POLL_NS) == DXI_WOKEN_INTERRUPT) {
             return;
         }
@@ -555,18 +559,25 @@ static void subscribers_add(const load_t *load, dxi_node_result_t *result)
         const int64_t ns = dx_load_relaxed(&subscriber->last_ns) - load->begin_ns;
         result->received += check->events;
         result->gaps += subscriber->gaps;
-        result->lost += check->lost;
-        result->repeated += check->repeated;
         result->corrupt += check->corrupt;
         result->foreign += check->foreign;
-        result->checksum_received = check->checksum;
-        result->checksums_differ += check->checksum != result->checksum_sent;
+        if (load->bench->group) { /* the others have what one has not: the sum tells */
+            result->checksum_received += check->checksum;
+        } else {
+            result->lost += check->lost;
+            result->repeated += check->repeated;
+            result->checksum_received = check->checksum;
+            result->checksums_differ += check->checksum != result->checksum_sent;
+        }
         if (load->bench->kind == DXI_NODE_BENCH_SUB) {
             result->receive_ns = load->bench->ns;
         } else {
             result->receive_ns = ns > result->receive_ns ? ns : result->receive_ns;
         }
         dx_histogram_add(result->latency, subscriber->latency);
+    }
+    if (load->bench->group) {
+        result->checksums_differ = result->checksum_received != result->checksum_sent;
     }
 }
 
@@ -639,7 +650,8 @@ bool dxi_node_result_is_good(const dxi_node_bench_t *bench, const dxi_node_resul
         bench->kind == DXI_NODE_BENCH_E2E || bench->kind == DXI_NODE_BENCH_ROUND_TRIP;
     const bool all_taken = result->refused == 0 && result->lost_by_client == 0 &&
                            (!bench->ack || result->acknowledged == result->published);
-    const bool all_came = !checked || (result->received == result->published * bench->subscribers &&
+    const int64_t times = bench->group ? 1 : bench->subscribers;
+    const bool all_came = !checked || (result->received == result->published * times &&
                                        result->checksums_differ == 0);
     return all_taken && all_came && result->lost == 0 && result->repeated == 0 &&
            result->corrupt == 0 && result->gaps == 0;

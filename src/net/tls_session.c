@@ -7,9 +7,10 @@
  * which the socket knows nothing: dxi_tls_session_read() goes on until there are none or there is
  * no room, and dxi_tls_session_has_more() says which it was.
  *
- * A record has at most 16 KiB, and OpenSSL hands each to the BIO by itself. So a write gathers the
- * records of up to GATHER_BYTES in memory of the thread, and one send(2) takes them. What the socket
- * does not take stays here (`left`), and goes before anything else: dxi_tls_session_is_stuck().
+ * A record has at most 16 KiB, and OpenSSL hands each to the BIO by itself. So a write gathers
+ * records of up to GATHER_BYTES in memory of the thread, and one send(2) takes them. What the
+ * socket does not take stays here (`left`), and goes before anything else:
+ * dxi_tls_session_is_stuck().
  *
  * With TLS 1.3 a client has finished its handshake before the server has looked at its certificate.
  * So "your certificate is refused" may come as an alert to the first read: it is told apart from a
@@ -18,8 +19,8 @@
  * INVARIANTS
  *
  *   V1  an error is final: OpenSSL is not called again, and every later call returns it
- *   V2  bytes go to the socket in the order in which OpenSSL made them: while something is left over,
- *       nothing else is sent, and no new record is made
+ *   V2  bytes go to the socket in the order in which OpenSSL made them: while something is left
+ *       over, nothing else is sent, and no new record is made
  *
  * SPDX-License-Identifier: Apache-2.0
  */

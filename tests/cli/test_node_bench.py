@@ -69,6 +69,12 @@ class Node(NodeTest):
         self.refuses(2, "must be one of auto, off, lz4, zstd", "bench", "e2e", "--compression",
                      "zip")
 
+    def test_a_group_shares_the_events(self):
+        result = self.json("bench", "e2e", "--count", 3000, "--subscribers", 3, "--group")
+        self.assertTrue(result["verified"])
+        self.assertEqual((result["published"], result["received"]), (3000, 3000))
+        self.assertTrue(result["scenario"]["group"])
+
     def test_nothing_is_left_behind(self):
         self.e2e("--topics", 3)
         self.assertEqual(self.json("topic", "ls", "dx.bench.>"), [])
