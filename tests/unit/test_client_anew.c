@@ -1,4 +1,5 @@
-/* test_client_anew.c - what a client does with what a node gave it that was started anew since.
+/* test_client_anew.c - what clients acknowledge: all that they had, and nothing that an earlier node
+ * gave them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,19 +22,70 @@ static int keep(void *context, const dx_event_t *event)
     return DX_OK;
 }
 
-static void acknowledged_add(void *context, uint64_t connection,
-                             const dx_subscription_stats_t *stats)
+/* What the bus has heard of, of all subscriptions. */
+typedef struct heard {
+    uint64_t acknowledged, redelivered, pending;
+} heard_t;
+
+static void heard_add(void *context, uint64_t connection, const dx_subscription_stats_t *stats)
 {
+    heard_t *const heard = context;
     (void)connection;
-    *(uint64_t *)context += stats->acknowledged;
+    heard->acknowledged += stats->acknowledged;
+    heard->redelivered += stats->redelivered;
+    heard->pending += stats->pending;
 }
 
-/* What the bus has heard of. */
+static heard_t heard_of(const served_t *served)
+{
+    heard_t heard = {0};
+    assert_true(dxi_bus_subscriptions_each(served->bus, heard_add, &heard) >= 0);
+    return heard;
+}
+
 static uint64_t acknowledged(const served_t *served)
 {
-    uint64_t count = 0;
-    assert_true(dxi_bus_subscriptions_each(served->bus, acknowledged_add, &count) >= 0);
-    return count;
+    return heard_of(served).acknowledged;
+}
+
+#define MEMBERS 3
+#define SHARED 3000
+
+/* Each member has every third event or so: there is nothing to join to ranges. */
+static void members_of_a_group_acknowledge_all_that_they_had(void **state)
+{
+    (void)state;
+    FOR_EACH_BUS(loops)
+    {
+        served_t *const served = serve(loops);
+        dx_client_t *const from = client_of(served);
+        arrivals_t *members[MEMBERS];
+        for (int i = 0; i < MEMBERS; i++) {
+            members[i] = arrivals_make(client_of(served));
+            subscribe(members[i], (dx_subscription_options_t){.pattern = "shared",
+                                                              .group = "three",
+                                                              .ack = DX_ACK_AUTO,
+                                                              .ack_timeout_ns = SOON_NS});
+        }
+        for (uint64_t i = 0; i < SHARED; i++) {
+            publish(from, "shared", i);
+        }
+        check_said(dx_client_flush(from, SOON_NS, &said), "flush");
+        wait_until(acknowledged(served) == SHARED);
+        const heard_t heard = heard_of(served);
+        assert_int_equal(heard.pending, 0);
+        assert_int_equal(heard.redelivered, 0);
+        int64_t sum = 0;
+        for (int i = 0; i < MEMBERS; i++) {
+            assert_true(loaded(&members[i]->count) > 0);
+            sum += loaded(&members[i]->count);
+            check_said(dx_client_close(members[i]->client, DX_CLIENT_FOREVER), "close");
+            free(members[i]);
+        }
+        assert_int_equal(sum, SHARED);
+        check_said(dx_client_close(from, DX_CLIENT_FOREVER), "close");
+        serve_end(served);
+    }
 }
 
 /* When it returns, the node has heard what the client had to say before. */
@@ -86,6 +138,7 @@ static void what_an_earlier_node_gave_is_not_acknowledged_to_the_next_one(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_of_a_group_acknowledge_all_that_they_had),
         cmocka_unit_test(what_an_earlier_node_gave_is_not_acknowledged_to_the_next_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
