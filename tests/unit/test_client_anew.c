@@ -1,5 +1,5 @@
-/* test_client_anew.c - what clients acknowledge: all that they had, and nothing that an earlier node
- * gave them.
+/* test_client_anew.c - what clients acknowledge: all that they had, and nothing that an earlier
+ * node gave them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -64,6 +64,8 @@ static void members_of_a_group_acknowledge_all_that_they_had(void **state)
             members[i] = arrivals_make(client_of(served));
             subscribe(members[i], (dx_subscription_options_t){.pattern = "shared",
                                                               .group = "three",
+                                                              .slow = DX_SLOW_BLOCK,
+                                                              .slow_block_ns = SOON_NS,
                                                               .ack = DX_ACK_AUTO,
                                                               .ack_timeout_ns = SOON_NS});
         }
