@@ -69,6 +69,23 @@ static const sheet_t SHEETS[] = {
      "dx bench e2e --clients 4 --subscribers 4 --topics 4 --rate 200k\n"
      "# in one process, without a network\n"
      "dx bench bus --rate 1M --seconds 10\n"},
+    {"watch", "see how a node does",
+     "dx top\n"
+     "dx top --once --screen subscriptions --sort lag\n"
+     "dx top -o json -n 60 | jq .node.published_per_s\n"
+     "# everything that Prometheus gets, and the newest lines of the log\n"
+     "dx node metrics\n"
+     "dx node log -n 100\n"},
+    {"operate", "a node as a service",
+     "# is this machine fit? with the commands that make it so\n"
+     "dx doctor -c node.yaml\n"
+     "# files for the programs around it\n"
+     "dx generate systemd\n"
+     "dx generate alerts\n"
+     "dx generate grafana overview\n"
+     "dx generate completion bash\n"
+     "# an archive for those who help, without secrets\n"
+     "dx bundle -c node.yaml\n"},
     {"context", "more than one node",
      "dx context add dev --address unix:///tmp/dx.sock\n"
      "dx context add prod --address tls://a:7400,tls://b:7400 --token @token.txt\n"

@@ -380,36 +380,51 @@ static bool is_counter(const char *key)
 }
 
 /* "published  1,234   +120/s": what grew is told with its rate. */
-static void object_draw(const dxi_top_t *top, lines_t *lines, const char *prefix, json_t *object,
-                        const json_t *before)
+static void value_draw(const dxi_top_t *top, lines_t *lines, const char *prefix, const char *key,
+                       const json_t *value, const json_t *old)
+{
+    char label[80];
+    char text[1100];
+    const int row = line_next(lines);
+    if (row < 0) {
+        return;
+    }
+    snprintf(label, sizeof label, "%s%s", prefix, key);
+    value_write(text, sizeof text, key, value);
+    dxi_grid_field(lines->grid, row, MARK_COLUMNS, LABEL_COLUMNS, 0, DXI_INK_QUIET, label);
+    const int at =
+        dxi_grid_put(lines->grid, row, MARK_COLUMNS + LABEL_COLUMNS + 1, DXI_INK_PLAIN, text);
+    const double growth = json_is_integer(value) && json_is_integer(old)
+                              ? (double)(json_integer_value(value) - json_integer_value(old))
+                              : 0;
+    if (growth > 0 && top->model.seconds > 0 && is_counter(key)) {
+        const double rate = growth / top->model.seconds;
+        (void)dxi_grid_print(lines->grid, row, at + 2, DXI_INK_STRONG, "+%s/s",
+                             strstr(key, "bytes") != NULL ? bytes_text(&(dxi_text_t){0}, rate)
+                                                          : rate_text(&(dxi_text_t){0}, rate));
+    }
+}
+
+/* Numbers and texts first, then objects in it, as options; lists are shown elsewhere. */
+static void object_draw(const dxi_top_t *top, lines_t *lines, json_t *item, const json_t *before)
 {
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach(object, key, value)
+    json_object_foreach(item, key, value)
     {
-        char label[80];
-        char text[1100];
-        snprintf(label, sizeof label, "%s%s", prefix, key);
-        if (json_is_object(value)) {
-            snprintf(label, sizeof label, "%s.", key);
-            object_draw(top, lines, label, value, json_object_get(before, key));
-            continue;
+        if (!json_is_array(value) && !json_is_object(value)) {
+            value_draw(top, lines, "", key, value, json_object_get(before, key));
         }
-        const int row = json_is_array(value) ? -1 : line_next(lines);
-        if (row < 0) {
-            continue;
-        }
-        value_write(text, sizeof text, key, value);
-        dxi_grid_field(lines->grid, row, MARK_COLUMNS, LABEL_COLUMNS, 0, DXI_INK_QUIET, label);
-        int at = dxi_grid_print(lines->grid, row, MARK_COLUMNS + LABEL_COLUMNS + 1, DXI_INK_PLAIN,
-                                "%s", text);
-        const json_t *const old = json_object_get(before, key);
-        const double growth = json_is_integer(value) && json_is_integer(old)
-                                  ? (double)(json_integer_value(value) - json_integer_value(old))
-                                  : 0;
-        if (growth > 0 && top->model.seconds > 0 && is_counter(key)) {
-            (void)dxi_grid_print(lines->grid, row, at + 2, DXI_INK_STRONG, "+%s/s",
-                                 rate_text(&(dxi_text_t){0}, growth / top->model.seconds));
+    }
+    json_object_foreach(item, key, value)
+    {
+        char prefix[64];
+        const char *inner_key = NULL;
+        json_t *inner = NULL;
+        snprintf(prefix, sizeof prefix, "%s.", key);
+        json_object_foreach(value, inner_key, inner)
+        {
+            value_draw(top, lines, prefix, inner_key, inner, NULL);
         }
     }
 }
@@ -478,7 +493,7 @@ static void detail_draw(dxi_top_t *top, dxi_grid_t *grid)
     const json_t *const before =
         json_object_get(top->model.items_before[top->screen], view->selected);
     lines_t lines = {.grid = grid, .first = top->detail_first};
-    object_draw(top, &lines, "", item, before);
+    object_draw(top, &lines, item, before);
     related_draw(top, &lines, item);
     if (lines.count - lines.first < top->lines) { /* scrolled too far: as many as fit */
         const int first = lines.count > top->lines ? lines.count - top->lines : 0;
