@@ -103,7 +103,7 @@ typedef struct dxi_connection_options {
     bool shm;                     /* a listener's: UNIX sockets' clients may use shared memory */
     bool shm_any_user;            /* not only those of this process's user */
     uint32_t shm_ring_bytes;      /* of each direction, a power of two; 0 = 256 KiB */
-    bool takes_descriptors;       /* over a UNIX socket; a client with shared memory always does */
+    bool takes_descriptors;       /* a client of a UNIX socket; one of shared memory always does */
     dx_log_t *log;
 } dxi_connection_options_t;
 

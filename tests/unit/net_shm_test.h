@@ -95,6 +95,7 @@ static inline void script_hello(script_t *script, uint64_t bits)
 /* A peer that does with the memory what it likes. */
 typedef struct raw {
     int fd;
+    int file; /* the memory, to be mapped once more */
     dxi_shm_t *shm;
     script_t in; /* what was read of the ring */
 } raw_t;
@@ -115,7 +116,7 @@ static inline void raw_open(rig_t *rig, raw_t *raw)
     assert_true(dxi_descriptors_receive(raw->fd, welcome, sizeof welcome, descriptors, &count) > 0);
     assert_int_equal(count, 1);
     assert_ok(dxi_shm_attach(descriptors[0], &raw->shm, &error));
-    (void)close(descriptors[0]);
+    raw->file = descriptors[0];
     script.count = 0;
     script_plain(&script, DX_FRAME_PING, "last");
     assert_true(raw_send(raw->fd, script.bytes, script.count));
@@ -124,6 +125,7 @@ static inline void raw_open(rig_t *rig, raw_t *raw)
 static inline void raw_close(raw_t *raw)
 {
     (void)close(raw->fd);
+    (void)close(raw->file);
     dxi_shm_destroy(raw->shm);
 }
 

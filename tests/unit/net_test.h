@@ -85,6 +85,14 @@ static inline int side_opens(side_t *side)
     return opens;
 }
 
+static inline int side_closes(side_t *side)
+{
+    side_lock(side);
+    const int closes = side->closes;
+    side_unlock(side);
+    return closes;
+}
+
 static inline int side_on_accept(void *context, dxi_connection_t *connection, dx_error_t *error)
 {
     side_t *const side = context;

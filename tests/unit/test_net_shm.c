@@ -324,7 +324,7 @@ static void nonsense_ends_the_connection_with_a_reason(void **state)
                 script_plain(&script, DX_FRAME_PING, payload);
                 const int64_t limit_ns = dx_clock_ns() + HUNG_S * DX_NS_PER_S;
                 while (dxi_shm_room(&raw.shm->out) < (int64_t)script.count &&
-                       rig.side.closes == i && dx_clock_ns() < limit_ns) {
+                       side_closes(&rig.side) == i && dx_clock_ns() < limit_ns) {
                 }
                 if (dxi_shm_room(&raw.shm->out) < (int64_t)script.count) {
                     break;
@@ -346,7 +346,9 @@ static void nonsense_ends_the_connection_with_a_reason(void **state)
             assert_contains(rig.side.why.message, "has stored a position in shared memory");
         }
         assert_int_equal(rig_stat(&rig).shm_nonsense, counted + (i != GARBAGE));
+        side_lock(&rig.side);
         rig.side.sum = 0;
+        side_unlock(&rig.side);
     }
     script_t script = {.count = 0};
     script_publish(&script, 1, 16);
@@ -357,7 +359,7 @@ static void nonsense_ends_the_connection_with_a_reason(void **state)
     rig_end(&rig);
 }
 
-/* A process that changes everything it can reach, all the time. */
+/* A process that changes all the data that it can reach, all the time. */
 typedef struct scribbler {
     dxi_shm_t *shm;
     dx_atomic32_t stop;
@@ -389,13 +391,15 @@ static void bytes_that_change_under_the_node_do_no_harm(void **state)
         script_t script = {.count = 0};
         pthread_t thread;
         raw_open(&rig, &raw);
-        scribbler_t scribbler = {.shm = raw.shm};
+        scribbler_t scribbler = {.shm = NULL};
+        dx_error_t error = {0};
+        assert_ok(dxi_shm_attach(raw.file, &scribbler.shm, &error));
         assert_int_equal(pthread_create(&thread, NULL, scribble, &scribbler), 0);
         for (uint64_t i = 0; i < 8; i++) {
             script_publish(&script, i + 1, 300);
         }
         const int64_t limit_ns = dx_clock_ns() + HUNG_S * DX_NS_PER_S;
-        while (rig.side.closes == round && dx_clock_ns() < limit_ns) {
+        while (side_closes(&rig.side) == round && dx_clock_ns() < limit_ns) {
             if (dxi_shm_room(&raw.shm->out) < 0) {
                 break; /* the node's position was scribbled over: it is the peer's own loss */
             }
@@ -404,6 +408,7 @@ static void bytes_that_change_under_the_node_do_no_harm(void **state)
         }
         dx_store32_release(&scribbler.stop, 1);
         (void)pthread_join(thread, NULL);
+        dxi_shm_destroy(scribbler.shm);
         raw_close(&raw);
         side_wait(&rig.side, rig.side.closes == round + 1);
     }
