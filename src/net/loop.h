@@ -2,8 +2,8 @@
  *
  * A loop runs a libuv event loop, and between two looks at its sockets the *duties* of its shards
  * and connections: functions that do what is there and never wait. As long as a duty finds work the
- * loop does not sleep; then it spins for up to `spin_ns` (or for ever with busy_poll); then it sleeps in
- * the kernel until a socket, a timer or its bell.
+ * loop does not sleep; then it spins for up to `spin_ns` (or for ever with busy_poll); then it
+ * sleeps in the kernel until a socket, a timer or its bell.
  *
  * The bell: whoever has put something where a duty will look (a ring, a list) calls
  * dxi_loop_bell() behind it. While the loop is awake that is one load of a shared word. The pair is
