@@ -363,6 +363,11 @@ size_t dxi_batch_out_next(dxi_connection_t *connection, size_t bytes)
     batcher->left = bytes;
     batcher->raw = 0;
     if (bytes < BYTES_MIN) {
+        if (connection->passing_count != 0 && connection->passing_at == connection->out.head) {
+            /* A header, with descriptors; the rest of its frame follows as it is (K1). */
+            const void *const frame = dxi_send_ring_head(&connection->out);
+            batcher->left = dx_frame_header_frame_bytes(frame);
+        }
         return bytes;
     }
     char *const from = (char *)(uintptr_t)dxi_send_ring_head(&connection->out);

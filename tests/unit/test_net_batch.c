@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <fcntl.h>
+
 #include "disruptorx/frame_batch.h"
 #include "net/connection_internal.h"
 #include "net_raw.h"
@@ -240,6 +242,44 @@ static void windows_and_frames_larger_than_a_batch_go_as_well(void **state)
     side_wait(&pair.node, pair.node.sum == mixed.next - 1);
     assert_true(pair.node.ordered);
     pair_finish(&pair);
+}
+
+/* A frame with a descriptor in the middle of others. */
+static void pass_between(void *context)
+{
+    mixed_t *const mixed = context;
+    dx_error_t error = {0};
+    const int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    mixed->last = mixed->next + 49;
+    mixed_run(mixed);
+    assert_ok(dxi_connection_pass(mixed->side->connection, &file, 1, &error));
+    mixed->last += 50;
+    mixed_run(mixed);
+}
+
+static void frames_with_descriptors_go_between_batches(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/dx-net-batch-XXXXXX";
+    char address[64];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(address, sizeof address, "unix://%s/s", folder);
+    pair_t pair;
+    pair_open(&pair, address,
+              &(dxi_listener_options_t){.connection = {.compression = DX_COMPRESSION_LZ4}},
+              &(dxi_connection_options_t){.takes_descriptors = true});
+    mixed_t mixed = {.side = &pair.node, .next = 1, .count = 64, .payload_bytes = 300};
+    for (int i = 0; i < DXI_CAME_MAX; i++) { /* which nobody takes here */
+        const uint64_t before = mixed.next;
+        dxi_loop_call(pair.node_loop, pass_between, &mixed);
+        assert_int_equal(mixed.next, before + 100);
+        side_wait(&pair.client, pair.client.sum == mixed.next - 1);
+    }
+    assert_true(pair.client.ordered);
+    assert_true(info_of(pair.node_loop, &pair.node).batches_out != 0);
+    pair_finish(&pair);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 /* ---------------------------------------------------------------------------------- what waits */
@@ -582,6 +622,7 @@ int main(void)
         cmocka_unit_test(what_can_not_be_compressed_is_tried_now_and_then_and_stays_as_it_is),
         cmocka_unit_test(topics_and_other_frames_keep_their_order),
         cmocka_unit_test(windows_and_frames_larger_than_a_batch_go_as_well),
+        cmocka_unit_test(frames_with_descriptors_go_between_batches),
         cmocka_unit_test(what_is_not_taken_waits_in_its_batch),
         cmocka_unit_test(an_owner_may_close_in_the_middle_of_a_batch),
         cmocka_unit_test(bad_batches_are_refused_and_counted),
