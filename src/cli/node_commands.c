@@ -71,6 +71,14 @@ static void info_numbers(const json_t *root)
            count(&(dxi_text_t){0}, root, "connections_refused"),
            count(&(dxi_text_t){0}, root, "handshake_failures"),
            count(&(dxi_text_t){0}, root, "frames_refused"));
+    const json_t *const trace = json_object_get(root, "trace");
+    if (trace != NULL) {
+        printf("  %-12s %s recorded, %s exported, %s dropped, %s failed, %s rejected\n", "spans",
+               count(&(dxi_text_t){0}, trace, "recorded"),
+               count(&(dxi_text_t){0}, trace, "exported"),
+               count(&(dxi_text_t){0}, trace, "dropped"), count(&(dxi_text_t){0}, trace, "failed"),
+               count(&(dxi_text_t){0}, trace, "rejected"));
+    }
 }
 
 static int info_run(int argc, char **argv)

@@ -285,6 +285,11 @@ static void started_log(dx_node_t *node)
                         node->listeners[i].address);
         }
     }
+    if (node->tracer != NULL) {
+        DX_LOG_INFO(log, "node", "traces one event of %lld (0: those that say so) to %s",
+                    (long long)dx_config_integer(node->config, "trace.sample"),
+                    dx_config_text(node->config, "trace.endpoint"));
+    }
 }
 
 int dx_node_start(dx_node_t *node, dx_error_t *error)

@@ -212,6 +212,7 @@ class Trouble(TraceTest):
         wait_for(lambda: self.figures()["rejected"] > before["rejected"], "one is rejected")
         self.collector.answer = b"{}"
         figures = self.figures()
+        self.assertRegex(self.ok("node", "info"), r"spans +\d+ recorded, \d+ exported, ")
         self.assertEqual(figures["recorded"], figures["exported"] + figures["rejected"] +
                          figures["failed"] + figures["waiting"])
 
