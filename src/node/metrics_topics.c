@@ -49,6 +49,7 @@ struct dxi_metrics_topics {
     size_t count;
     uint32_t most;
     bool looked;                       /* once at least */
+    bool shrunk;                       /* names were taken in this look: none is given, see M2 */
     size_t at;                         /* where the next name of the look is expected */
     candidate_t candidates[SWAPS_MAX]; /* the busiest without a name, the busiest first */
     size_t candidate_count;
@@ -145,6 +146,18 @@ static void candidate_offer(dxi_metrics_topics_t *topics, const candidate_t *can
     topics->candidates[at] = *candidate;
 }
 
+/* The least busy of the named. */
+static size_t least_busy(const dxi_metrics_topics_t *topics)
+{
+    size_t least = 0;
+    for (size_t i = 1; i < topics->count; i++) {
+        if (topics->named[i]->shown.rate_1m < topics->named[least]->shown.rate_1m) {
+            least = i;
+        }
+    }
+    return least;
+}
+
 /* ---------------------------------------------------------------------------------------- looks */
 
 void dxi_metrics_topics_begin(dxi_metrics_topics_t *topics, uint32_t most)
@@ -154,8 +167,9 @@ void dxi_metrics_topics_begin(dxi_metrics_topics_t *topics, uint32_t most)
     topics->candidate_count = 0;
     memset(&topics->other, 0, sizeof topics->other);
     topics->other.name = "other";
+    topics->shrunk = topics->count > most;
     while (topics->count > most) {
-        name_remove(topics, topics->count - 1);
+        name_remove(topics, least_busy(topics));
     }
     for (size_t i = 0; i < topics->count; i++) {
         topics->named[i]->seen = false;
@@ -204,18 +218,6 @@ void dxi_metrics_topics_see(dxi_metrics_topics_t *topics, const dx_topic_stats_t
     }
 }
 
-/* The least busy of the named. */
-static size_t least_busy(const dxi_metrics_topics_t *topics)
-{
-    size_t least = 0;
-    for (size_t i = 1; i < topics->count; i++) {
-        if (topics->named[i]->shown.rate_1m < topics->named[least]->shown.rate_1m) {
-            least = i;
-        }
-    }
-    return least;
-}
-
 void dxi_metrics_topics_end(dxi_metrics_topics_t *topics, const uint64_t totals[DXI_METRICS_COUNTS])
 {
     for (size_t i = topics->count; i > 0; i--) {
@@ -223,7 +225,7 @@ void dxi_metrics_topics_end(dxi_metrics_topics_t *topics, const uint64_t totals[
             name_remove(topics, i - 1);
         }
     }
-    for (size_t i = 0; i < topics->candidate_count; i++) {
+    for (size_t i = 0; i < topics->candidate_count && !topics->shrunk; i++) {
         if (topics->count >= topics->most) {
             const size_t least = topics->count != 0 ? least_busy(topics) : 0;
             if (topics->count == 0 ||
