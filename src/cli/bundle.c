@@ -98,9 +98,9 @@ static const dxi_usage_t USAGE = {
         "(dx doctor), the node's configuration, topics, subscriptions, connections, rings,\n"
         "users, its newest log lines and metrics. What can't be collected is listed in it.\n"
         "\n"
-        "No events, and no secrets: tokens, keys and what looks like one are taken out. Look\n"
-        "through it before you give it away all the same; names of topics, addresses and\n"
-        "hosts are in it.\n",
+        "No events, and no secrets: tokens, keys and what looks like one are taken out.\n"
+        "Look through it before you give it away all the same; names of topics, addresses\n"
+        "and hosts are in it.\n",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx bundle\n"

@@ -148,9 +148,9 @@ static int check_run(int argc, char **argv)
         .command = "dx config check",
         .operands = "FILE",
         .description =
-            "Reads a configuration as dx server does, environment included, and the files that it\n"
-            "names (token, users, certificates), and says what is wrong, with file and line; else\n"
-            "what differs from the defaults.\n",
+            "Reads a configuration as dx server does, environment included, and the files that\n"
+            "it names (token, users, certificates), and says what is wrong, with file and line;\n"
+            "else what differs from the defaults.\n",
         .examples = "  dx config check node.yaml\n",
         .operands_max = 1,
         .question = "which file?",

@@ -138,7 +138,7 @@ static const dxi_usage_t USAGE = {
         "Looks whether this machine is fit for a node, and says for each thing what it\n"
         "found, whether that is well, and the command that makes it better. It needs no\n"
         "rights and changes nothing; it measures the disk in a temporary file of --data,\n"
-        "the wake-up of a thread and a round trip over 127.0.0.1, for at most a second each.\n"
+        "the wake-up of a thread and a round trip over 127.0.0.1, at most a second each.\n"
         "\n"
         "Exit codes: 0 all is well, or there is only advice; 1 something is bad.\n",
     .options = OPTIONS,

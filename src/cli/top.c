@@ -102,10 +102,10 @@ static int settings_check(const void *target, const dxi_operands_t *operands, dx
 static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .description =
-        "Shows a node at work: its topics, subscriptions, connections, rings and loops, with\n"
-        "rates, latency, lag and losses, on the whole terminal. Keys sort, filter, pause and\n"
-        "show one of them in full; ? lists them. When the node is lost it says so, keeps\n"
-        "what it showed last, and goes on when the node is back.\n"
+        "Shows a node at work: its topics, subscriptions, connections, rings and loops,\n"
+        "with rates, latency, lag and losses, on the whole terminal. Keys sort, filter,\n"
+        "pause and show one of them in full; ? lists them. When the node is lost it says\n"
+        "so, keeps what it showed last, and goes on when the node is back.\n"
         "\n"
         "Where there is no terminal, and with --once, it prints the screen once. -o json\n"
         "prints all that is known, rates included.\n",

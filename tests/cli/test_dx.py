@@ -15,8 +15,9 @@ import unittest
 
 from dx_program import DX, OK, ROOT, USAGE, DxTest, clean_environment
 
-COMMANDS = ["bench", "cheat", "config", "context", "demo", "errors", "help", "latency", "node",
-            "pub", "reply", "request", "ring", "server", "stat", "sub", "topic", "version"]
+COMMANDS = ["bench", "bundle", "cheat", "config", "context", "demo", "doctor", "errors", "generate",
+            "help", "latency", "node", "pub", "reply", "request", "ring", "server", "stat", "sub",
+            "top", "topic", "user", "version"]
 EXPLAINED = [["demo"], ["demo", "orders"], ["demo", "shared"], ["errors"], ["help"], ["version"],
              ["bench"], ["bench", "bus"], ["bench", "e2e"], ["bench", "pub"], ["bench", "sub"],
              ["ring"], ["ring", "ls"], ["ring", "rm"], ["ring", "dump"], ["stat"], ["server"],
@@ -26,7 +27,11 @@ EXPLAINED = [["demo"], ["demo", "orders"], ["demo", "shared"], ["errors"], ["hel
              ["config", "sample"], ["config", "get"], ["config", "set"], ["config", "reload"],
              ["context"], ["context", "add"], ["context", "ls"], ["context", "select"],
              ["context", "rm"], ["latency"], ["cheat"], ["node"], ["node", "info"],
-             ["node", "connections"], ["node", "subscriptions"]]
+             ["node", "connections"], ["node", "subscriptions"], ["node", "log"],
+             ["node", "metrics"], ["top"], ["doctor"], ["bundle"], ["generate"],
+             ["generate", "grafana"], ["generate", "prometheus"], ["generate", "alerts"],
+             ["generate", "systemd"], ["generate", "config"], ["generate", "man"],
+             ["generate", "completion"], ["generate", "completion", "bash"]]
 
 
 def on_terminal(*arguments, columns=80, **changes):
