@@ -10,7 +10,8 @@ function makeErrors(model) {
     const level = make("select", { id: "log-level", onchange: () => refreshLog() },
         ...["info", "warn", "error"].map((name) => make("option", { value: name }, name)));
     const only = make("input", { type: "checkbox", id: "errors-only", onchange: () => draw() });
-    const table = make("table", {}, make("caption", { class: "hidden" }, "Errors by reason"),
+    const table = make("table", { class: "flat" },
+        make("caption", { class: "hidden" }, "Errors by reason"),
         make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Reason"),
             make("th", { scope: "col", class: "right" }, "Last minute"),
             make("th", { scope: "col", class: "right" }, "Since start"),

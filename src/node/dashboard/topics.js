@@ -152,10 +152,9 @@ function makeTopic(model) {
     function take(answer) {
         topic = answer;
         const { history, rates } = historyOf(topic.name);
-        const now_ms = model.now_ms();
         const measure = (ns) => ns > 0 ? ns : null;
-        history.add(now_ms, {
-            ...rates.next(now_ms, { published: topic.published, delivered: topic.delivered }),
+        history.add(model.now_ms(), {
+            ...rates.next(Date.now(), { published: topic.published, delivered: topic.delivered }),
             p50: measure(topic.latency_p50_ns), p99: measure(topic.latency_p99_ns),
             max: measure(topic.latency_max_ns),
         });
