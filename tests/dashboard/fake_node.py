@@ -293,7 +293,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def refuse(self, status, message, rule):
-        self.give(status, json.dumps({"code": "x", "message": message, "rule": rule}).encode(),
+        self.give(status, json.dumps({"code": "DX_EINVAL", "message": message, "rule": rule}).encode(),
                   "application/json")
 
     def do_GET(self):  # pylint: disable=invalid-name
