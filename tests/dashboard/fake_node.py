@@ -293,8 +293,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def refuse(self, status, message, rule):
-        self.give(status, json.dumps({"code": "DX_EINVAL", "message": message, "rule": rule}).encode(),
-                  "application/json")
+        error = {"code": "DX_EINVAL", "message": message, "rule": rule}
+        self.give(status, json.dumps(error).encode(), "application/json")
 
     def do_GET(self):  # pylint: disable=invalid-name
         fake = self.fake
