@@ -184,12 +184,10 @@ static int on_accept(void *context, dxi_connection_t *connection, dx_error_t *er
 
 dxi_credit_t dxi_session_window(const dxi_session_t *session)
 {
-    const dxi_session_policy_t *policy = session->policy;
-    return (dxi_credit_t){.events = policy->publish_credit_events != 0
-                                        ? policy->publish_credit_events
-                                        : DXI_CREDIT_EVENTS,
-                          .bytes = policy->publish_credit_bytes != 0 ? policy->publish_credit_bytes
-                                                                     : DXI_CREDIT_BYTES};
+    const uint64_t events = (uint64_t)dx_load_relaxed(&session->policy->publish_credit_events);
+    const uint64_t bytes = (uint64_t)dx_load_relaxed(&session->policy->publish_credit_bytes);
+    return (dxi_credit_t){.events = events != 0 ? events : DXI_CREDIT_EVENTS,
+                          .bytes = bytes != 0 ? bytes : DXI_CREDIT_BYTES};
 }
 
 static void on_open(void *context, dxi_connection_t *connection)

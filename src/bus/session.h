@@ -11,6 +11,7 @@
 
 #include "access/access.h"
 #include "bus/shard.h"
+#include "disruptorx/atomic.h"
 #include "disruptorx/bus.h"
 #include "disruptorx/ring.h"
 #include "net/connection.h"
@@ -36,8 +37,10 @@ typedef struct dxi_session_policy {
     /* Users and the audit. Where it is on (dxi_access_on()), it decides who somebody is, and
      * authenticate() is not called. NULL: no users, no audit. */
     dxi_access_t *access;
-    uint32_t subscriptions_max;                           /* per connection; 0 = 4096 */
-    uint64_t publish_credit_events, publish_credit_bytes; /* windows granted; 0 = 65536, 8 MiB */
+    /* These may be changed at any time, by any thread: they are for what comes then. RELAXED: a
+     * number of its own each. */
+    dx_atomic64_t subscriptions_max;                           /* per connection; 0 = 4096 */
+    dx_atomic64_t publish_credit_events, publish_credit_bytes; /* windows; 0 = 65536, 8 MiB */
 } dxi_session_policy_t;
 
 /* Fills in what a listener does with the connections it accepts: their events, on_accept() and

@@ -34,6 +34,8 @@
 #include "bus/texts.h"
 #include "wire/pack.h"
 
+#define SUBSCRIPTIONS_MAX_DEFAULT 4096
+
 static dxi_remote_t *remote_of(const dxi_part_t *part)
 {
     return (dxi_remote_t *)(void *)((char *)part->attachment - offsetof(dxi_remote_t, base));
@@ -564,8 +566,8 @@ static int asked_read(const dx_frame_view_t *frame, asked_t *asked, dx_error_t *
 static dxi_remote_t *remote_make(dxi_session_t *session, uint64_t number, const asked_t *asked,
                                  dx_error_t *error)
 {
-    const uint32_t most =
-        session->policy->subscriptions_max != 0 ? session->policy->subscriptions_max : 4096;
+    const int64_t wanted = dx_load_relaxed(&session->policy->subscriptions_max);
+    const uint32_t most = wanted != 0 ? (uint32_t)wanted : SUBSCRIPTIONS_MAX_DEFAULT;
     if (dxi_session_remote(session, number) != NULL) {
         (void)dxi_fail(error, DX_EEXIST, "there is a subscription of number %llu",
                        (unsigned long long)number);

@@ -79,12 +79,8 @@ static void policy_fill(dx_node_t *node)
         .ask = dxi_node_ask,
         .ask_writes = dxi_node_ask_writes,
         .access = node->access,
-        .subscriptions_max =
-            (uint32_t)dx_config_integer(config, "limits.subscriptions_per_connection_max"),
-        .publish_credit_events =
-            (uint64_t)dx_config_integer(config, "limits.publish_credit_events"),
-        .publish_credit_bytes = (uint64_t)dx_config_integer(config, "limits.publish_credit_bytes"),
     };
+    dxi_node_policy_limits(config, &node->policy);
 }
 
 /* --------------------------------------------------------------------------------------- making */

@@ -67,6 +67,8 @@ struct dx_node {
  * Threads: any. */
 void dxi_node_bus_options(const dx_config_t *config, dx_log_t *log, dx_bus_options_t *options_out);
 void dxi_node_topic_options(const dx_config_t *config, dx_topic_options_t *options_out);
+/* The limits of clients that may change while the node runs. Threads: any. */
+void dxi_node_policy_limits(const dx_config_t *config, dxi_session_policy_t *policy);
 void dxi_node_connection_options(const dx_node_t *node, dxi_connection_options_t *options_out);
 void dxi_node_tracer_options(const dx_node_t *node, dx_tracer_options_t *options_out);
 uint32_t dxi_node_trace_sample(const dx_config_t *config);

@@ -70,6 +70,16 @@ void dxi_node_connection_options(const dx_node_t *node, dxi_connection_options_t
     };
 }
 
+void dxi_node_policy_limits(const dx_config_t *config, dxi_session_policy_t *policy)
+{
+    dx_store_relaxed(&policy->subscriptions_max,
+                     dx_config_integer(config, "limits.subscriptions_per_connection_max"));
+    dx_store_relaxed(&policy->publish_credit_events,
+                     dx_config_integer(config, "limits.publish_credit_events"));
+    dx_store_relaxed(&policy->publish_credit_bytes,
+                     dx_config_integer(config, "limits.publish_credit_bytes"));
+}
+
 static const char *text_or_null(const dx_config_t *config, const char *name)
 {
     const char *const text = dx_config_text(config, name);

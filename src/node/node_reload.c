@@ -134,6 +134,7 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
     }
     dx_store_relaxed(&node->connections_max, /* see on_accept() */
                      dx_config_integer(copy, "limits.connections_max"));
+    dxi_node_policy_limits(copy, &node->policy);
     const int changes = dx_config_diff(node->config, copy, change_tell, &telling);
     dx_config_destroy(node->config);
     node->config = copy;

@@ -319,7 +319,7 @@ static void bad_subscriptions_are_refused_with_a_sentence(void **state)
     node_t node;
     raw_t raw;
     node_open(&node, &(dx_bus_options_t){.shards = 2, .loops = 1},
-              &(dxi_session_policy_t){.subscriptions_max = 2});
+              &(dxi_session_policy_t){.subscriptions_max = {2}});
     raw_open(&raw, &node);
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         raw_subscribe(&raw, i, table[i].pattern, NULL, table[i].json);

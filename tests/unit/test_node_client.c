@@ -359,6 +359,57 @@ static void on_receipt(void *context, const dx_receipt_t *receipt)
     (void)dx_fetch_add_relaxed(receipt->code == DX_OK ? &receipts->taken : &receipts->refused, 1);
 }
 
+static void subscriptions_of_a_connection_are_limited_and_the_limit_may_change(void **state)
+{
+    (void)state;
+    dx_config_t *const config = config_small();
+    config_put(config, "limits.subscriptions_per_connection_max", "1");
+    dx_node_t *const node = node_started(config);
+    dx_client_t *const client = connected(node, NULL);
+    dx_client_subscription_t *first = NULL, *second = NULL;
+    dx_error_t error = {0};
+    dx_atomic64_t events = {0};
+    const dx_subscription_options_t options = {
+        .pattern = "a", .on_event = on_event, .context = &events};
+    assert_ok(dx_client_subscribe(client, &options, &first, &error));
+    assert_fails(dx_client_subscribe(client, &options, &second, &error), DX_ELIMIT, error,
+                 "the connection has 1 subscriptions");
+    set_live(node, "limits.subscriptions_per_connection_max", "2");
+    assert_ok(dx_client_subscribe(client, &options, &second, &error));
+    assert_ok(dx_client_close(client, WAIT_NS));
+    node_end(node);
+    dx_config_destroy(config);
+}
+
+/* The client's credit is what the option says when it is renewed. */
+static void the_publishing_window_may_change(void **state)
+{
+    (void)state;
+    dx_config_t *const config = config_small();
+    config_put(config, "limits.publish_credit_events", "16");
+    dx_node_t *const node = node_started(config);
+    dx_client_t *const client = connected(node, NULL);
+    dx_receipt_t receipt;
+    const dx_message_t message = {.topic = "a", .data = "x", .bytes = 1};
+    for (int i = 0; i < 100; i++) { /* more than the window: it is renewed */
+        assert_ok(dx_client_publish_wait(client, &message, &receipt, NULL));
+    }
+    set_live(node, "limits.publish_credit_events", "4096");
+    for (int i = 0; i < 100; i++) {
+        assert_ok(dx_client_publish_wait(client, &message, &receipt, NULL));
+    }
+    assert_int_equal(receipt.sequence, 200);
+    set_live(node, "limits.publish_credit_events", "16");
+    for (int i = 0; i < 5000; i++) { /* beyond what was granted before */
+        assert_ok(dx_client_publish(client, &message, NULL));
+    }
+    assert_ok(dx_client_publish_wait(client, &message, &receipt, NULL));
+    assert_int_equal(receipt.sequence, 5201);
+    assert_ok(dx_client_close(client, WAIT_NS));
+    node_end(node);
+    dx_config_destroy(config);
+}
+
 static void a_node_that_stops_delivers_and_answers_what_it_has(void **state)
 {
     (void)state;
@@ -480,6 +531,8 @@ int main(void)
         cmocka_unit_test(what_topics_keep_may_change),
         cmocka_unit_test(topics_may_have_to_be_declared),
         cmocka_unit_test(a_client_may_ask_and_change),
+        cmocka_unit_test(subscriptions_of_a_connection_are_limited_and_the_limit_may_change),
+        cmocka_unit_test(the_publishing_window_may_change),
         cmocka_unit_test(a_node_that_stops_delivers_and_answers_what_it_has),
         cmocka_unit_test(a_remote_subscriber_gets_everything_before_goodbye),
         cmocka_unit_test(what_is_left_at_the_end_of_the_drain_is_told),
