@@ -39,6 +39,7 @@
 #include "base/fail.h"
 #include "client/direct_internal.h"
 #include "client/internal.h"
+#include "client/trace.h"
 #include "disruptorx/clock.h"
 #include "disruptorx/consumer.h"
 #include "disruptorx/thread.h"
@@ -99,6 +100,20 @@ static void event_reset(dxi_direct_inlet_t *inlet, int index)
                                         .frame = &inlet->plain};
 }
 
+/* Calls the handler with one event. */
+static void event_handle(const dxi_direct_inlet_t *inlet, const dx_event_t *event)
+{
+    const dx_subscription_options_t *o = &inlet->subscription->options;
+    if (DX_LIKELY(inlet->client->options.tracer == NULL)) {
+        (void)o->on_event(o->context, event);
+        return;
+    }
+    dxi_client_call_t call;
+    dxi_client_handle_begin(inlet->client, event, dx_clock_realtime_ns(), 0, &call);
+    const int code = o->on_event(o->context, event);
+    dxi_client_handle_end(inlet->client, &call, code);
+}
+
 /* Calls the handler until all that is in hand is done with. */
 static void events_handle(dxi_direct_inlet_t *inlet, bool more)
 {
@@ -112,10 +127,16 @@ static void events_handle(dxi_direct_inlet_t *inlet, bool more)
     handler_of = inlet;
     for (int at = 0; at < count;) {
         if (o->on_event != NULL) {
-            (void)o->on_event(o->context, &inlet->events[at++]);
+            event_handle(inlet, &inlet->events[at++]);
             continue;
         }
+        const bool traces = inlet->client->options.tracer != NULL;
+        const int64_t start_unix_ns = DX_UNLIKELY(traces) ? dx_clock_realtime_ns() : 0;
         const int done = o->on_batch(o->context, &inlet->events[at], count - at);
+        if (DX_UNLIKELY(traces)) {
+            dxi_client_handled(inlet->client, &inlet->events[at], count - at, done < 0 ? 0 : done,
+                               done < 0 ? done : DX_EAGAIN, start_unix_ns);
+        }
         at += done < 0            ? 1
               : done < count - at ? done + 1
                                   : count - at; /* one is refused: it is

@@ -398,6 +398,17 @@ DX_NOINLINE static int direct_publish(dx_client_t *client, const dx_message_t *m
     if (outlet == NULL) {
         return 0;
     }
+    if (DX_UNLIKELY(client->options.tracer != NULL)) {
+        dxi_client_traced_t traced;
+        if (dxi_client_trace_begin(client, messages, &traced)) {
+            const int done = direct_frame(client, outlet, &traced.message, receipt_out, error);
+            if (done != 0) { /* else it goes over the connection */
+                dxi_client_trace_end(client, &traced, done > 0 ? DX_OK : done);
+            }
+            return done;
+        }
+        count = 1; /* each is looked at by itself */
+    }
     if (!message_is_plain(messages)) {
         return direct_frame(client, outlet, messages, receipt_out, error);
     }

@@ -72,7 +72,9 @@ void dxi_client_handle_begin(const dx_client_t *client, const dx_event_t *event,
     dxi_trace_span_begin(&call->span, DXI_SPAN_HANDLE, DXI_SPAN_CONSUMER, &parent, &self);
     dxi_trace_span_event(&call->span, event->frame);
     call->span.attempt = event->redelivered ? event->attempt : 0;
-    call->span.sequence = event->sequence;
+    call->span.sequence = event->sequence; /* of a direct topic it does not stand in the frame */
+    call->span.shard = event->shard;
+    call->span.placed = true;
     call->span.bytes = event->bytes;
     call->span.batch_events = batch_events;
     call->span.start_unix_ns = start_unix_ns;

@@ -108,6 +108,16 @@ class Ways(TraceTest):
         for i in range(4):  # of two loops some shard is not the connection's
             self.check(f"loops.{i}", self.server.address())
 
+    def test_without_the_node_on_the_way(self):
+        environment = {"DX_TRACE_ENDPOINT": self.collector.endpoint}
+        self.ok("topic", "create", "direct", "--direct", "64Ki")
+        reader = self.reader("direct", 2, environment)
+        self.ok("pub", "direct", "x", "--count", "2", **environment)
+        self.finished(reader)
+        for tree in self.traces(2, 2, "direct").values():
+            self.check_tree(tree, [("dx pub", "publish", "PRODUCER", None),
+                                   ("dx sub", "handle", "CONSUMER", "publish")])
+
     def test_through_shared_memory(self):
         self.check("shared.memory", self.server.address().replace("unix://", "shm://"))
 
