@@ -1,7 +1,8 @@
 /* 22_embedded_node.c - a node inside a program: handlers in the same process beside remote clients.
  *
  * Teaches: dx_node_t around a bus and its listeners; the same topic for a local handler and for a
- * client on a connection; node information; changing the configuration while it runs; the drain.
+ * client on a connection; its dashboard; node information; changing the configuration while it
+ * runs; the drain.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -59,16 +60,25 @@ static void wait_for(seen_t *seen, int64_t orders)
     require(seen->ordered, "the sequences of a topic have no gaps");
 }
 
-static dx_node_t *node_begin(void)
+static dx_config_t *config_make(const char *log_level)
 {
     dx_config_t *config = NULL;
-    dx_node_t *node = NULL;
     must(dx_config_create(&config, &error));
     must(dx_config_set(config, "node.name", "orders-1", &error));
     must(dx_config_set(config, "listen.addresses", "tcp://127.0.0.1:0", &error)); /* any port */
-    must(dx_config_set(config, "log.level", "warn", &error));
+    must(dx_config_set(config, "admin.enabled", "true", &error)); /* dashboard, API, metrics */
+    must(dx_config_set(config, "admin.address", "http://127.0.0.1:0", &error));
+    must(dx_config_set(config, "log.level", log_level, &error));
+    return config;
+}
+
+static dx_node_t *node_begin(void)
+{
+    dx_config_t *const config = config_make("warn");
+    dx_node_t *node = NULL;
     must(dx_node_create(config, &node, &error));
     must(dx_node_start(node, &error));
+    fprintf(stderr, "the dashboard: %s/\n", dx_node_admin_address(node));
     dx_config_destroy(config); /* the node has a copy */
     return node;
 }
@@ -76,11 +86,7 @@ static dx_node_t *node_begin(void)
 /* The node takes over what can change while it runs, and refuses the rest by name. */
 static void reconfigure(dx_node_t *node)
 {
-    dx_config_t *config = NULL;
-    must(dx_config_create(&config, &error));
-    must(dx_config_set(config, "node.name", "orders-1", &error));
-    must(dx_config_set(config, "listen.addresses", "tcp://127.0.0.1:0", &error));
-    must(dx_config_set(config, "log.level", "error", &error));
+    dx_config_t *const config = config_make("error");
     require(dx_node_reconfigure(node, config, &error) == 1, error.message);
     require(!dx_log_enabled(dx_node_log(node), DX_LOG_LEVEL_WARN), "the level has changed");
     must(dx_config_set(config, "bus.shards", "4", &error));

@@ -120,6 +120,7 @@ static const dxi_api_field_t CONNECTION_FIELDS[] = {
     {"kind", DXI_API_TEXT, offsetof(connection_t, kind)},
     OF(tls, DXI_API_BOOL),
     OF(tls_subject, DXI_API_CHARS),
+    {"user", DXI_API_CHARS, offsetof(connection_t, info.user)},
     OF(open, DXI_API_BOOL),
     {"age_ns", DXI_API_I64, offsetof(connection_t, age_ns)},
     OF(rtt_ns, DXI_API_I64),
@@ -155,9 +156,7 @@ static void connection_add(void *context, const dxi_session_info_t *info)
 
 static json_t *connection_make(const void *item)
 {
-    json_t *const object =
-        dxi_api_fields(json_object(), CONNECTION_FIELDS, DXI_API_COUNT(CONNECTION_FIELDS), item);
-    return dxi_api_put(object, "user", json_string(""));
+    return dxi_api_fields(json_object(), CONNECTION_FIELDS, DXI_API_COUNT(CONNECTION_FIELDS), item);
 }
 
 DXI_API_ROUTE(dxi_api_connections)

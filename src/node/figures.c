@@ -156,6 +156,10 @@ int dxi_figures_collect(dx_node_t *node, dxi_figures_t *figures_out, dx_topic_vi
     dxi_bus_sessions_stat(node->bus, &figures_out->sessions);
     own_fill(node, figures_out);
     latency_fill(figures_out);
+    dxi_lane_stat_t lane;
+    for (uint32_t i = 0; dxi_bus_lane_stat(node->bus, i, &lane) == DX_OK; i++) {
+        figures_out->ring_wait_ns += (uint64_t)lane.ring.claim_wait_ns;
+    }
     dxi_process_look(&figures_out->process);
     if (node->admin.server != NULL) {
         dxi_admin_stat(node->admin.server, &figures_out->admin);

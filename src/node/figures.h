@@ -6,6 +6,7 @@
 #ifndef DXI_NODE_FIGURES_H
 #define DXI_NODE_FIGURES_H
 
+#include "access/access.h"
 #include "admin/admin.h"
 #include "node/node_internal.h"
 
@@ -30,6 +31,7 @@ typedef struct dxi_figures {
     uint64_t connections_by_kind[4]; /* by dxi_transport_t */
     uint64_t tokens_refused; /* of all kinds of tokens */
     dxi_access_stat_t access;
+    uint64_t ring_wait_ns; /* publishers waited for room in rings, all together */
     dxi_admin_stat_t admin;
     dxi_process_t process;
     uint64_t config_reloads, config_reload_failures;

@@ -177,6 +177,15 @@ static void network_write(dxi_metrics_text_t *text, const dxi_figures_t *figures
             bytes);
 }
 
+static void backpressure_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
+{
+    const char *const labels[] = {"cause", "ring_full", NULL};
+    dxi_metrics_head(text, "backpressure_seconds_total", "counter",
+                     "How long publishers were held back, all together.");
+    dxi_metrics_sample(text, "backpressure_seconds_total", labels,
+                       (double)figures->ring_wait_ns / 1e9);
+}
+
 static void config_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
 {
     const labelled_t reloads[] = {{"success", figures->config_reloads},
@@ -574,6 +583,7 @@ static int metrics_write(dx_node_t *node, dxi_metrics_text_t *text, dx_error_t *
     network_write(text, &figures);
     dxi_metrics_one(text, "network_send_queue_bytes", "gauge", "What waits to be sent to clients.",
                     (double)groups.send_queue);
+    backpressure_write(text, &figures);
     config_write(text, &figures);
     access_write(text, &figures);
     durations_write(text, &figures);

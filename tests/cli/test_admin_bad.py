@@ -190,10 +190,11 @@ class Random(BadTest):
 
     def test_random_bytes_harm_nobody(self):
         generator = random.Random(SEED)
-        words = [b"GET ", b"POST ", b"/api/v1/topics", b"/livez", b" HTTP/1.1", b"\r\n", b"\r\n\r\n",
-                 b"Host: localhost", b"Content-Length: ", b"Transfer-Encoding: chunked", b"%00", b"?",
-                 b"X-Requested-By: x", b"Content-Type: application/json", b"{\"name\":", b"18446744073"
-                 b"709551615", b"-1", b"\0", b"\xff\xfe", b"Expect: 100-continue", b"0\r\n\r\n"]
+        words = [b"GET ", b"POST ", b"/api/v1/topics", b"/livez", b" HTTP/1.1", b"\r\n",
+                 b"\r\n\r\n", b"Host: localhost", b"Content-Length: ",
+                 b"Transfer-Encoding: chunked", b"%00", b"?", b"X-Requested-By: x",
+                 b"Content-Type: application/json", b"{\"name\":", b"18446744073709551615",
+                 b"-1", b"\0", b"\xff\xfe", b"Expect: 100-continue", b"0\r\n\r\n"]
         for _ in range(ROUNDS):
             if generator.random() < 0.3:
                 data = generator.randbytes(generator.randrange(1, 400))

@@ -7,7 +7,7 @@
 
 #include "admin/admin_internal.h"
 
-/* ------------------------------------------------------------------------------- addresses, URIs */
+/* ------------------------------------------------------------------------------ addresses, URIs */
 
 static void addresses_are_read_and_bad_ones_refused(void **state)
 {

@@ -1,5 +1,5 @@
-/* test_admin_tls.c - the admin server over https: certificates, those of who asks, another one while
- * it serves, files that are no good.
+/* test_admin_tls.c - the admin server over https: certificates, those of who asks, another one
+ * while it serves, files that are no good.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -53,7 +53,7 @@ static void a_histogram_adds_up_and_puts_each_time_below_its_bound(void **state)
 
 enum { TOPICS = 12 };
 
-/* A bus of topics that a test moves: counters of those that are there, and of those that are gone. */
+/* A bus of topics that a test moves: counters of those that are there, and totals. */
 typedef struct model {
     dx_topic_stats_t topics[TOPICS];
     bool there[TOPICS];
