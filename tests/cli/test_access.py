@@ -303,15 +303,38 @@ class Secrets(AccessTest):
         return found
 
     def test_tokens_are_in_no_log_and_in_no_core(self):
-        shown = TOKENS["alice"]
-        self.allowed("alice", "pub", "orders.new", "x", "--ack")
+        guess = "dxt_planted-as-a-guess-012345"
+        self.listen("alice", "sub", "orders.new")
+        wait_for(lambda: "orders.new" in self.patterns(), "alice listens")
         self.by("bob")("config", "set", "auth.token=dxt_planted-in-a-question-01234")
-        self.refuses(FAILED, "wrong", "topic", "ls", "--token", "dxt_planted-as-a-guess-012345")
-        wait_for(lambda: self.events(event="disconnect", user="alice"), "alice has left")
+        self.refuses(FAILED, "wrong", "topic", "ls", "--token", guess)
+        self.audited(event="connect_refused", reason="the token is wrong")
         for place in (self.audit, self.log):
-            text = place.read_text("utf-8")
-            self.assertNotIn("dxt_", text, place)
-        self.assertEqual(self.memory_with([shown, "dxt_planted-as-a-guess-012345"]), [])
+            self.assertNotIn("dxt_", place.read_text("utf-8"), place)
+        self.assertNotEqual(self.memory_with(["alice"]), [], "what is no secret is found")
+        self.assertEqual(self.memory_with([TOKENS["alice"], guess]), [])
+
+
+class SharedToken(Secrets):
+    """The same for a token that the configuration has, in its text or in a file."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server.stop()
+        (cls.folder / "node.yaml").write_text(
+            f"listen:\n  addresses: ['unix://{cls.folder}/dx.sock']\n"
+            f"auth:\n  token: dxt_planted-in-the-configuration\n"
+            f"log:\n  file: {cls.log}\n", encoding="utf-8")
+        cls.server = Server("-c", cls.folder / "node.yaml")
+
+    def test_tokens_are_in_no_log_and_in_no_core(self):
+        token = "dxt_planted-in-the-configuration"
+        self.ok("config", "reload", "--token", token)
+        self.assertNotIn("planted", self.ok("config", "get", "auth", "--token", token))
+        self.assertNotIn("planted", self.log.read_text("utf-8"))
+        self.assertNotEqual(self.memory_with(["dx.sock"]), [], "what is no secret is found")
+        self.assertEqual(self.memory_with([token]), [])
 
 
 class UserCommand(DxTest):

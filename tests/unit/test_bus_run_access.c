@@ -191,6 +191,48 @@ static void another_token_in_the_same_connection_ends_it(void **state)
     end(&node);
 }
 
+static const unsigned char *shown; /* where a proof was, in the receive buffer */
+static size_t shown_bytes, shown_left;
+
+static int proof_see(void *context, dxi_connection_t *connection, const char *mechanism,
+                     const void *proof, size_t proof_bytes, dx_error_t *error)
+{
+    (void)context;
+    (void)connection;
+    (void)error;
+    if (mechanism == NULL) {
+        return DX_EAGAIN;
+    }
+    assert_memory_equal(proof, "secret", proof_bytes);
+    shown = proof;
+    shown_bytes = proof_bytes;
+    return DX_OK;
+}
+
+static void proof_look(void *context)
+{
+    (void)context;
+    for (size_t i = 0; i < shown_bytes; i++) {
+        shown_left += shown[i] != 0;
+    }
+}
+
+static void a_proof_is_wiped_out_of_the_receive_buffer(void **state)
+{
+    (void)state;
+    node_t node;
+    raw_t raw;
+    shown_left = 0;
+    node_open(&node, &(dx_bus_options_t){.shards = 2, .loops = 1},
+              &(dxi_session_policy_t){.authenticate = proof_see});
+    open_as(&raw, &node, "secret");
+    assert_non_null(shown);
+    dxi_loop_call(node.loop, proof_look, NULL);
+    assert_int_equal(shown_left, 0);
+    raw_close(&raw);
+    node_end(&node);
+}
+
 /* A client that does not care for its credit is not read faster than its rate. */
 static void who_sends_without_credit_waits_and_loses_nothing(void **state)
 {
@@ -289,6 +331,7 @@ int main(void)
         cmocka_unit_test(subscriptions_of_a_connection_have_the_users_limit),
         cmocka_unit_test(every_topic_is_asked_for_however_many_there_are),
         cmocka_unit_test(another_token_in_the_same_connection_ends_it),
+        cmocka_unit_test(a_proof_is_wiped_out_of_the_receive_buffer),
         cmocka_unit_test(who_sends_without_credit_waits_and_loses_nothing),
         cmocka_unit_test(a_reload_reaches_sessions_in_all_loops),
         cmocka_unit_test(without_memory_a_session_is_refused_or_goes_on),
