@@ -35,6 +35,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -170,12 +171,32 @@ static EVP_PKEY *key_read(const char *path)
     return key;
 }
 
+/* OpenSSL's decoders free copies of a key without wiping them. Whoever frees small pieces gets the
+ * same ones again: so these are taken once more, wiped, and given back. */
+static void freed_memory_wipe(void)
+{
+    enum { STEP = 16, MOST = 4096, EACH = 24 };
+    for (size_t bytes = STEP; bytes <= MOST; bytes += STEP) {
+        void *pieces[EACH];
+        for (int i = 0; i < EACH; i++) {
+            pieces[i] = malloc(bytes);
+            if (pieces[i] != NULL) {
+                explicit_bzero(pieces[i], bytes);
+            }
+        }
+        for (int i = 0; i < EACH; i++) {
+            free(pieces[i]);
+        }
+    }
+}
+
 static int own_key(SSL_CTX *context, const dxi_tls_options_t *options)
 {
     EVP_PKEY *const key = key_read(options->key_file);
     const bool good = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 &&
                       SSL_CTX_check_private_key(context) == 1;
     EVP_PKEY_free(key); /* the context has its own count of it */
+    freed_memory_wipe();
     return good ? DX_OK : DX_EINVAL;
 }
 
