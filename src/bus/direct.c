@@ -58,6 +58,7 @@
 #define POLL_NS INT64_C(200000)         /* joined: how late an event is noticed, */
 #define POLL_IDLE_NS INT64_C(5000000)   /* and when none has come for POLL_BUSY_NS */
 #define POLL_BUSY_NS INT64_C(500000000)
+#define LOG_NS INT64_C(1000000000)
 #define TURN_EVENTS 512
 #define RELEASE_EVENTS 64
 #define BARRIER_NS INT64_C(2000000000)
@@ -69,6 +70,8 @@ typedef struct seen {
     int64_t sequence;
     int64_t since_ns; /* it has stood there since then */
     bool in_the_way;
+    int32_t process_id;
+    int64_t evicted_at; /* it was taken out before this one, and has not come back; 0: no */
 } seen_t;
 
 typedef struct dxi_direct {
@@ -89,6 +92,8 @@ typedef struct dxi_direct {
     uint32_t pack_done; /* of the pack that waits for room: events that are in */
     int64_t look_due_ns;
     int64_t event_ns; /* when the last one came */
+    int64_t logged_ns;
+    uint64_t evicted; /* since then */
     uint64_t delivered, dropped, damaged;
     seen_t seen[DX_RING_CONSUMERS_MAX];
     uint32_t name_bytes;
@@ -416,6 +421,20 @@ static int events_give(dxi_direct_t *direct, int64_t now_ns)
 
 /* -------------------------------------------------------------------------------------- looking */
 
+/* A consumer has come: if it is one that was taken out, what it missed is known now. */
+static void consumer_back(dxi_direct_t *direct, const dx_consumer_stat_t *stat, int64_t start)
+{
+    for (size_t i = 0; i < DX_RING_CONSUMERS_MAX; i++) {
+        seen_t *seen = &direct->seen[i];
+        if (seen->evicted_at != 0 && seen->process_id == stat->process_id &&
+            start >= seen->evicted_at - 1) {
+            direct->dropped += (uint64_t)(start - (seen->evicted_at - 1));
+            seen->evicted_at = 0;
+            return;
+        }
+    }
+}
+
 /* Keeps count of what a consumer has taken, and whether it stands in the way. True: it is to be
  * taken out. */
 static bool consumer_look(dxi_direct_t *direct, const dx_consumer_stat_t *stat, int64_t start,
@@ -423,7 +442,13 @@ static bool consumer_look(dxi_direct_t *direct, const dx_consumer_stat_t *stat, 
 {
     seen_t *seen = &direct->seen[stat->index];
     if (seen->start != start || seen->sequence > stat->sequence) {
-        *seen = (seen_t){.start = start, .sequence = start, .since_ns = now_ns};
+        const int64_t evicted_at = seen->evicted_at; /* of the one that was here before */
+        consumer_back(direct, stat, start);
+        *seen = (seen_t){.start = start,
+                         .sequence = start,
+                         .since_ns = now_ns,
+                         .process_id = stat->process_id,
+                         .evicted_at = seen->evicted_at != 0 ? evicted_at : 0};
     }
     if (stat->sequence != seen->sequence) {
         direct->delivered += (uint64_t)(stat->sequence - seen->sequence);
@@ -438,6 +463,21 @@ static bool consumer_look(dxi_direct_t *direct, const dx_consumer_stat_t *stat, 
     return policy.slow == DX_SLOW_BLOCK
                ? in_the_way && now_ns - seen->since_ns >= policy.slow_block_ns
                : twice;
+}
+
+/* Once a second at most: one that is too slow is so again and again. */
+static void evicted_log(dxi_direct_t *direct, const dx_consumer_stat_t *stat, int64_t now_ns)
+{
+    direct->evicted++;
+    if (direct->logged_ns != 0 && now_ns - direct->logged_ns < LOG_NS) {
+        return;
+    }
+    DX_LOG_WARN(direct->lane->bus->options.log, "bus",
+                "direct topic %s: consumer %s of process %d was too slow, it goes on behind a gap "
+                "(%llu times since the last such line)",
+                direct->name, stat->name, stat->process_id, (unsigned long long)direct->evicted);
+    direct->logged_ns = now_ns;
+    direct->evicted = 0;
 }
 
 /* Looks at all consumers. Returns how many there are besides the node's. */
@@ -461,11 +501,8 @@ static uint32_t consumers_look(dxi_direct_t *direct, int64_t now_ns, bool evict,
         const int64_t start = dx_load_relaxed(&entries[index].start_sequence);
         if (evict && consumer_look(direct, &stat, start, claimed, now_ns) &&
             dxi_ring_evict(direct->ring, index) == DX_OK) {
-            direct->dropped += (uint64_t)stat.lag;
-            DX_LOG_WARN(direct->lane->bus->options.log, "bus",
-                        "direct topic %s: consumer %s of process %d was too slow, it goes on behind"
-                        " a gap of about %lld events",
-                        direct->name, stat.name, stat.process_id, (long long)stat.lag);
+            direct->seen[index].evicted_at = stat.sequence + 1;
+            evicted_log(direct, &stat, now_ns);
         }
     }
     return count;

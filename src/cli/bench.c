@@ -16,6 +16,8 @@ static const dxi_command_t BENCHES[] = {
      dxi_bench_counter_command},
     {"bus", "from publish to handler through the bus, in one process", dxi_bench_bus_command},
     {"e2e", "through a node: publishers and subscribers", dxi_bench_e2e_command},
+    {"local", "between two processes of this host, through a direct topic",
+     dxi_bench_local_command},
     {"pub", "through a node: publishers only", dxi_bench_pub_command},
     {"sub", "through a node: subscribers only", dxi_bench_sub_command},
     {NULL, NULL, NULL},

@@ -18,4 +18,7 @@ int dxi_bench_pub_command(int argc, char **argv);
 int dxi_bench_sub_command(int argc, char **argv);
 int dxi_bench_e2e_command(int argc, char **argv);
 
+/* `dx bench local`: a direct topic between two processes. Returns an exit code. Threads: main. */
+int dxi_bench_local_command(int argc, char **argv);
+
 #endif

@@ -163,8 +163,8 @@ static void answers_that_cant_be_read_are_refused(void **state)
         "{\"direct\":true,\"shard\":3,\"ring\":\"\",\"folder\":\"/f\"}",
         "{\"direct\":true,\"shard\":-1,\"ring\":\"r\",\"folder\":\"/f\"}",
         "{\"direct\":true,\"shard\":65536,\"ring\":\"r\",\"folder\":\"/f\"}",
-        "{\"direct\":true,\"shard\":3,\"ring\":\"0123456789012345678901234567890123456789\","
-        "\"folder\":\"/f\"}",
+        ("{\"direct\":true,\"shard\":3,\"ring\":\"0123456789012345678901234567890123456789\","
+         "\"folder\":\"/f\"}"),
         "{\"direct\":true,\"shard\":3,\"ring\":\"r\"}"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         assert_int_equal(dxi_direct_answer_read(bad[i], &answer, NULL), DX_ECORRUPT);
