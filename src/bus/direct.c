@@ -68,7 +68,8 @@
 typedef struct seen {
     int64_t start; /* tells it from an earlier one at the same index */
     int64_t sequence;
-    int64_t since_ns; /* it has stood there since then */
+    int64_t since_ns; /* it has stood there, in the way, since then */
+    bool known;
     bool in_the_way;
     int32_t process_id;
     int64_t evicted_at; /* it was taken out before this one, and has not come back; 0: no */
@@ -441,22 +442,23 @@ static bool consumer_look(dxi_direct_t *direct, const dx_consumer_stat_t *stat, 
                           int64_t claimed, int64_t now_ns)
 {
     seen_t *seen = &direct->seen[stat->index];
-    if (seen->start != start || seen->sequence > stat->sequence) {
+    if (!seen->known || seen->start != start || seen->sequence > stat->sequence) {
         const int64_t evicted_at = seen->evicted_at; /* of the one that was here before */
         consumer_back(direct, stat, start);
-        *seen = (seen_t){.start = start,
+        *seen = (seen_t){.known = true,
+                         .start = start,
                          .sequence = start,
                          .since_ns = now_ns,
                          .process_id = stat->process_id,
                          .evicted_at = seen->evicted_at != 0 ? evicted_at : 0};
     }
-    if (stat->sequence != seen->sequence) {
+    const int64_t slots = (int64_t)dx_ring_block(direct->ring)->slot_count;
+    const bool in_the_way = claimed - stat->sequence > slots - slots / 8;
+    if (stat->sequence != seen->sequence || !in_the_way) { /* it moves, or need not */
         direct->delivered += (uint64_t)(stat->sequence - seen->sequence);
         seen->sequence = stat->sequence;
         seen->since_ns = now_ns;
     }
-    const int64_t slots = (int64_t)dx_ring_block(direct->ring)->slot_count;
-    const bool in_the_way = claimed - stat->sequence > slots - slots / 8;
     const bool twice = in_the_way && seen->in_the_way;
     seen->in_the_way = in_the_way;
     const dxi_direct_policy_t policy = dxi_direct_name_read(stat->name);

@@ -14,9 +14,9 @@ static const dx_topic_options_t DIRECT = {.direct_bytes = 65536};
 /* What a handler has seen of one topic. `mutex` where another thread looks. */
 typedef struct reader {
     dx_atomic64_t count, gaps, gap_events, disorders, ends;
-    dx_atomic64_t last;     /* sequence */
-    dx_atomic64_t hold;     /* 1: the handler waits until it is 0 */
-    uint64_t values[65536]; /* by sequence */
+    dx_atomic64_t last;          /* sequence */
+    dx_atomic64_t hold;          /* 1: the handler waits until it is 0 */
+    dx_atomic64_t values[65536]; /* by sequence */
     dx_client_subscription_t *subscription;
     dx_client_t *client;
 } reader_t;
@@ -34,7 +34,7 @@ static int read_one(void *context, const dx_event_t *event)
     reader_t *const reader = context;
     uint64_t value = 0;
     memcpy(&value, event->data, event->bytes < 8 ? event->bytes : 8);
-    reader->values[event->sequence % 65536] = value;
+    dx_store_relaxed(&reader->values[event->sequence % 65536], (int64_t)value);
     pass_to(reader, event->sequence, event->sequence);
     (void)dx_fetch_add_relaxed(&reader->count, 1);
     while (loaded(&reader->hold) != 0) {
@@ -135,7 +135,7 @@ static void events_go_from_client_to_client_without_the_node(void **state)
     }
     wait_until(loaded(&one->count) == 20000 && loaded(&two->count) == 20000);
     for (uint64_t i = 1; i <= 20000; i++) {
-        assert_int_equal(one->values[i], i);
+        assert_int_equal(loaded(&one->values[i]), i);
     }
     assert_int_equal(loaded(&one->disorders) + loaded(&two->disorders), 0);
     assert_int_equal(loaded(&one->gaps) + loaded(&two->gaps), 0);
@@ -290,10 +290,11 @@ static void all_see_one_order_and_the_same_sequences(void **state)
                loaded(&local->count) == 10000);
     uint64_t next[2] = {0, 1};
     for (uint64_t s = 1; s <= 10000; s++) {
-        assert_int_equal(direct->values[s], remote->values[s]);
-        assert_int_equal(direct->values[s], local->values[s]);
-        assert_int_equal(direct->values[s], next[direct->values[s] % 2]); /* of each publisher */
-        next[direct->values[s] % 2] += 2;
+        assert_int_equal(loaded(&direct->values[s]), loaded(&remote->values[s]));
+        assert_int_equal(loaded(&direct->values[s]), loaded(&local->values[s]));
+        const uint64_t value = (uint64_t)loaded(&direct->values[s]);
+        assert_int_equal(value, next[value % 2]); /* in the order of its publisher */
+        next[value % 2] += 2;
     }
     assert_int_equal(loaded(&direct->disorders) + loaded(&remote->disorders), 0);
     assert_int_equal(loaded(&local->disorders), 0);
@@ -556,7 +557,7 @@ static void what_was_published_over_the_connection_comes_before(void **state)
     }
     wait_until(loaded(&reader->count) == 2000);
     for (uint64_t i = 1; i <= 2000; i++) {
-        assert_int_equal(reader->values[i], i);
+        assert_int_equal(loaded(&reader->values[i]), i);
     }
     assert_true(through_the_node(served) >= 1000);
     left(reader);
