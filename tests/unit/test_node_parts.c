@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -161,6 +162,22 @@ static int exit_of(pid_t child)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static void a_node_may_keep_its_process_from_leaving_a_core(void **state)
+{
+    (void)state;
+    dx_config_t *config = NULL;
+    dx_node_t *node = NULL;
+    dx_error_t error = {.code = 0};
+    const int before = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+    assert_ok(dx_config_create(&config, &error));
+    assert_ok(dx_config_set(config, "access.core_dumps", "false", &error));
+    assert_ok(dx_node_create(config, &node, &error));
+    assert_int_equal(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+    dx_node_destroy(node);
+    dx_config_destroy(config);
+    assert_int_equal(prctl(PR_SET_DUMPABLE, before, 0, 0, 0), 0);
+}
+
 static void a_process_reloads_and_ends_by_signals(void **state)
 {
     (void)state;
@@ -259,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_token_itself_is_taken),
         cmocka_unit_test(a_token_is_the_first_line_of_its_file),
+        cmocka_unit_test(a_node_may_keep_its_process_from_leaving_a_core),
         cmocka_unit_test(a_process_reloads_and_ends_by_signals),
         cmocka_unit_test(an_interrupt_ends_a_process_as_well),
         cmocka_unit_test(a_process_that_cannot_start_says_why),
