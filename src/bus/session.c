@@ -299,8 +299,8 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
 /* A client that has said GOODBYE: its end, when everything it waits for is answered. */
 static void leave(dxi_session_t *session)
 {
-    const bool more = session->unanswered > 0 || session->commands != 0 ||
-                      !dxi_aside_empty(&session->aside) || dxi_session_says_more(session);
+    const bool more =
+        session->unanswered > 0 || session->commands != 0 || dxi_session_says_more(session);
     if (!more) {
         dxi_session_end(session, DX_ECLOSED, NULL);
     } else if (!session->waiting) {

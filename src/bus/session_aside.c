@@ -13,7 +13,7 @@
  *                 -> aside: record | record | ... --+   in order, when there is room
  *     read -> CREDIT, ACK, ... -> done at once
  *
- * A record is 16 bytes and the frame. New publishing credit is only given for what went into a
+ * A record is 24 bytes and the frame. New publishing credit is only given for what went into a
  * ring, so a client that keeps to its credit has at most its window here; what is beyond that, or
  * beyond what all sessions together may set aside, waits in the connection as ever.
  *
@@ -41,6 +41,7 @@ typedef struct record {
     uint64_t ticks;
     uint32_t bytes; /* of the frame behind it */
     uint32_t slots;
+    uint64_t wanted; /* 1: its publisher wants an answer */
 } record_t;
 
 static dx_atomic64_t *bytes_of_all(dxi_session_t *session)
@@ -75,8 +76,10 @@ int dxi_session_set_aside(dxi_session_t *session, dxi_lane_t *lane, const dx_fra
                           uint64_t ticks)
 {
     dxi_aside_t *const aside = &session->aside;
-    const record_t record = {
-        .ticks = ticks, .bytes = frame->bytes, .slots = (uint32_t)dx_span_slots(frame->bytes)};
+    const record_t record = {.ticks = ticks,
+                             .bytes = frame->bytes,
+                             .slots = (uint32_t)dx_span_slots(frame->bytes),
+                             .wanted = (frame->header->flags & DX_FRAME_ACK_WANTED) != 0};
     const bool first = dxi_aside_empty(aside);
     const uint64_t window = dxi_session_window(session).bytes;
     char *at = NULL;
@@ -95,14 +98,17 @@ int dxi_session_set_aside(dxi_session_t *session, dxi_lane_t *lane, const dx_fra
     memcpy(at, &record, sizeof record);
     memcpy(at + sizeof record, frame->header, frame->bytes);
     aside->end += sizeof record + frame->bytes;
+    session->unanswered += (int64_t)record.wanted;
     (void)dx_fetch_add_relaxed(bytes_of_all(session), (int64_t)(sizeof record + frame->bytes));
     return DX_OK;
 }
 
 /* The first is done with. */
-static void aside_take(dxi_session_t *session, size_t bytes)
+static void aside_take(dxi_session_t *session, const record_t *record)
 {
     dxi_aside_t *const aside = &session->aside;
+    const size_t bytes = sizeof *record + record->bytes;
+    session->unanswered -= (int64_t)record->wanted; /* what its shard owes is counted apart */
     aside->begin += bytes;
     (void)dx_fetch_add_relaxed(bytes_of_all(session), -(int64_t)bytes);
     if (!dxi_aside_empty(aside)) {
@@ -124,15 +130,14 @@ static void event_lost(dxi_session_t *session, const dx_frame_view_t *view, int 
     dxi_count(&session->home->sessions->refused, 1);
 }
 
-/* The first of those that wait. Returns its bytes with its record. */
-static size_t aside_first(const dxi_session_t *session, record_t *record_out, dx_frame_view_t *view)
+/* The first of those that wait. */
+static void aside_first(const dxi_session_t *session, record_t *record_out, dx_frame_view_t *view)
 {
     char *const at = session->aside.bytes + session->aside.begin;
     memcpy(record_out, at, sizeof *record_out);
     const int code = dx_frame_view(at + sizeof *record_out, record_out->bytes, view, NULL);
     assert(code == DX_OK); /* it was checked when it came */
     (void)code;
-    return sizeof *record_out + record_out->bytes;
 }
 
 void dxi_session_aside_drop(dxi_session_t *session)
@@ -140,9 +145,9 @@ void dxi_session_aside_drop(dxi_session_t *session)
     while (!dxi_aside_empty(&session->aside)) {
         record_t record;
         dx_frame_view_t view;
-        const size_t bytes = aside_first(session, &record, &view);
+        aside_first(session, &record, &view);
         event_lost(session, &view, DX_ECLOSED);
-        aside_take(session, bytes);
+        aside_take(session, &record);
     }
     dxi_free(session->aside.bytes);
     session->aside = (dxi_aside_t){0};
@@ -157,7 +162,7 @@ void dxi_session_aside_run(dxi_session_t *session)
     while (!dxi_aside_empty(&session->aside)) {
         record_t record;
         dx_frame_view_t view;
-        const size_t bytes = aside_first(session, &record, &view);
+        aside_first(session, &record, &view);
         uint32_t topic_bytes = 0;
         uint32_t key_bytes = 0;
         const char *const topic = dx_frame_part(&view, DX_PART_TOPIC, &topic_bytes);
@@ -171,6 +176,6 @@ void dxi_session_aside_run(dxi_session_t *session)
         if (code != DX_OK) {
             event_lost(session, &view, code);
         }
-        aside_take(session, bytes);
+        aside_take(session, &record);
     }
 }

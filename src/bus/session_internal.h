@@ -109,7 +109,7 @@ struct dxi_session {
     dxi_lane_t *waits_for; /* room in its ring; NULL: anything else */
     int64_t waits_slots;
     dxi_aside_t aside;
-    int64_t unanswered; /* with ACK_WANTED, given to a shard */
+    int64_t unanswered; /* with ACK_WANTED, given to a shard or set aside */
     bool detached;      /* closed, and no lane knows of it any more */
 
     /* Sending. */

@@ -500,5 +500,7 @@ void dxi_session_writable(void *context, dxi_connection_t *connection)
 void dxi_session_out_close(dxi_session_t *session)
 {
     dxi_free(session->outbox.bytes);
+    dxi_free(session->aside.bytes);
     session->outbox = (dxi_outbox_t){0};
+    session->aside = (dxi_aside_t){0};
 }
