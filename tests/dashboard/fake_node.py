@@ -223,6 +223,9 @@ class FakeNode:
 
     def answer(self, path, query):
         """The status and the JSON of a GET; None: no such thing."""
+        if path == "readyz" and self.ready is None:
+            return 503, {"code": "DX_ELIMIT", "message": "too many connections",
+                         "rule": "admin.connections_max"}
         if path == "readyz":
             return (200 if self.ready else 503), {"ready": self.ready, "reasons": self.reasons}
         parts = path.removeprefix("api/v1/").split("/")

@@ -79,6 +79,12 @@ class Link(PageTest):
         wait_for(lambda: self.script("return performance.now()") > 0, "the page has had its turn")
         self.assertEqual(self.tile("Published")[0], "55 /s")
         self.assertEqual(len(self.fake.requests), asked)
+        self.script("""const choice = document.getElementById("window");
+            choice.value = "60"; choice.dispatchEvent(new Event("change"))""")
+        self.assertEqual(self.text("#throughput .legend-item"), "published 55 /s")
+        self.assertEqual(self.script("""return [...document.querySelectorAll("#throughput .dot")]
+            .filter((dot) => Number(dot.getAttribute("cx")) >
+                document.querySelector("#throughput .plot").clientWidth).length"""), 0)
         self.one("#pause").click()
         wait_for(lambda: self.tile("Published")[0] == "66 /s", "what came meanwhile")
 

@@ -82,6 +82,11 @@ class Numbers(PageTest):
         self.fake.ready = True
         self.fake.reasons = [{"name": "config", "message": "the last reload failed"}]
         self.ticks(lambda: "with a warning" in self.text("#health"), "ready, with a warning")
+        self.fake.ready = None  # another answer with the same status changes nothing
+        asked = len(self.fake.requests)
+        self.ticks(lambda: "/readyz" in self.fake.requests[asked:], "it was asked again")
+        self.assertIn("with a warning", self.text("#health"))
+        self.fake.ready = True
         self.fake.reasons = []
         self.ticks(lambda: self.text("#health").endswith("Ready"), "ready")
 

@@ -30,7 +30,7 @@ const model = {
     rings_peak: new Map(), // slots by ring, since the page was opened
     window_ms: 300000,
     seen_ms: 0,            // when the last numbers came, by this computer's clock
-    clock_ms: 0,           // and by the node's
+    clock_ms: 0,           // of the numbers that are shown, by the node's
     link: { state: "connecting", refusal: null, retry_at_ms: 0 },
     paused: false,
     grown: new Growth(GROWTH_MS),
@@ -75,27 +75,31 @@ function isLive() {
 /* ---- what the node says by itself */
 
 function takeNumbers(numbers) {
-    model.numbers = numbers;
+    const time_ms = numbers.unix_ns / 1e6;
     model.seen_ms = Date.now();
-    model.clock_ms = numbers.unix_ns / 1e6;
     ticks += 1;
-    const { cpu } = cpu_rates.next(model.clock_ms, { cpu: numbers.process.cpu_seconds });
+    const { cpu } = cpu_rates.next(time_ms, { cpu: numbers.process.cpu_seconds });
     if (ticks > 1) { // the first ones come at once: their rates are of another time
-        addSample(numbers, cpu);
+        addSample(time_ms, numbers, cpu);
     }
     for (const ring of numbers.rings) {
         model.rings_peak.set(ring.name,
             Math.max(model.rings_peak.get(ring.name) || 0, ring.used_slots));
     }
-    if (!model.paused && !document.hidden) {
+    if (model.paused && model.numbers !== null) {
+        return; // what is shown stays as it is
+    }
+    model.numbers = numbers;
+    model.clock_ms = time_ms;
+    if (!document.hidden) {
         drawAll();
         refreshAll();
     }
 }
 
-function addSample(numbers, cpu) {
+function addSample(time_ms, numbers, cpu) {
     const total = model.errorsTotal();
-    model.history.add(model.clock_ms, {
+    model.history.add(time_ms, {
         published: numbers.published_rate, delivered: numbers.delivered_rate,
         bytes_in: numbers.bytes_in_rate, bytes_out: numbers.bytes_out_rate,
         ...measured(numbers.latency), lag: lagMax(numbers),
@@ -153,7 +157,11 @@ const refreshErrors = asker(async () => {
 
 const refreshReady = asker(async () => {
     const before = model.ready;
-    model.ready = await ask("readyz", {}, [503]);
+    const answer = await ask("readyz", {}, [503]);
+    if (!Array.isArray(answer.reasons)) { // 503 may be of another kind
+        throw new Refusal(503, String(answer.message));
+    }
+    model.ready = answer;
     if (before !== null && before.ready !== model.ready.ready) {
         announce(model.ready.ready ? "The node is ready" : "The node is not ready");
     }

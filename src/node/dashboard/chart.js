@@ -54,13 +54,16 @@ function logTicks(low, high) {
     return ticks;
 }
 
-/* Samples from `first` on, merged into at most `columns` columns: [{time, values: [...]}]. */
-function mergedSamples(history, lines, first, columns, merge) {
-    const size = Math.max(1, Math.ceil((history.length - first) / columns));
+/* Samples of the times from `begin_ms` to `end_ms`, merged into at most `columns` columns:
+ * [{time, from_time, values: [...]}], times of the last and the first of a column. */
+function mergedSamples(history, lines, begin_ms, end_ms, columns, merge) {
+    const first = history.since(begin_ms);
+    const end = history.since(end_ms + 1);
+    const size = Math.max(1, Math.ceil((end - first) / columns));
     const samples = [];
     // Whole columns since the beginning, so that a column does not change as time moves on.
-    for (let from = first - first % size; from < history.length; from += size) {
-        const to = Math.min(from + size, history.length);
+    for (let from = first - first % size; from < end; from += size) {
+        const to = Math.min(from + size, end);
         const values = lines.map(({ key }) => {
             const known = history.values[key].slice(from, to).filter((value) => value !== null);
             if (known.length === 0) {
@@ -305,9 +308,8 @@ function makeChart(options) {
         const window_ms = Math.min(wanted_ms, Math.max(WINDOW_MIN_MS, known_ms));
         const begin_ms = now_ms - window_ms;
         const wide = size.width - MARGIN.left - MARGIN.right;
-        const first = Math.max(0, history.since(begin_ms) - 1);
-        const samples = mergedSamples(history, lines, first, Math.max(50, wide), options.merge)
-            .filter((sample) => sample.time >= begin_ms);
+        const samples = mergedSamples(history, lines, begin_ms, now_ms, Math.max(50, wide),
+            options.merge);
         setHidden(empty, samples.length > 1);
         setAttributes(svg, { viewBox: `0 0 ${size.width} ${size.height}` });
         const x = (time) => MARGIN.left + wide * (time - begin_ms) / window_ms;
@@ -333,14 +335,14 @@ function makeChart(options) {
     }
 
     function newestOf(history, now_ms) {
-        const at = history.length - 1;
+        const at = history.since(now_ms + 1) - 1;
         return at >= 0 && now_ms - history.times[at] < GAP_MS
             ? lines.map(({ key }) => history.values[key][at]) : lines.map(() => null);
     }
 
     function drawTable(history, window_ms, now_ms) {
-        const first = history.since(now_ms - window_ms);
-        const samples = mergedSamples(history, lines, first, TABLE_ROWS, options.merge).reverse();
+        const samples = mergedSamples(history, lines, now_ms - window_ms, now_ms, TABLE_ROWS,
+            options.merge).reverse();
         drawn = { ...drawn, samples: [], newest: newestOf(history, now_ms) };
         setChildren(table_body, samples, (sample) => sample.from_time, () => make("tr", {},
             make("th", { scope: "row" }), ...lines.map(() => make("td", { class: "right" }))),
