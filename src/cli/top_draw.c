@@ -65,11 +65,10 @@ static void uptime_write(char *room, size_t bytes, double ns)
     }
     const int64_t count = s / units[unit].s;
     if (unit == 3) {
-        snprintf(room, bytes, "%lld s", (long long)count);
+        snprintf(room, bytes, "%d s", (int)count);
     } else {
-        snprintf(room, bytes, "%lld %s %lld %s", (long long)count, units[unit].name,
-                 (long long)((s - count * units[unit].s) / units[unit + 1].s),
-                 units[unit + 1].name);
+        snprintf(room, bytes, "%d %s %d %s", (int)count, units[unit].name,
+                 (int)((s - count * units[unit].s) / units[unit + 1].s), units[unit + 1].name);
     }
 }
 
