@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <assert.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -110,6 +111,17 @@ static void the_next_address_is_tried(void **state)
 }
 
 /* A socket that accepts and says nothing. */
+/* Takes a connection, and closes it when the other side has. */
+static void *silent_run(void *context)
+{
+    const int fd = accept(*(const int *)context, NULL, NULL);
+    char byte = 0;
+    while (fd >= 0 && recv(fd, &byte, 1, 0) > 0) {
+    }
+    (void)close(fd);
+    return NULL;
+}
+
 static void a_node_that_says_nothing_is_given_up(void **state)
 {
     (void)state;
@@ -119,11 +131,14 @@ static void a_node_that_says_nothing_is_given_up(void **state)
     const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(fd, 4), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, silent_run, (void *)(uintptr_t)&fd), 0);
     dx_error_t error = {0};
     dx_client_t *client = NULL;
     const dx_client_options_t options = {.address = node->address,
                                          .connect_timeout_ns = 20 * DX_NS_PER_MS};
     assert_fails(dx_client_connect(&options, &client, &error), DX_ETIMEDOUT, error, "20 ms");
+    assert_int_equal(pthread_join(thread, NULL), 0);
     (void)close(fd);
     node_end(node);
 }
