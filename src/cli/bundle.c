@@ -39,6 +39,7 @@
 #define LOG_BYTES_MAX 1048576 /* of a log's file: its end */
 #define PROC_BYTES_MAX 65536
 #define MEMBERS_MAX 32
+#define FOREIGN_BYTES_MIN 8 /* of a secret in a variable that is not ours */
 
 extern char **environ;
 
@@ -219,8 +220,9 @@ static void environment_add(bundle_t *bundle)
         if (dxi_redact_is_secret_name(name)) {
             /* Paths of files with secrets are no secrets, and helpful. */
             const bool path = strstr(name, "FILE") != NULL;
-            if (!path) {
-                dxi_redact_know(&bundle->redact, equals + 1);
+            /* What is short, and of somebody else, may be a word like any other. */
+            if (!path && (ours || strlen(equals + 1) >= FOREIGN_BYTES_MIN)) {
+                dxi_redact_know_all(&bundle->redact, equals + 1);
             }
             if (ours) {
                 fprintf(stream, "%s=%s\n", name, path ? equals + 1 : DXI_REDACTED);
@@ -304,7 +306,7 @@ static void config_file_add(bundle_t *bundle)
         char value[DX_CONFIG_TEXT_BYTES_MAX + 1];
         const char *origin = "";
         if (rows[i].secret) {
-            dxi_redact_know(&bundle->redact, dx_config_text(config, rows[i].name));
+            dxi_redact_know_all(&bundle->redact, dx_config_text(config, rows[i].name));
         }
         if (dx_config_get(config, rows[i].name, value, sizeof value, &origin) == DX_OK &&
             strcmp(origin, "default") != 0) {

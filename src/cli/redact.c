@@ -48,10 +48,25 @@ void dxi_redact_know(dxi_redact_t *redact, const char *secret)
     escaped_know(redact, secret);
 }
 
+void dxi_redact_know_all(dxi_redact_t *redact, const char *list)
+{
+    dxi_redact_know(redact, list);
+    while (*list != '\0') {
+        char item[sizeof redact->secrets[0]];
+        const size_t bytes = strcspn(list, ",");
+        snprintf(item, sizeof item, "%.*s", (int)bytes, list);
+        const char *const value = strpbrk(item, "=:");
+        if (value != NULL) {
+            dxi_redact_know(redact, value + 1 + strspn(value + 1, " "));
+        }
+        list += bytes + (list[bytes] == ',');
+    }
+}
+
 bool dxi_redact_is_secret_name(const char *name)
 {
-    static const char *const words[] = {"TOKEN",  "SECRET",     "PASSW", "KEY",
-                                        "HEADER", "CREDENTIAL", "AUTH",  "COOKIE"};
+    static const char *const words[] = {"TOKEN",   "SECRET",     "PASSW",  "PASSPHRASE",   "KEY",
+                                        "HEADERS", "CREDENTIAL", "COOKIE", "AUTHORIZATION"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcasestr(name, words[i]) != NULL) {
             return true;

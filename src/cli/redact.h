@@ -26,6 +26,9 @@ typedef struct dxi_redact {
 /* Remembers a secret; one that is too short, or there already, is not. Threads: owner. */
 void dxi_redact_know(dxi_redact_t *redact, const char *secret);
 
+/* The same of "name=value, name: value", and of each value in it. Threads: owner. */
+void dxi_redact_know_all(dxi_redact_t *redact, const char *list);
+
 /* Whether the name of a variable says that its value is a secret: TOKEN, SECRET, PASSWORD, KEY ...
  * Threads: any. */
 bool dxi_redact_is_secret_name(const char *name);

@@ -71,7 +71,7 @@ class Bundle(BundleTest):
                           encoding="utf-8")
         log = self.folder / "node.log"
         log.write_text(f"a line\nGET / authorization: Bearer {SECRETS['log']}\n"
-                       f"{SECRETS['foreign']} {SECRETS['variable']}\n"
+                       f"{SECRETS['foreign']} {SECRETS['variable']} {SECRETS['headers']}\n"
                        f"-----BEGIN PRIVATE KEY-----\n{SECRETS['key']}\n-----END PRIVATE KEY-----\n"
                        "the last line\n", encoding="utf-8")
         self.bundle("--config", config, "--log", log, OTHER_PASSWORD=SECRETS["foreign"],

@@ -65,6 +65,15 @@ static void what_is_too_short_or_too_much_is_not_known(void **state)
     assert_int_equal(redact.left_out, 3);
 }
 
+static void values_of_a_list_are_known_as_well(void **state)
+{
+    (void)state;
+    dxi_redact_know_all(&redact, "x-key=first-one, authorization: second-one,third-one");
+    expect("first-one second-one third-one", "(secret) (secret) third-one");
+    expect("x-key=first-one, authorization: second-one,third-one", "(secret)");
+    dxi_redact_know_all(&redact, "");
+}
+
 static void what_looks_like_a_secret_is_taken_out(void **state)
 {
     (void)state;
@@ -81,7 +90,7 @@ static void names_tell_what_is_secret(void **state)
     (void)state;
     static const char *const secret[] = {"DX_TOKEN", "DX_AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY",
                                          "db_password", "DX_TRACE_HEADERS"};
-    static const char *const open[] = {"DX_ADDRESS", "DX_BUS_SHARDS", "HOME", ""};
+    static const char *const open[] = {"DX_ADDRESS", "DX_BUS_SHARDS", "GIT_AUTHOR_NAME", ""};
     for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
         assert_true(dxi_redact_is_secret_name(secret[i]));
     }
@@ -95,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_is_known_is_taken_out_wherever_it_stands, set_up),
         cmocka_unit_test_setup(what_is_too_short_or_too_much_is_not_known, set_up),
+        cmocka_unit_test_setup(values_of_a_list_are_known_as_well, set_up),
         cmocka_unit_test_setup(what_looks_like_a_secret_is_taken_out, set_up),
         cmocka_unit_test_setup(names_tell_what_is_secret, set_up),
     };
