@@ -172,6 +172,11 @@ int dxi_session_authenticate(dxi_session_t *session, const char *mechanism, cons
 
 void dxi_session_access_open(dxi_session_t *session)
 {
+    dxi_access_t *const access = session->policy->access;
+    if (access != NULL && dxi_access_on(access) && session->access == NULL) { /* X1 */
+        dxi_session_end(session, DX_EPERM, "the connection has no user");
+        return;
+    }
     dxi_access_event_t event = {
         .event = "connect", .action = session->access != NULL ? session->access->mechanism : NULL};
     audit(session, &event);
@@ -204,15 +209,12 @@ static int64_t bytes_left(const dxi_session_t *session)
     return (int64_t)(session->granted_bytes - session->taken_bytes);
 }
 
-/* Credit that nobody will use. */
-static void rate_give_back(dxi_session_t *session)
+/* Credit of a rate that nobody will use. */
+static void rate_give_back(dxi_session_t *session, const dxi_access_limits_t *limits)
 {
-    const dxi_session_access_t *const own = session->access;
     const int64_t events = events_left(session), bytes = bytes_left(session);
-    if (own->limited) {
-        dxi_access_rate_return(own->login.account, &own->limits, events > 0 ? (uint64_t)events : 0,
-                               bytes > 0 ? (uint64_t)bytes : 0);
-    }
+    dxi_access_rate_return(session->access->login.account, limits,
+                           events > 0 ? (uint64_t)events : 0, bytes > 0 ? (uint64_t)bytes : 0);
 }
 
 void dxi_session_access_close(dxi_session_t *session, const dx_error_t *why)
@@ -231,8 +233,8 @@ void dxi_session_access_close(dxi_session_t *session, const dx_error_t *why)
         if (own->slowed) {
             slowed_remove(session); /* X3 */
         }
-        if (session->open) {
-            rate_give_back(session);
+        if (session->open && own->limited) {
+            rate_give_back(session, &own->limits);
         }
         dxi_access_logout(session->policy->access, &own->login);
         dxi_free(own->places);
@@ -519,18 +521,18 @@ static void subscriptions_check(dxi_session_t *session)
     }
 }
 
-/* Begins anew with another rate, or with a window. What the client was told it may still send;
- * where that is more than it has now, its frames wait. */
-static void rate_change(dxi_session_t *session)
+/* Begins anew with another rate, or with a window; `before`: the rate that it had, or NULL. What
+ * the client was told it may still send; where that is more than it has now, its frames wait. */
+static void rate_change(dxi_session_t *session, const dxi_access_limits_t *before)
 {
     dxi_session_access_t *const own = session->access;
     const dxi_credit_t window = dxi_session_window(session);
     if (!session->open) {
-        limits_take(own);
         return;
     }
-    rate_give_back(session);
-    limits_take(own);
+    if (before != NULL) {
+        rate_give_back(session, before);
+    }
     session->granted_events = session->taken_events + (own->limited ? 0 : window.events);
     session->granted_bytes = session->taken_bytes + (own->limited ? 0 : window.bytes);
     own->due_ns = own->last_events = own->last_bytes = 0;
@@ -562,9 +564,11 @@ static void session_renew(dxi_session_t *session)
     dxi_free(own->places); /* X1 */
     own->places = NULL;
     subscriptions_check(session);
-    if (own->limited || dxi_access_user_limits(own->login.user)->publish_events_per_s != 0 ||
-        dxi_access_user_limits(own->login.user)->publish_bytes_per_s != 0) {
-        rate_change(session);
+    const bool was_limited = own->limited;
+    const dxi_access_limits_t before = own->limits;
+    limits_take(own);
+    if (was_limited || own->limited) {
+        rate_change(session, was_limited ? &before : NULL);
     }
 }
 

@@ -296,6 +296,12 @@ static int direct_allowed(dxi_session_t *session, topic_command_t *it, const cha
         user_keep(session, it);
         return DX_OK;
     }
+    if (publish && session->access != NULL && session->access->limited) {
+        return dxi_fail(&it->error, DX_EPERM,
+                        "user %s has a rate of publishing, which a ring of its own would pass by: "
+                        "\"%.120s\" is for others",
+                        dxi_access_user_name(session->access->login.user), topic);
+    }
     return dxi_session_allows(session, publish ? DXI_ACCESS_PUBLISH : DXI_ACCESS_SUBSCRIBE, topic,
                               strlen(topic), &it->error);
 }

@@ -31,9 +31,20 @@ static int on_accept(void *context, dxi_connection_t *connection, dx_error_t *er
      * matters to nobody. */
     const int64_t most = dx_load_relaxed(&node->connections_max);
     if ((int64_t)sessions.open >= most) {
-        return dxi_fail(error, DX_ELIMIT,
-                        "%" PRIu64 " connections are open, and limits.connections_max is %" PRId64,
-                        sessions.open, most);
+        dx_error_t why = {.code = 0};
+        (void)dxi_fail(&why, DX_ELIMIT,
+                       "%" PRIu64 " connections are open, and limits.connections_max is %" PRId64,
+                       sessions.open, most);
+        dxi_connection_info_t info;
+        dxi_connection_info(connection, &info);
+        dxi_access_audit(node->access, &(dxi_access_event_t){.event = "connect_refused",
+                                                             .address = info.peer_address,
+                                                             .code = why.code,
+                                                             .reason = why.message});
+        if (error != NULL) {
+            *error = why;
+        }
+        return why.code;
     }
     return own->bus_on_accept(own->bus_context, connection, error);
 }
