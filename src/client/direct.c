@@ -245,10 +245,11 @@ DX_INLINE bool outlet_ready(dx_client_t *client, dxi_direct_outlet_t *outlet)
 
 /* --------------------------------------------------------------------------------- publishing */
 
-/* Handlers wait for nobody: who is there already has the lock for as long as it waits for room. */
+/* Handlers wait for nobody: who is there already has the lock for as long as it waits for room,
+ * which may be the handler's to make. */
 static bool outlet_lock(const dx_client_t *client, dxi_direct_outlet_t *outlet)
 {
-    if (DX_UNLIKELY(dxi_client_in_loop(client))) {
+    if (DX_UNLIKELY(dxi_direct_in_handler() || dxi_client_in_loop(client))) {
         return pthread_mutex_trylock(&outlet->lock) == 0;
     }
     return pthread_mutex_lock(&outlet->lock) == 0;

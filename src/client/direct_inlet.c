@@ -70,6 +70,7 @@ struct dxi_direct_inlet {
     dx_thread_t *thread;
     dx_atomic32_t stop;
     dx_atomic64_t stop_ns; /* handles what is there until then */
+    int64_t stop_at;       /* up to before this sequence; 0: not told to stop */
     bool left_over;        /* it stopped with events left */
 
     /* Of the events in hand. All but data, bytes, sequence and time stand there already. */
@@ -266,8 +267,7 @@ static int inlet_step(dxi_direct_inlet_t *inlet)
     count = count < inlet->slots_max ? count : inlet->slots_max;
     slots_copy(inlet, first, count);
     uint64_t hidden = 0;
-    if (DX_UNLIKELY(dx_consumer_is_hidden(consumer, first) ||
-                    first <= dx_load_relaxed(&consumer->block->marks_last))) {
+    if (DX_UNLIKELY(first <= dx_load_relaxed(&consumer->block->marks_last))) {
         for (int64_t i = 0; i < count; i++) {
             hidden |= (uint64_t)dx_consumer_is_hidden(consumer, first + i) << i;
         }
@@ -330,11 +330,18 @@ static int inlet_attach(dxi_direct_inlet_t *inlet, const dxi_direct_answer_t *an
         return dxi_fail(error, DX_ENOMEM, "no memory for a direct subscription");
     }
     inlet->shard = answer->shard;
-    memcpy(inlet->ring_name, answer->ring, sizeof inlet->ring_name);
-    inlet->expected = (uint64_t)inlet->consumer.next;
     for (int i = 0; i < CHUNK; i++) {
         event_reset(inlet, i);
     }
+    if (strcmp(inlet->ring_name, answer->ring) == 0) { /* N1 */
+        gap_tell(inlet, (uint64_t)inlet->consumer.next - 1);
+        return DX_OK;
+    }
+    if (inlet->ring_name[0] != 0) { /* what was published in between is not known */
+        (void)dx_fetch_add_relaxed(&inlet->client->directs.gaps, 1);
+    }
+    memcpy(inlet->ring_name, answer->ring, sizeof inlet->ring_name);
+    inlet->expected = (uint64_t)inlet->consumer.next;
     return DX_OK;
 }
 
@@ -396,7 +403,6 @@ static void inlet_ask(dxi_direct_inlet_t *inlet, int64_t generation)
         inlet->generation = generation;
         return;
     }
-    const bool had = inlet->ring_name[0] != 0;
     inlet_detach(inlet);
     dx_error_t error = {0};
     if (!answer.direct || inlet_attach(inlet, &answer, &error) != DX_OK) {
@@ -404,9 +410,6 @@ static void inlet_ask(dxi_direct_inlet_t *inlet, int64_t generation)
         return;
     }
     inlet->generation = generation;
-    if (had) { /* what was published in between is not known */
-        (void)dx_fetch_add_relaxed(&client->directs.gaps, 1);
-    }
 }
 
 /* Nothing is there to be read: is it still the right ring? */
@@ -443,22 +446,30 @@ static int inlet_turn(dxi_direct_inlet_t *inlet)
     return done;
 }
 
+/* Told to stop: whether it is over. What was published by then is handled before. */
+static bool inlet_is_over(dxi_direct_inlet_t *inlet)
+{
+    if (inlet->stop_at == 0) {
+        inlet->stop_at = inlet->ring != NULL ? dx_ring_published(inlet->ring) + 1 : INT64_MIN;
+    }
+    if (inlet->ring == NULL || inlet->consumer.next >= inlet->stop_at) {
+        return true;
+    }
+    inlet->left_over = dx_clock_ns() >= dx_load_relaxed(&inlet->stop_ns);
+    return inlet->left_over;
+}
+
 static void inlet_run(void *context)
 {
     dxi_direct_inlet_t *inlet = context;
     while (inlet->state == INLET_ATTACHED) {
         const bool stop = dx_load32_acquire(&inlet->stop) != 0;
-        if (stop && dx_clock_ns() >= dx_load_relaxed(&inlet->stop_ns)) {
-            inlet->left_over =
-                inlet->ring != NULL && dx_consumer_poll(&inlet->consumer) >= inlet->consumer.next;
+        if (stop && inlet_is_over(inlet)) {
             return;
         }
         const int done = inlet_turn(inlet);
-        if (done != 0 || inlet->state != INLET_ATTACHED) {
+        if (done != 0 || stop || inlet->state != INLET_ATTACHED) {
             continue;
-        }
-        if (stop) {
-            return;
         }
         if (inlet->ring == NULL || dxi_direct_is_closed(inlet->ring)) {
             pause_a_while();
@@ -568,8 +579,8 @@ int dxi_direct_inlet_close(dxi_direct_inlet_t *inlet, int64_t deadline_ns, bool 
     dx_store_relaxed(&inlet->stop_ns, deadline_ns);
     dx_store32_release(&inlet->stop, 1); /* pairs with inlet_run(); the wait ends by itself */
     (void)dx_thread_join(inlet->thread);
-    while (inlet->thread == NULL && inlet->state == INLET_ATTACHED && dx_clock_ns() < deadline_ns &&
-           inlet_turn(inlet) > 0) {
+    while (inlet->thread == NULL && inlet->state == INLET_ATTACHED && !inlet_is_over(inlet)) {
+        (void)inlet_turn(inlet);
     }
     const bool left = inlet->left_over;
     *moved_out = inlet->state == INLET_MOVED;
