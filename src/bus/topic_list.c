@@ -67,7 +67,7 @@ static void end_in_loop(void *context)
 static int step_keep(topic_list_t *list)
 {
     if (list->count + list->step_count > list->room) {
-        const size_t room = list->room == 0 ? 4 * STEP_TOPICS : list->room * 2;
+        const size_t room = list->room == 0 ? (size_t)4 * STEP_TOPICS : list->room * 2;
         dx_topic_stats_t *const grown = dxi_alloc_zeroed(room, sizeof *grown);
         if (grown == NULL) {
             return DX_ENOMEM;
@@ -117,14 +117,15 @@ static int visit_sums(const topic_list_t *list, dx_topic_visitor_t visit, void *
     if (list->count == 0) {
         return 0;
     }
-    const dx_topic_stats_t **const order = dxi_alloc_zeroed(list->count, sizeof *order);
+    const dx_topic_stats_t **const order =
+        dxi_alloc_zeroed(list->count, sizeof(dx_topic_stats_t *));
     if (order == NULL) {
         return DX_ENOMEM;
     }
     for (size_t i = 0; i < list->count; i++) {
         order[i] = &list->items[i];
     }
-    qsort(order, list->count, sizeof *order, by_name);
+    qsort(order, list->count, sizeof(dx_topic_stats_t *), by_name);
     for (size_t i = 0; i < list->count;) {
         dx_topic_stats_t sum;
         memset(&sum, 0, sizeof sum);

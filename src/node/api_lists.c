@@ -251,12 +251,12 @@ static json_t *ring_make(const dxi_lane_stat_t *lane)
     const dx_ring_stat_t *const ring = &lane->ring;
     json_t *const consumer =
         json_pack("{s:s, s:I, s:I}", "name", "shard", "consumed_slots",
-                  (json_int_t)(ring->consumed + 1), "lag_slots", (json_int_t)ring->depth);
+                  (json_int_t)ring->consumed + 1, "lag_slots", (json_int_t)ring->depth);
     return json_pack(
         "{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:[o]}", "name",
         dxi_api_text(ring->name), "shard", (json_int_t)lane->shard, "loop", (json_int_t)lane->loop,
         "capacity_slots", (json_int_t)ring->slot_count, "slot_bytes", (json_int_t)ring->slot_bytes,
-        "used_slots", (json_int_t)lane->used, "published_slots", (json_int_t)(ring->published + 1),
+        "used_slots", (json_int_t)lane->used, "published_slots", (json_int_t)ring->published + 1,
         "claim_waits", (json_int_t)ring->claim_waits, "claim_wait_ns",
         (json_int_t)ring->claim_wait_ns, "refusals", (json_int_t)ring->refusals, "wakes",
         (json_int_t)ring->wakes, "producers", (json_int_t)ring->producers, "consumers", consumer);

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -31,7 +32,6 @@ static uint64_t open_files(void)
 static uint64_t resident_bytes(void)
 {
     char text[128] = "";
-    unsigned long long all = 0, resident = 0;
     FILE *const stream = fopen("/proc/self/statm", "re");
     if (stream != NULL) {
         if (fgets(text, sizeof text, stream) == NULL) {
@@ -39,10 +39,9 @@ static uint64_t resident_bytes(void)
         }
         (void)fclose(stream);
     }
-    if (sscanf(text, "%llu %llu", &all, &resident) != 2) {
-        return 0;
-    }
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    const char *const second = strchr(text, ' '); /* all pages, then those that are there */
+    const uint64_t pages = second != NULL ? strtoull(second, NULL, 10) : 0;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void dxi_process_look(dxi_process_t *process_out)
@@ -107,7 +106,7 @@ static void latency_fill(dxi_figures_t *figures)
 {
     static const double PARTS[3] = {0.5, 0.99, 0.999};
     const dxi_shard_totals_t *const totals = &figures->totals;
-    for (size_t i = 0; i < DXI_LATENCY_CLASSES; i++) {
+    for (uint32_t i = 0; i < DXI_LATENCY_CLASSES; i++) {
         figures->latency_count += totals->recent[i];
     }
     for (size_t i = 0; i < 3; i++) {

@@ -87,7 +87,7 @@ static void name_remove(dxi_metrics_topics_t *topics, size_t index)
     dxi_free(topics->named[index]);
     topics->count--;
     memmove(&topics->named[index], &topics->named[index + 1],
-            (topics->count - index) * sizeof topics->named[0]);
+            (topics->count - index) * sizeof(named_t *));
 }
 
 /* A name for a topic, at its place. Without memory it stays in "other". */
@@ -101,8 +101,7 @@ static void name_add(dxi_metrics_topics_t *topics, const candidate_t *topic, boo
     while (at > 0 && strcmp(topics->named[at - 1]->name, topic->name) > 0) {
         at--;
     }
-    memmove(&topics->named[at + 1], &topics->named[at],
-            (topics->count - at) * sizeof topics->named[0]);
+    memmove(&topics->named[at + 1], &topics->named[at], (topics->count - at) * sizeof(named_t *));
     topics->named[at] = named;
     topics->count++;
     memcpy(named->name, topic->name, sizeof named->name);
