@@ -202,6 +202,9 @@ DXI_API_ROUTE(dxi_api_topic_create)
         code = options_read(body, &options, error);
     }
     if (code == DX_OK) {
+        code = dxi_node_admin_manages(node, dxi_admin_asker(request), name, error);
+    }
+    if (code == DX_OK) {
         code = dx_bus_topic_create(node->bus, name, &options, error);
     }
     if (code == DX_OK) {
@@ -219,7 +222,10 @@ DXI_API_ROUTE(dxi_api_topic_change)
     const char *const name = dxi_admin_parameter(request, "name");
     json_t *body = NULL;
     dx_topic_stats_t there;
-    int code = dxi_api_body(request, KEYS, &body, error);
+    int code = dxi_node_admin_manages(node, dxi_admin_asker(request), name, error);
+    if (code == DX_OK) {
+        code = dxi_api_body(request, KEYS, &body, error);
+    }
     if (code == DX_OK) {
         code = dx_bus_topic_stats(node->bus, name, &there, error);
     }
@@ -239,7 +245,11 @@ DXI_API_ROUTE(dxi_api_topic_change)
 DXI_API_ROUTE(dxi_api_topic_delete)
 {
     dx_node_t *const node = context;
-    const int code = dx_bus_topic_delete(node->bus, dxi_admin_parameter(request, "name"), error);
+    const char *const name = dxi_admin_parameter(request, "name");
+    int code = dxi_node_admin_manages(node, dxi_admin_asker(request), name, error);
+    if (code == DX_OK) {
+        code = dx_bus_topic_delete(node->bus, name, error);
+    }
     if (code == DX_OK) {
         dxi_admin_answer_nothing(request);
     }

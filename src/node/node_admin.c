@@ -120,6 +120,35 @@ static int authorize_by_user(dx_node_t *node, dxi_admin_asker_t *asker, dxi_admi
     return code;
 }
 
+int dxi_node_admin_manages(dx_node_t *node, const dxi_admin_asker_t *asker, const char *topic,
+                           dx_error_t *error)
+{
+    dx_error_t why = {.code = 0};
+    dxi_access_login_t who;
+    if (!dxi_access_on(node->access)) {
+        return DX_OK;
+    }
+    int code = login(node, asker, &who, &why);
+    if (code == DX_OK) {
+        code = dxi_access_allows(who.user, DXI_ACCESS_MANAGE, topic, strlen(topic), &why);
+    }
+    if (code == DX_EPERM) {
+        const dxi_access_event_t event = {.event = "refused",
+                                          .user = asker->user,
+                                          .address = asker->peer,
+                                          .action = dxi_access_action_name(DXI_ACCESS_MANAGE),
+                                          .object = topic,
+                                          .code = code,
+                                          .reason = why.message};
+        dxi_access_refused(node->access, &who, DXI_ACCESS_MANAGE, &event);
+    }
+    dxi_access_logout(node->access, &who);
+    if (code != DX_OK && error != NULL) {
+        *error = why;
+    }
+    return code == DX_EAGAIN ? DX_EPERM : code; /* the users changed a moment ago */
+}
+
 static int authorize(void *context, dxi_admin_asker_t *asker, dxi_admin_right_t right,
                      dx_error_t *error)
 {

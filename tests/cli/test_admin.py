@@ -4,6 +4,7 @@ numbers that move, live updates, who may ask.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import hashlib
 import http.client
 import json
 import pathlib
@@ -13,7 +14,7 @@ import socket
 import tempfile
 import unittest
 
-from admin_client import OPENAPI, Admin, AdminTest, Metrics, Stream, check, check_answer
+from admin_client import ADMIN, OPENAPI, Admin, AdminTest, Metrics, Stream, check, check_answer
 from dx_program import FAILED, ROOT, DxTest
 from node_program import Server, wait_for
 
@@ -233,6 +234,69 @@ class Routes(AdminTest):
                      for method in operations}
         self.asked |= {("get", "/api/v1/config/pending"), ("post", "/api/v1/config/reload")}
         self.assertEqual(described - self.asked, set()) # those two: class Files
+
+
+class Users(AdminTest):
+    """With a users file each user says who it is by its token."""
+    tokens = {name: name * 20 for name in ("reader", "writer", "nobody")}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="dx-test-"))
+        users = cls.folder / "users.yaml"
+        rights = {"reader": "admin: read", "nobody": "publish: '>'",
+                  "writer": "admin: write, manage: 'mine.>'"}
+        users.touch(0o600)
+        users.write_text("users:\n" + "".join(
+            f"  {name}: {{token_sha256: {hashlib.sha256(cls.tokens[name].encode()).hexdigest()}, "
+            f"{right}}}\n" for name, right in rights.items()), encoding="utf-8")
+        cls.audit = cls.folder / "audit.log"
+        cls.server = Server("--listen", f"unix://{cls.folder}/dx.sock", *ADMIN, "--set",
+                            f"access.file={users}", "--set", f"access.audit_file={cls.audit}")
+
+    def by(self, name, method, path, status, body=None):
+        self.admin.token = self.tokens.get(name, name)
+        answer = self.ask(method, path, body)
+        self.assertEqual(answer.status, status, (name, method, path, answer.body))
+        return answer
+
+    def test_reading_and_writing_want_their_permissions(self):
+        self.by(None, "GET", "/api/v1/node", 401)
+        self.by("nobodys token", "GET", "/api/v1/node", 401)
+        self.by("nobody", "GET", "/metrics", 403)
+        self.by("reader", "GET", "/metrics", 200)
+        error = self.by("reader", "PUT", "/api/v1/log/level", 403, {"level": "debug"}).json()
+        self.assertIn("reader", error["message"])
+        self.assertIn("admin write", error["rule"])
+        self.by("writer", "PUT", "/api/v1/log/level", 200, {"level": "info"})
+        self.by("writer", "GET", "/api/v1/config", 200)
+        for name in self.tokens:
+            self.by(name, "GET", "/livez", 200)
+
+    def test_topics_want_what_clients_need_too(self):
+        self.by("writer", "POST", "/api/v1/topics", 201, {"name": "mine.a"})
+        self.by("writer", "POST", "/api/v1/topics", 403, {"name": "yours.a"})
+        self.by("writer", "PATCH", "/api/v1/topics/yours.a", 403, {"full": "fail"})
+        self.by("writer", "DELETE", "/api/v1/topics/yours.a", 403)
+        self.by("reader", "DELETE", "/api/v1/topics/mine.a", 403)
+        self.by("writer", "DELETE", "/api/v1/topics/mine.a", 204)
+
+    def test_what_is_changed_and_refused_is_in_the_audit(self):
+        self.by("writer", "PUT", "/api/v1/log/level", 200, {"level": "info"})
+        self.by("reader", "POST", "/api/v1/config/reload", 403)
+
+        def lines():
+            return [json.loads(line) for line in
+                    self.audit.read_text(encoding="utf-8").splitlines()]
+
+        def there(**wanted):
+            return any(all(line.get(key) == value for key, value in wanted.items())
+                       for line in lines())
+        wait_for(lambda: there(user="writer", event="admin", object="PUT /api/v1/log/level"), "one")
+        wait_for(lambda: there(user="reader", event="refused",
+                               object="POST /api/v1/config/reload"), "the other")
+        for token in self.tokens.values():
+            self.assertNotIn(token, self.audit.read_text(encoding="utf-8"))
 
 
 class Files(DxTest):
