@@ -622,13 +622,14 @@ static void a_ring_that_cant_be_had_leaves_the_connection(void **state)
 typedef struct inside {
     dx_client_subscription_t *subscription;
     dx_client_t *client;
-    dx_atomic64_t unsubscribed, closed, published;
+    dx_atomic64_t known, unsubscribed, closed, published;
 } inside_t;
 
 static int from_inside(void *context, const dx_event_t *event)
 {
     inside_t *const inside = context;
     (void)event;
+    wait_until(dx_load_acquire(&inside->known) != 0);
     dx_store_release(&inside->unsubscribed, dx_client_unsubscribe(inside->subscription, 0));
     dx_store_release(&inside->closed, dx_client_close(inside->client, 0));
     const dx_message_t message = {.topic = "u", .data = "x", .bytes = 1};
@@ -648,6 +649,7 @@ static void a_handler_publishes_and_waits_for_nobody(void **state)
     check_said(dx_client_topic_create(client, "u", &DIRECT, &said), "create");
     reader_t *reader = joined(client, (dx_subscription_options_t){.pattern = "u"});
     check_said(dx_client_subscribe(client, &options, &inside.subscription, &said), "subscribe");
+    dx_store_release(&inside.known, 1);
     publish(client, "t", 1);
     wait_until(loaded(&inside.published) != 0);
     assert_int_equal(loaded(&inside.unsubscribed), DX_EDEADLOCK);
