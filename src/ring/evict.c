@@ -10,6 +10,9 @@
  * overwritten while it reads it. It can't do harm: nobody looks at its sequence any more, and its
  * entry is not given to another before it has closed its handle, or is dead.
  *
+ * Somebody else may ask for the same of one consumer that lives and is in the way:
+ * dxi_ring_evict(). Its handle finds out in the same way.
+ *
  * BLOCK. The entry stays in the graph as it was, and gates or holds those behind it, until one of
  * the same name resumes it.
  *

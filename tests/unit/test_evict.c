@@ -404,9 +404,44 @@ static void handlers_of_other_processes_are_followed_and_resumed(void **state)
     dx_ring_destroy(ring);
 }
 
+static void one_consumer_is_taken_out_of_the_way(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        dx_ring_t *ring = share_ring(mode, SLOTS, DX_ON_STALL_EVICT);
+        dx_producer_t producer;
+        dx_consumer_t slow;
+        dx_consumer_t quick;
+        open_producer(&producer, ring, DX_FULL_FAIL);
+        open_consumer(&slow, ring, 0);
+        open_consumer(&quick, ring, 0);
+        publish_n(&producer, SLOTS);
+        assert_int_equal(consume_all(&quick), SLOTS);
+        assert_int_equal(publish_one(&producer), DX_EAGAIN);
+        assert_int_equal(dxi_ring_evict(ring, slow.index), DX_OK);
+        assert_int_equal(numbers(ring).evictions, 1);
+        publish_n(&producer, SLOTS);
+        assert_int_equal(consume_all(&quick), SLOTS);
+        assert_int_equal(dx_consumer_wait(&slow), DX_EEVICTED);
+        assert_int_equal(dxi_ring_evict(ring, slow.index), DX_ENOTFOUND);
+        assert_int_equal(dxi_ring_evict(ring, -1), DX_ENOTFOUND);
+        assert_int_equal(dxi_ring_evict(ring, DX_RING_CONSUMERS_MAX), DX_ENOTFOUND);
+        dx_consumer_close(&slow);
+        open_consumer(&slow, ring, 0); /* and comes back at the newest event */
+        publish_n(&producer, 1);
+        assert_int_equal(consume_all(&slow), 1);
+        dx_consumer_close(&slow);
+        dx_consumer_close(&quick);
+        dx_producer_close(&producer);
+        dx_ring_destroy(ring);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SHARED(one_consumer_is_taken_out_of_the_way),
         SHARED(producers_go_on_without_a_dead_consumer),
         SHARED(a_dead_consumer_that_blocks_keeps_its_place_until_it_is_resumed),
         SHARED(an_evicted_consumer_that_returns_is_told_what_it_missed),
