@@ -13,8 +13,10 @@ static bool is_left_out(const void *memory)
     FILE *const file = fopen("/proc/self/smaps", "re");
     assert_non_null(file);
     while (fgets(line, sizeof line, file) != NULL) {
-        unsigned long begin = 0, end = 0;
-        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+        char *at = line;
+        const unsigned long begin = strtoul(at, &at, 16);
+        if (at != line && *at == '-') { /* the first line of a mapping */
+            const unsigned long end = strtoul(at + 1, NULL, 16);
             inside = (uintptr_t)memory >= begin && (uintptr_t)memory < end;
         } else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
             left_out = strstr(line, " dd") != NULL;
