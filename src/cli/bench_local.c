@@ -317,8 +317,10 @@ static void percentiles(const bench_t *bench, double *p50_out, double *p99_out)
 {
     const size_t count = (size_t)bench->settings.trips;
     qsort(bench->trips, count, sizeof bench->trips[0], compare);
-    *p50_out = bench->trips[count / 2];
-    *p99_out = bench->trips[count - 1 - count / 100];
+    const size_t middle = count / 2;
+    const size_t high = count - 1 - count / 100;
+    *p50_out = bench->trips[middle];
+    *p99_out = bench->trips[high];
 }
 
 static void raw_trips(const bench_t *bench, int64_t first)
@@ -490,7 +492,7 @@ static int memory_make(bench_t *bench)
     const settings_t *s = &bench->settings;
     bench->slot_bytes = HEAD_BYTES + (((uint32_t)s->bytes + 7) & ~7u);
     bench->slots = 1;
-    while (bench->slots * 2 <= (uint64_t)s->ring_bytes / bench->slot_bytes) {
+    while ((uint64_t)bench->slots * 2 <= (uint64_t)s->ring_bytes / bench->slot_bytes) {
         bench->slots *= 2;
     }
     if ((int64_t)bench->slots < 2 * s->batch) {
@@ -600,7 +602,7 @@ static void report_print(const bench_t *bench, const results_t *results,
     printf("%-34s %8.1f M %18.1f %%   %.2f of it\n\n", "  a direct topic", way.median / 1e6,
            way.spread_percent, way.median / copy.median);
     printf("%lld events were checked, %lld were wrong.\n",
-           (long long)(s->rounds * (s->events + s->trips)),
+           (long long)s->rounds * (s->events + s->trips),
            (long long)dx_load_acquire(&bench->shared->wrong));
 }
 
@@ -690,6 +692,7 @@ int dxi_bench_local_command(int argc, char **argv)
         dxi_bench_machine_read(&bench.cpus, &machine);
         code = bench_run(&bench, &results);
     }
+    free(bench.trips);
     if (code != DX_OK) {
         dxi_complain_error(SPEAKER, &bench.error);
         return code == DX_EINVAL || code == DX_EPARSE ? DXI_EXIT_USAGE : DXI_EXIT_FAILED;

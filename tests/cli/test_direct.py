@@ -8,6 +8,7 @@ import pathlib
 import signal
 import unittest
 
+from dx_program import DxTest
 from node_program import NodeTest, Server, wait_for
 
 SHM = pathlib.Path("/dev/shm")
@@ -136,6 +137,21 @@ class Killed(NodeTest):
         self.assertEqual(reader.next()["data"], "two")
         # What the killed node has left goes with the last who was attached.
         wait_for(lambda: not old & rings(), "the old ring is gone")
+
+
+class Bench(DxTest):
+    """`dx bench local`, for its answers and not for its figures."""
+
+    def test_every_event_is_checked(self):
+        result = self.json("bench", "local", "--rounds", "2", "--events", "4Ki", "--trips", "100",
+                           "--ring", "64Ki", "--bytes", "40")
+        self.assertEqual((result["bench"], result["wrong"], result["bytes"]), ("local", 0, 40))
+        for key in ("raw_round_trip_p50_ns", "round_trip_p50_ns", "raw_copy_events_s",
+                    "one_way_events_s"):
+            self.assertGreater(result[key]["median"], 0, key)
+
+    def test_a_ring_that_is_too_small_is_refused(self):
+        self.refuses(2, "two batches", "bench", "local", "--ring", "64Ki", "--batch", "1Ki")
 
 
 if __name__ == "__main__":
