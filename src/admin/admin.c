@@ -227,7 +227,9 @@ static void link_add(dxi_admin_t *admin, struct MHD_Connection *connection, void
     if (link == NULL) {
         return; /* not watched by the clock; libmicrohttpd's time-out holds */
     }
-    link->connection = connection;
+    const union MHD_ConnectionInfo *const info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    link->fd = info != NULL ? info->connect_fd : -1;
     link->since_ns = dx_clock_ns();
     link->secure = admin->place.tls;
     (void)pthread_mutex_lock(&admin->mutex);
@@ -357,10 +359,9 @@ static struct MHD_Daemon *daemon_make(dxi_admin_t *admin, const dxi_admin_tls_t 
         admin, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, o->threads,
         MHD_OPTION_CONNECTION_LIMIT, o->threads * (o->connections_max + DXI_ADMIN_REFUSING_MAX + 1),
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)timeout_s, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
-        dxi_admin_on_uri, admin, MHD_OPTION_NOTIFY_COMPLETED, dxi_admin_on_completed, admin,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, admin, MHD_OPTION_ARRAY, secure,
-        MHD_OPTION_END);
+        (unsigned)timeout_s, MHD_OPTION_URI_LOG_CALLBACK, dxi_admin_on_uri, admin,
+        MHD_OPTION_NOTIFY_COMPLETED, dxi_admin_on_completed, admin, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, admin, MHD_OPTION_ARRAY, secure, MHD_OPTION_END);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (daemon == NULL) {
         (void)close(fd);
@@ -395,12 +396,8 @@ static void links_cut(dxi_admin_t *admin, int64_t now_ns)
         if (it->cut || it->phase == DXI_ADMIN_STREAMING || now_ns - it->since_ns < most_ns) {
             continue;
         }
-        const union MHD_ConnectionInfo *const info =
-            MHD_get_connection_info(it->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         it->cut = true;
-        if (info != NULL) { /* A1 */
-            (void)shutdown(info->connect_fd, SHUT_RDWR);
-        }
+        (void)shutdown(it->fd, SHUT_RDWR); /* A1 */
         if (!idle) {
             dxi_admin_count(admin, DXI_ADMIN_REFUSED_TIMEOUT);
         }
@@ -497,6 +494,7 @@ int dxi_admin_create(const dxi_admin_options_t *options, dxi_admin_t **admin_out
     (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_mutex_init(&admin->mutex, NULL);
     (void)pthread_mutex_init(&admin->stream_mutex, NULL);
+    (void)pthread_mutex_init(&admin->daemon_mutex, NULL);
     admin->options = *options;
     admin->listener = -1;
     options_fill(&admin->options);
@@ -532,6 +530,9 @@ int dxi_admin_start(dxi_admin_t *admin, dx_error_t *error)
 
 void dxi_admin_stop(dxi_admin_t *admin)
 {
+    (void)pthread_mutex_lock(&admin->daemon_mutex);
+    admin->ending = true; /* daemons don't change any more */
+    (void)pthread_mutex_unlock(&admin->daemon_mutex);
     if (admin->clock != NULL) {
         (void)pthread_mutex_lock(&admin->mutex);
         admin->clock_ends = true;
@@ -568,6 +569,7 @@ void dxi_admin_destroy(dxi_admin_t *admin)
     dxi_admin_tls_free(&admin->next_tls);
     (void)pthread_mutex_destroy(&admin->mutex);
     (void)pthread_mutex_destroy(&admin->stream_mutex);
+    (void)pthread_mutex_destroy(&admin->daemon_mutex);
     (void)pthread_cond_destroy(&admin->changed);
     dxi_free(admin->texts);
     dxi_free(admin);
@@ -603,11 +605,40 @@ static int retired_place(dxi_admin_t *admin)
     return place;
 }
 
-int dxi_admin_tls_commit(dxi_admin_t *admin, dx_error_t *error)
+static bool text_same(const char *a, const char *b)
 {
-    if (!admin->place.tls || !admin->next_ready || admin->daemon == NULL) {
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+/* Whether the files say what they said before. */
+static bool tls_same(const dxi_admin_tls_t *a, const dxi_admin_tls_t *b)
+{
+    return text_same(a->certificate, b->certificate) && text_same(a->key, b->key) &&
+           text_same(a->authority, b->authority);
+}
+
+/* Ends retired daemons whose last connection has gone. Who calls it from a route has one in its own.
+ */
+static void retired_end(dxi_admin_t *admin)
+{
+    for (;;) {
+        (void)pthread_mutex_lock(&admin->mutex);
+        struct MHD_Daemon *const retired = retired_take(admin);
+        (void)pthread_mutex_unlock(&admin->mutex);
+        if (retired == NULL) {
+            return;
+        }
+        MHD_stop_daemon(retired); /* A3 */
+    }
+}
+
+/* Serves with what was prepared. Under the mutex of daemons. */
+static int daemon_change(dxi_admin_t *admin, dx_error_t *error)
+{
+    if (tls_same(&admin->tls, &admin->next_tls)) {
         return DX_OK;
     }
+    retired_end(admin);
     const int place = retired_place(admin);
     if (place < 0) {
         return dxi_fail(error, DX_EBUSY,
@@ -631,6 +662,17 @@ int dxi_admin_tls_commit(dxi_admin_t *admin, dx_error_t *error)
     admin->next_tls = (dxi_admin_tls_t){.certificate = NULL};
     admin->next_ready = false;
     return DX_OK;
+}
+
+int dxi_admin_tls_commit(dxi_admin_t *admin, dx_error_t *error)
+{
+    int code = DX_OK;
+    (void)pthread_mutex_lock(&admin->daemon_mutex);
+    if (admin->place.tls && admin->next_ready && admin->daemon != NULL && !admin->ending) {
+        code = daemon_change(admin, error);
+    }
+    (void)pthread_mutex_unlock(&admin->daemon_mutex);
+    return code;
 }
 
 /* ------------------------------------------------------------------------------------- figures */

@@ -91,7 +91,7 @@ typedef enum dxi_admin_phase {
 typedef struct dxi_admin_link dxi_admin_link_t;
 struct dxi_admin_link {
     dxi_admin_link_t *next, *previous; /* under the mutex, with all that follows */
-    struct MHD_Connection *connection;
+    int fd;                            /* its socket, open as long as the link is there */
     dxi_admin_phase_t phase;
     int64_t since_ns;
     bool cut;           /* its time is over: the socket was shut down */
@@ -108,6 +108,10 @@ struct dxi_admin {
     char address[DXI_ADMIN_ADDRESS_BYTES_MAX + 1];
     int listener; /* the socket; -1: none */
     bool stopping;
+
+    pthread_mutex_t daemon_mutex; /* held while daemons change: commit(), and the end's beginning;
+                                   * taken before `mutex` */
+    bool ending;                  /* under it */
 
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
