@@ -617,8 +617,7 @@ static bool tls_same(const dxi_admin_tls_t *a, const dxi_admin_tls_t *b)
            text_same(a->authority, b->authority);
 }
 
-/* Ends retired daemons whose last connection has gone. Who calls it from a route has one in its own.
- */
+/* Ends retired daemons whose last connection has gone; one in which a route runs has that. */
 static void retired_end(dxi_admin_t *admin)
 {
     for (;;) {
