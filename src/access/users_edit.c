@@ -330,24 +330,27 @@ static size_t quoted_write(char *to, size_t room, const char *text)
 static int value_write(edit_t *edit, char *to, size_t room, size_t *used, size_t depth,
                        const dxi_users_value_t *value)
 {
-    const size_t begin = *used;
-    *used += (size_t)snprintf(to + *used, room - *used, "%*s%s: %s", (int)depth, "", value->key,
-                              value->count > 1 ? "[" : "");
-    for (size_t i = 0; i < value->count; i++) {
-        if (room - *used < 64) {
-            break;
-        }
-        if (i > 0) {
-            *used += (size_t)snprintf(to + *used, room - *used, ", ");
-        }
-        const size_t bytes = quoted_write(to + *used, room - *used - 8, value->texts[i]);
-        if (bytes == 0) {
-            *used = begin;
-            return dxi_fail(edit->error, DX_ELIMIT, "%s of %s is too long", value->key, edit->name);
-        }
-        *used += bytes;
+    static const size_t AROUND = 128; /* what stands around the texts: depth, key, brackets */
+    bool fits = room - *used > AROUND;
+    if (fits) {
+        *used += (size_t)snprintf(to + *used, AROUND, "%*s%s: %s", (int)depth, "", value->key,
+                                  value->count > 1 ? "[" : "");
     }
-    *used += (size_t)snprintf(to + *used, room - *used, "%s\n", value->count > 1 ? "]" : "");
+    for (size_t i = 0; fits && i < value->count; i++) {
+        if (i > 0) {
+            *used += (size_t)snprintf(to + *used, AROUND, ", ");
+        }
+        const size_t bytes = room - *used > AROUND
+                                 ? quoted_write(to + *used, room - *used - AROUND, value->texts[i])
+                                 : 0;
+        *used += bytes;
+        fits = bytes != 0 && room - *used > AROUND;
+    }
+    if (!fits) {
+        return dxi_fail(edit->error, DX_ELIMIT, "%s of %s is too long; edit the file by hand",
+                        value->key, edit->name);
+    }
+    *used += (size_t)snprintf(to + *used, AROUND, "%s\n", value->count > 1 ? "]" : "");
     return DX_OK;
 }
 

@@ -409,6 +409,16 @@ class UserCommand(DxTest):
             self.assertEqual(self.text(), before)
         self.assertEqual([one.name for one in self.folder.iterdir()], ["users.yaml"])
 
+    def test_more_than_a_command_can_say_is_refused_as_a_whole(self):
+        many = [part for number in range(64) for kind in ("publish", "subscribe", "request")
+                for part in (f"--{kind}", f"{kind}.{number}." + '"' * 200)]
+        self.refuses(FAILED, "is too long; edit the file by hand", "user", "add", "a", *many, "-f",
+                     self.file)
+        self.assertEqual(list(self.folder.iterdir()), [])
+        self.user("add", "a", *many[:128])
+        self.assertEqual(sum(len(self.json("user", "ls", "-f", self.file)[0][kind])
+                             for kind in ("publish", "subscribe", "request")), 64)
+
     def test_a_file_that_only_a_person_can_change_stays_as_it_is(self):
         self.write("users: {a: {publish: x}}\n")
         before = self.text()
