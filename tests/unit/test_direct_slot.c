@@ -36,10 +36,11 @@ static void what_is_written_is_read(void **state)
 static void a_slot_of_no_kind_or_longer_than_it_is_holds_no_event(void **state)
 {
     (void)state;
+    static const char data[40];
     _Alignas(8) char slot[48] = {0};
     dxi_direct_event_t event;
     assert_int_equal(dxi_direct_read(slot, sizeof slot, NOW_US, &event), DX_ECORRUPT);
-    dxi_direct_write(slot, DXI_DIRECT_FRAME, slot, 40, NOW_US);
+    dxi_direct_write(slot, DXI_DIRECT_FRAME, data, 40, NOW_US);
     assert_int_equal(dxi_direct_read(slot, sizeof slot, NOW_US, &event), DX_OK);
     uint64_t head = dxi_direct_head(DXI_DIRECT_PLAIN, 41, NOW_US);
     memcpy(slot, &head, sizeof head);
