@@ -75,7 +75,7 @@ static void publish(const char *address)
     must(dx_client_close(client, DEADLINE_NS));
 }
 
-/* -------------------------------------------------------------------------------- the other side */
+/* ------------------------------------------------------------------------------- the other side */
 
 static int on_quote(void *context, const dx_event_t *event)
 {
