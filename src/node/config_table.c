@@ -379,7 +379,7 @@ static const dx_config_option_t ROWS[] = {
     {.name = "trace.endpoint",
      .type = DX_CONFIG_TEXT,
      .default_text = "",
-     .high = 2000,
+     .high = DX_CONFIG_TEXT_BYTES_MAX,
      .help =
          "The collector, as in http://127.0.0.1:4318; without a path, /v1/traces is added. Empty: "
          "nothing is traced, and that costs nothing."},
