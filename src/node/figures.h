@@ -29,7 +29,7 @@ typedef struct dxi_figures {
     dxi_sessions_stat_t sessions;
     dxi_listener_stat_t listeners;
     uint64_t connections_by_kind[4]; /* by dxi_transport_t */
-    uint64_t tokens_refused; /* of all kinds of tokens */
+    uint64_t tokens_refused;         /* of all kinds of tokens */
     dxi_access_stat_t access;
     uint64_t ring_wait_ns; /* publishers waited for room in rings, all together */
     dxi_admin_stat_t admin;

@@ -22,7 +22,7 @@ typedef struct dxi_token {
 typedef struct dxi_auth {
     pthread_mutex_t mutex;
     dxi_token_t *token; /* what it points to, under it; memory that no core has */
-    uint64_t refused;  /* under it */
+    uint64_t refused;   /* under it */
 } dxi_auth_t;
 
 /* Threads: owner. */
