@@ -332,13 +332,13 @@ class Files(DxTest):
         pending = self.ask(admin, "GET", "/api/v1/config/pending")
         self.assertEqual(pending, {"file": str(self.file), "problem": None, "changes": [],
                                    "restart": []})
-        self.write("topics: {retain_events: 5}\nlimits: {subscriptions_per_connection_max: 9}\n")
+        self.write("topics: {retain_events: 5}\nlimits: {frame_bytes_max: 5Mi}\n")
         pending = self.ask(admin, "GET", "/api/v1/config/pending")
-        self.assertEqual(pending["restart"], ["limits.subscriptions_per_connection_max"])
+        self.assertEqual(pending["restart"], ["limits.frame_bytes_max"])
         self.assertEqual([(c["name"], c["running"], c["file"], c["live"])
                           for c in pending["changes"]],
                          [("topics.retain_events", "1024", "5", True),
-                          ("limits.subscriptions_per_connection_max", "4096", "9", False)])
+                          ("limits.frame_bytes_max", "4Mi", "5Mi", False)])
         self.ask(admin, "POST", "/api/v1/config/reload", 409)
         ready = self.ask(admin, "GET", "/readyz")
         self.assertEqual((ready["ready"], [r["name"] for r in ready["reasons"]]),
