@@ -2,7 +2,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#define _GNU_SOURCE /* qsort_r() */
 #include "node/api.h"
 
 #include <stdlib.h>
