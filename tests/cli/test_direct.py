@@ -152,6 +152,7 @@ class Bench(DxTest):
 
     def test_a_ring_that_is_too_small_is_refused(self):
         self.refuses(2, "two batches", "bench", "local", "--ring", "64Ki", "--batch", "1Ki")
+        self.refuses(2, "multiple of 8", "bench", "local", "--bytes", "33")
 
 
 if __name__ == "__main__":
