@@ -318,7 +318,7 @@ void dx_client_stats(const dx_client_t *client, dx_client_stats_t *stats_out)
     const dxi_directs_t *const d = &client->directs;
     *stats_out = (dx_client_stats_t){
         .state = (dx_client_state_t)dx_load_relaxed(&c->state),
-        .published = dxi_window_published(w) + (uint64_t)dx_load_relaxed(&d->published),
+        .published = dxi_window_published(w) + dxi_directs_published(client),
         .acknowledged = (uint64_t)dx_load_relaxed(&c->acknowledged),
         .refused = (uint64_t)dx_load_relaxed(&c->refused),
         .retried = (uint64_t)dx_load_relaxed(&c->retried),

@@ -38,7 +38,7 @@
 #include "disruptorx/clock.h"
 #include "disruptorx/producer.h"
 
-#define CHUNK 64 /* messages in one claim */
+#define CHUNK 256 /* messages in one claim */
 #define ANSWER_BYTES 1024
 #define NAMES_BYTES 262144
 
@@ -48,6 +48,7 @@ struct dxi_direct_outlet {
     bool attached;      /* in that generation; else it goes over the connection */
     dx_ring_t *ring;
     dx_producer_t producer;
+    dx_atomic64_t published; /* written under the lock, read by any */
     dxi_direct_clock_t clock;
     uint32_t slot_bytes;
     uint16_t shard;
@@ -163,6 +164,17 @@ dxi_direct_outlet_t *dxi_direct_outlet(dx_client_t *client, const char *topic)
         names_ask(client, generation);
     }
     return find(client, topic);
+}
+
+uint64_t dxi_directs_published(const dx_client_t *client)
+{
+    const dxi_direct_outlet_t *outlet =
+        (const dxi_direct_outlet_t *)(uintptr_t)dx_load_acquire(&client->directs.outlets); /* O2 */
+    int64_t published = 0;
+    for (; outlet != NULL; outlet = outlet->next) {
+        published += dx_load_relaxed(&outlet->published);
+    }
+    return (uint64_t)published;
 }
 
 /* ------------------------------------------------------------------------------------ attaching */
@@ -358,7 +370,8 @@ int dxi_direct_publish(dx_client_t *client, dxi_direct_outlet_t *outlet,
         }
         done += code; /* 0: the ring is gone, and the node will be asked */
     }
-    (void)dx_fetch_add_relaxed(&client->directs.published, done);
+    /* No locked instruction here: it would wait until all slots are written. */
+    dxi_count(&outlet->published, done);
     (void)pthread_mutex_unlock(&outlet->lock);
     return done != 0 || code >= 0 ? done : code;
 }
@@ -405,7 +418,7 @@ int dxi_direct_publish_frame(dx_client_t *client, dxi_direct_outlet_t *outlet, v
     while (code == 0 && outlet_ready(client, outlet)) {
         code = frame_publish(client, outlet, frame, bytes, receipt_out, error);
     }
-    (void)dx_fetch_add_relaxed(&client->directs.published, code > 0 ? 1 : 0);
+    dxi_count(&outlet->published, code > 0 ? 1 : 0);
     (void)pthread_mutex_unlock(&outlet->lock);
     return code;
 }

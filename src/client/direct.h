@@ -21,7 +21,7 @@ typedef struct dxi_directs {
     dx_atomic64_t generation; /* of connections: odd while there is one */
     dx_atomic64_t listed;     /* in which the names of direct topics were asked for */
     dx_atomic64_t outlets;    /* the first dxi_direct_outlet_t; they stay as long as the client */
-    dx_atomic64_t published, received, gaps, gap_events;
+    dx_atomic64_t received, gaps, gap_events;
     pthread_mutex_t lock;
     dxi_direct_inlet_t *inlets; /* under it */
 } dxi_directs_t;
@@ -33,6 +33,9 @@ void dxi_directs_close(dx_client_t *client);
 /* The connection is there, or gone. Threads: client. */
 void dxi_directs_opened(dx_client_t *client, bool able);
 void dxi_directs_broken(dx_client_t *client);
+
+/* How many events went into rings. Threads: any. */
+uint64_t dxi_directs_published(const dx_client_t *client);
 
 /* --------------------------------------------------------------------------------- publishing */
 

@@ -46,6 +46,8 @@
 
 #define CHUNK 64           /* slots copied at a time, */
 #define CHUNK_BYTES 16384u /* and their bytes, but one at least */
+#define BUSY_STEPS 4       /* after a step with all that can be copied: so many short ones wait, */
+#define MOMENT_PAUSES 16   /* for half a microsecond or so */
 #define WAIT_NS INT64_C(50000000)
 #define PAUSE_NS INT64_C(20000000) /* before the node is asked again */
 
@@ -71,6 +73,7 @@ struct dxi_direct_inlet {
     dx_atomic32_t stop;
     dx_atomic64_t stop_ns; /* handles what is there until then */
     int64_t stop_at;       /* up to before this sequence; 0: not told to stop */
+    int busy;              /* steps that may wait for more */
     bool left_over;        /* it stopped with events left */
 
     /* Of the events in hand. All but data, bytes, sequence and time stand there already. */
@@ -251,6 +254,18 @@ static bool is_evicted(const dx_consumer_t *consumer)
     return (dx_load32_relaxed(&consumer->entry->control) & DXI_CONTROL_EVICTED) != 0;
 }
 
+/* In the middle of a burst, close behind a publisher: each look takes the line of stamps away from
+ * it while it writes there, and finds a few events. After a moment they are many. Returns how many
+ * there are then. */
+DX_NOINLINE static int64_t more_after_a_moment(dxi_direct_inlet_t *inlet)
+{
+    inlet->busy--;
+    for (int i = 0; i < MOMENT_PAUSES; i++) {
+        dx_cpu_relax();
+    }
+    return dx_consumer_poll(&inlet->consumer) - inlet->consumer.next + 1;
+}
+
 /* Handles some events. Returns how many slots, 0 when there are none, DX_EEVICTED. */
 static int inlet_step(dxi_direct_inlet_t *inlet)
 {
@@ -264,7 +279,11 @@ static int inlet_step(dxi_direct_inlet_t *inlet)
         return DX_UNLIKELY(consumer->evicted) ? DX_EEVICTED : 0;
     }
     int64_t count = last - first + 1;
+    if (count < inlet->slots_max && inlet->busy > 0) {
+        count = more_after_a_moment(inlet);
+    }
     count = count < inlet->slots_max ? count : inlet->slots_max;
+    inlet->busy = count == inlet->slots_max ? BUSY_STEPS : inlet->busy;
     slots_copy(inlet, first, count);
     uint64_t hidden = 0;
     if (DX_UNLIKELY(first <= dx_load_relaxed(&consumer->block->marks_last))) {
