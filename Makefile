@@ -2,8 +2,8 @@
 #
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
-.PHONY: help run test build release check format tidy coverage bench bench-peers soak crash fuzz \
-        mutation install clean
+.PHONY: help run test build release check format tidy coverage load bench bench-peers soak crash \
+        fuzz mutation install clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,10 @@ coverage: ## line coverage of src/ and include/; fails below 90 %
 	@tools/setup.sh test
 	@tools/coverage.sh
 
+load: ## what 1,000 connections and 10,000 topics cost a node
+	@tools/setup.sh build
+	@tools/load.sh
+
 bench: ## run our benchmarks
 	@tools/setup.sh build
 	@tools/bench.sh
@@ -45,7 +49,7 @@ bench-peers: release ## compare with other queues and brokers, on this machine
 	@tools/setup.sh bench
 	@bench/peers/run.sh
 
-soak: ## repeat the unit tests for DX_SOAK_MINUTES (30)
+soak: ## a node under load, then the unit tests again and again, DX_SOAK_MINUTES (30) each
 	@tools/setup.sh test
 	@tools/soak.sh
 

@@ -6,11 +6,14 @@ is delivered, and what it refused or dropped is counted.
 SPDX-License-Identifier: Apache-2.0
 """
 import contextlib
+import json
+import mmap
 import os
 import pathlib
 import resource
 import signal
 import tempfile
+import time
 import unittest
 
 from admin_client import ADMIN, AdminTest
@@ -241,6 +244,50 @@ class FullDisk(FaultTest):
         self.ok("config", "set", "log.file", file)
         wait_for(lambda: self.can_connect() and file.exists() and file.stat().st_size > 0,
                  "lines are written")
+
+
+@unittest.skipUnless("CLOCK_SHIFT" in os.environ, "the clock that jumps is not built here")
+class Clock(FaultTest):
+    """The wall clock jumps, for the node alone; what waits goes by the clock that never does."""
+
+    @classmethod
+    def setUpClass(cls):
+        shift = tempfile.NamedTemporaryFile(prefix="dx-test-")
+        cls.addClassCleanup(shift.close)
+        shift.write(bytes(8))
+        shift.flush()
+        cls.seconds = mmap.mmap(shift.fileno(), 8)
+        cls.addClassCleanup(cls.seconds.close)
+        before = {name: os.environ.get(name) for name in ("LD_PRELOAD", "CLOCK_SHIFT_FILE")}
+        os.environ.update(LD_PRELOAD=os.environ["CLOCK_SHIFT"], CLOCK_SHIFT_FILE=shift.name)
+        try:
+            super().setUpClass()
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+    def test_a_wall_clock_that_jumps_ends_no_connection_and_loses_nothing(self):
+        idle = greet(self.peer(b""))
+        slow = self.peer(HELLO[:20])
+        ended = self.connection_errors()
+        for years in (10, -10, 0):
+            self.seconds[:] = (years * 365 * 86400).to_bytes(8, "little", signed=True)
+            self.ok("pub", "year", str(years), "--ack")
+            self.witness.publish(f"{years} years")
+        times = [json.loads(line)["time"][:4] for line in self.ok(
+            "sub", "year", "--from", "earliest", "--count", 3, "-o", "json").splitlines()]
+        # The times of a shard never go back: its later events have the time of the first.
+        self.assertGreaterEqual(int(times[0]), time.gmtime().tm_year + 9)
+        self.assertEqual(len(set(times)), 1, times)
+        self.assertEqual(self.connection_errors(), ended)
+        for peer in (idle, slow):
+            peer.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self.assertNotEqual(peer.recv(4096), b"")
+
+    def connection_errors(self):
+        return self.metrics().all("disruptorx_connection_errors_total")
 
 
 class Left(DxTest):
