@@ -35,8 +35,9 @@ RATE = 5000 # events a second of each benchmark
 GROUP_EVENTS = 1000
 VISITORS = 50
 GROWTH_MAX = {"memory_kib": 4096, "descriptors": 2, "threads": 0.5}
-# Each shard remembers producers, so that a retry is taken once: few, so that this has an end here.
-OPTIONS = ("--set", "bus.producers_max=16")
+# Each shard remembers the receipts of producers that were there, so that a retry is taken once: up
+# to 8 MiB. Few shards and producers, so that this memory is full after a few rounds.
+OPTIONS = ("--set", "bus.producers_max=8", "--set", "bus.shards=4")
 
 
 class Failed(Exception):
@@ -199,7 +200,8 @@ def main():
         except Failed as failure:
             print(f"FAILED: {failure}")
             good = False
-        code, said = server.stop(signal.SIGTERM)
+        finally:
+            code, said = server.stop(signal.SIGTERM)
     if code != 0:
         print(f"FAILED: the node ended with {code}: {said}")
     print("no acknowledged event is missing, nothing grows" if good and code == 0 else "FAILED")

@@ -39,6 +39,8 @@ class FaultTest(AdminTest):
         self.subscribed(self.witness.topic)
         self.witness.publish("before")
         self.got = [self.line()]
+        wait_for(lambda: sum(self.metrics().all("disruptorx_connections").values()) == 2,
+                 "only witness and reader are connected")
 
     def line(self):
         """The next line of the reader."""
