@@ -271,6 +271,10 @@ struct dx_client {
 void dxi_publish_frame(char *to, const dxi_plain_topic_t *topic, const void *payload,
                        uint32_t bytes);
 
+/* Remembers where publications stand in the sending ring, and forgets what has been written.
+ * Threads: client. */
+void dxi_send_mark(dx_client_t *client);
+
 /* Sends what is plain at the head of the window, one frame. Returns how many messages; 0: the one
  * at the head is not plain, or has to wait. `*drained_out` is set when nothing else was there.
  * Threads: client. */

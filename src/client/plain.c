@@ -72,6 +72,7 @@ static void sent(dx_client_t *client, int64_t record_bytes, uint32_t events, int
     client->sent_events += events;
     client->sent_bytes += (uint64_t)bytes;
     client->ring_bytes += (uint64_t)bytes;
+    dxi_send_mark(client);
 }
 
 static int one_send(dx_client_t *client, const dxi_plain_record_t *record, int64_t record_bytes,

@@ -15,8 +15,8 @@
  * When a connection breaks, `resend` goes back to `oldest`, and what has no answer is sent again,
  * under its number, before anything new. The node takes each number once.
  *
- * What has no receipt is gone from here once it is in the sending ring. `marks` remember, turn by
- * turn, how many bytes and how many such frames had been put into the ring; when the connection
+ * What has no receipt is gone from here once it is in the sending ring. `marks` remember, copy
+ * by copy, how many bytes and how many such frames had been put into the ring; when the connection
  * breaks, those behind the last byte that was written are counted as lost.
  *
  * INVARIANTS
@@ -240,8 +240,6 @@ static bool numbered_send(dx_client_t *client, const char *frame, uint64_t seque
     return true;
 }
 
-static void mark(dx_client_t *client);
-
 /* Sends again what the last connection left unanswered. Returns how many; `*all_out`: no more. */
 static int retries_send(dx_client_t *client, bool *all_out)
 {
@@ -367,6 +365,7 @@ static int run_send(dx_client_t *client, int64_t room)
     dxi_window_take(window, run.bytes, (uint32_t)run.frames);
     sent(client, run.frames, run.bytes);
     client->unconfirmed += (uint64_t)run.frames;
+    dxi_send_mark(client);
     return (int)run.frames;
 }
 
@@ -385,7 +384,7 @@ int dxi_send_window(dx_client_t *client)
         stuck_set(client, dx_load32_relaxed(&client->closed) == 0); /* closed: each is refused */
         return 0;
     }
-    mark(client);
+    dxi_send_mark(client);
     bool all = false;
     bool drained = false;
     int done = retries_send(client, &all);
@@ -432,8 +431,7 @@ void dxi_send_asleep(dx_client_t *client)
 
 /* ----------------------------------------------------------------------------- what was written */
 
-/* Remembers where publications stand, and forgets what has been written. */
-static void mark(dx_client_t *client)
+void dxi_send_mark(dx_client_t *client)
 {
     /* PINGs of the connection itself are written as well, which may make it more by a few: such a
      * frame is one that nobody can know of. */
@@ -475,7 +473,7 @@ void dxi_send_opened(dx_client_t *client)
 
 void dxi_send_broken(dx_client_t *client)
 {
-    mark(client);
+    dxi_send_mark(client);
     dxi_count(&client->counts.lost, (int64_t)(client->unconfirmed - client->unconfirmed_written));
     client->unconfirmed = client->unconfirmed_written = 0;
     client->resend = client->oldest;
