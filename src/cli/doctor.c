@@ -21,7 +21,8 @@
 #include "disruptorx/config.h"
 
 #define COMMAND "dx doctor"
-#define NODE_BYTES (INT64_C(64) << 20) /* of a node beside its rings and topics */
+#define NODE_BYTES (INT64_C(64) << 20)  /* of a node beside its rings and topics */
+#define RECEIPTS_BYTES INT64_C(8388608) /* of publishers, in each shard: src/bus/dedup.c */
 
 static const dxi_doctor_check_t CHECKS[] = {
     {"kernel", dxi_check_kernel, false},
@@ -165,9 +166,9 @@ static int needs_read(const settings_t *settings, dxi_doctor_t *doctor)
         return DXI_EXIT_FAILED;
     }
     doctor->connections = dx_config_integer(config, "limits.connections_max");
-    doctor->memory_bytes =
-        NODE_BYTES + dx_config_integer(config, "topics.retain_bytes_max") +
-        dx_config_integer(config, "bus.shards") * dx_config_integer(config, "bus.shard_ring_bytes");
+    const int64_t shard_bytes = dx_config_integer(config, "bus.shard_ring_bytes") + RECEIPTS_BYTES;
+    doctor->memory_bytes = NODE_BYTES + dx_config_integer(config, "topics.retain_bytes_max") +
+                           dx_config_integer(config, "bus.shards") * shard_bytes;
     dx_config_destroy(config);
     return DXI_GO_ON;
 }
