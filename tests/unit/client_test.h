@@ -384,14 +384,16 @@ static inline void node_listen(node_t *node)
 {
     dx_error_t error = {0};
     dxi_address_t address;
-    const dxi_listener_options_t options = {.events = {.context = node,
-                                                       .on_open = node_on_open,
-                                                       .on_frame = node_on_frame,
-                                                       .on_pause = node_on_pause,
-                                                       .on_auth = node_on_auth,
-                                                       .on_close = node_on_close},
-                                            .connection = {.shm = true, .shm_ring_bytes = 65536},
-                                            .on_accept = node_on_accept};
+    const dxi_listener_options_t options = {
+        .events = {.context = node,
+                   .on_open = node_on_open,
+                   .on_frame = node_on_frame,
+                   .on_pause = node_on_pause,
+                   .on_auth = node_on_auth,
+                   .on_close = node_on_close},
+        /* What a test has the node say waits for its room. */
+        .connection = {.shm = true, .shm_ring_bytes = 65536, .send_bytes = 1 << 26},
+        .on_accept = node_on_accept};
     assert_ok(dxi_address_parse(node->path, &address, &error));
     if (dxi_listener_create(node->loop, &address, &options, &node->listener, &error) != DX_OK) {
         fail_msg("%s", error.message);
