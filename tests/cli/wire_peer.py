@@ -4,6 +4,7 @@ and a thousand connections without a thousand threads.
 SPDX-License-Identifier: Apache-2.0
 """
 import pathlib
+import secrets
 import selectors
 import socket
 import struct
@@ -14,6 +15,7 @@ from frame_format import HEADER, HEADER_BYTES, TYPES, frame, u64  # noqa: E402
 
 FRAME_BYTES_MAX = 1 << 20
 CAPABILITIES = ("CAPABILITIES", struct.pack("<QIHH", 0, FRAME_BYTES_MAX, 1, 1))
+ACK_WANTED = 0x0001 # a flag of PUBLISH
 HELLO = frame("HELLO", [CAPABILITIES, ("NAME", b"peer")])
 
 
@@ -64,6 +66,12 @@ def subscribe(peer, pattern, credit_events, credit_bytes):
                  frame("CREDIT", [number, ("CREDIT", u64(credit_events, credit_bytes))]))
 
 
+def pong(ping):
+    """The answer to a PING, as next_frame() returned it."""
+    _, fields, body = ping
+    return frame("PONG", body=body, layout=fields[6], timestamp_ns=fields[9])
+
+
 class Crowd:
     """Many open connections that only answer PING, as a client that has nothing to do."""
 
@@ -84,17 +92,12 @@ class Crowd:
                 self.selector.unregister(key.fileobj)
                 self.lost += 1
             elif came[0] == TYPES["PING"]:
-                kind, fields, body = came
-                key.fileobj.sendall(frame("PONG", body=body, layout=fields[6],
-                                          timestamp_ns=fields[9]))
+                key.fileobj.sendall(pong(came))
 
     def close(self):
         self.selector.close()
         for peer in self.peers:
             peer.close()
-
-
-ACK_WANTED = 0x0001
 
 
 class Witness:
@@ -103,13 +106,15 @@ class Witness:
     def __init__(self, address, topic="kept"):
         self.peer = greet(connect(address))
         self.topic = topic
+        self.producer = secrets.randbits(63) + 1
         self.taken = []
 
     def publish(self, text):
         """One event; returns when the node has said that it has it."""
         sequence = len(self.taken) + 1
         self.peer.sendall(frame("PUBLISH", [("TOPIC", self.topic.encode())], text.encode(),
-                                flags=ACK_WANTED, producer_id=id(self), producer_sequence=sequence))
+                                flags=ACK_WANTED, producer_id=self.producer,
+                                producer_sequence=sequence))
         while True:
             came = next_frame(self.peer)
             if came is None:
