@@ -3,6 +3,9 @@
 # configured preset: $DX_BUILD, default build/dev.
 # The last line is `N passed, N failed`, a file being a test.
 #
+# DX_TIDY_NODES bounds how many states the analyzer looks at in a function. `make test` looks at
+# fewer than the analyzer would by itself, in half of the time; `make tidy` at as many.
+#
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,7 +24,11 @@ fi
 # Each file's output is kept apart, so that two at a time don't mix.
 check_one() {
     local output
-    if output=$(clang-tidy -p "$1" --quiet "$2" 2>&1); then
+    local nodes=()
+    if [ -n "${DX_TIDY_NODES:-}" ]; then
+        nodes=(-Xclang -analyzer-config -Xclang "max-nodes=$DX_TIDY_NODES")
+    fi
+    if output=$(clang-tidy -p "$1" --quiet "${nodes[@]/#/--extra-arg=}" "$2" 2>&1); then
         echo "ok $2"
     else
         printf 'not ok %s\n%s\n' "$2" "$output"

@@ -7,7 +7,7 @@
 #                                optimised: no stage of the whole, but the quickest for a change
 #
 # A test that says the same in every build has the label style, tool, relacy, model or once, and
-# runs in the stage `once` alone.
+# runs in the stage `once` alone; benchmarks (bench) are tried in `release` alone.
 #
 # Each stage prints one line with its duration; what it printed lies in build/test-logs/<stage>.log.
 # The last line is `N passed, N failed`, with `, N skipped` where tests were skipped: the sum over
@@ -78,12 +78,12 @@ run_preset() {
 
 stage_once() { run_preset dev -L "$ONCE"; }
 stage_dev() { run_preset dev; }
-stage_asan() { run_preset asan -LE "$ONCE"; }
-stage_tsan() { run_preset tsan -LE "$ONCE"; }
+stage_asan() { run_preset asan -LE "$ONCE|bench"; }
+stage_tsan() { run_preset tsan -LE "$ONCE|bench"; }
 stage_release() { run_preset release -LE "$ONCE"; }
 stage_lint() {
     local status=0
-    cmake --preset dev >/dev/null && tools/clang_tidy.sh || status=1
+    cmake --preset dev >/dev/null && DX_TIDY_NODES=60000 tools/clang_tidy.sh || status=1
     count_last_line "$LOGS/lint.log"
     return $status
 }

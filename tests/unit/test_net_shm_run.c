@@ -22,7 +22,9 @@ static dxi_connection_info_t info_of(dxi_loop_t *loop, side_t *side)
 
 static void frames_there_and_back(rig_t *rig, dxi_loop_t *loop, side_t *client, int count)
 {
+    side_lock(&rig->side);
     rig->side.echo = true;
+    side_unlock(&rig->side);
     for (int i = 1; i <= count; i++) {
         assert_int_equal(side_send(loop, client, (uint64_t)i, 1, 32), 1);
         side_wait(client, client->frames == i);
