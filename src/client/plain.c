@@ -108,7 +108,7 @@ static int64_t pack_most(const dx_client_t *client, int64_t head_bytes, int64_t 
     int64_t most = head_bytes + DXI_PACK_BYTES_MAX;
     most = most < accepted ? most : accepted;
     most = most < credit ? most : credit;
-    const bool wait = most > room && dxi_connection_pending(client->connection) != 0; /* L2 */
+    const bool wait = most > room && dxi_connection_pending(client->connection) != 0; /* V2 */
     return wait ? 0 : most;
 }
 

@@ -19,10 +19,10 @@
  *
  * INVARIANTS
  *
- *   L1  topics[n] for n < count is never changed: a record that names it was published behind it
- *   L2  a pack has at most DX_FRAME_PACKED_EVENTS_MAX events and DXI_PACK_BYTES_MAX bytes; it is
+ *   V1  topics[n] for n < count is never changed: a record that names it was published behind it
+ *   V2  a pack has at most DX_FRAME_PACKED_EVENTS_MAX events and DXI_PACK_BYTES_MAX bytes; it is
  *       not cut short for want of room in the sending ring, which would leave a row of short ones
- *   L3  packs are sent to who has said that it reads them
+ *   V3  packs are sent to who has said that it reads them
  *
  * THREADS. dxi_plain_topic(): any, under the client's lock. dxi_plain_send(): the client's.
  *
