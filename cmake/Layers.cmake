@@ -39,6 +39,20 @@ function(dx_add_layer name)
     endif()
 endfunction()
 
+# dx_layer_packages(<variable> <package>...): the libraries of packages by their pkg-config names.
+function(dx_layer_packages variable)
+    find_package(PkgConfig REQUIRED)
+    set(libraries)
+    foreach(package IN LISTS ARGN)
+        pkg_check_modules(${package} QUIET ${package})
+        if(NOT ${package}_FOUND)
+            message(FATAL_ERROR "${package} is missing: run tools/setup.sh build")
+        endif()
+        list(APPEND libraries ${${package}_LIBRARIES})
+    endforeach()
+    set(${variable} ${libraries} PARENT_SCOPE)
+endfunction()
+
 # dx_add_program(<target> <source>...): a program of ours that may use every layer and any private
 # header. `dx_internal` holds all layers but cli.
 function(dx_add_program target)

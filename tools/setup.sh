@@ -48,6 +48,9 @@ test  command:clang-tidy         clang-tidy
 test  command:llvm-symbolizer    llvm
 test  command:gcovr              gcovr
 test  command:groff              groff-base
+test  command:zsh                zsh
+test  command:fish               fish
+test  command:systemd-analyze    systemd
 test  package:libcmocka-dev      libcmocka-dev
 test  file:/usr/include/relacy/relacy.hpp relacy-dev
 test  command:spin               spin

@@ -28,6 +28,7 @@ SPDX = "SPDX-License-Identifier: Apache-2.0"
 # Written in pieces, so that this file passes its own rules.
 UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"]) + r")\b")
 MACHINE_PATH = re.compile(r"(?<![\w.}*~-])/(?:home|root|work|Users)/\w")
+BARE_SKIP = re.compile(r"(?<!\w)skip\(\);(?!\s*\\)")
 MARKDOWN_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 # Identifiers that C reserves, where a line declares one. The feature macros are meant to be set.
@@ -122,6 +123,8 @@ class Tidy:
                 self.find(path, number, "a tab; use 4 spaces (make format)")
         plain = COMMENT_OR_STRING.sub(blank_out, text)
         for number, line in enumerate(plain.splitlines(), start=1):
+            if BARE_SKIP.search(line):
+                self.find(path, number, "skips a test without a word; SKIP_BECAUSE(reason)")
             for pattern in RESERVED_DECLARATIONS:
                 found = pattern.search(line)
                 if found and self.is_reserved(found.group(1)):

@@ -201,7 +201,7 @@ static void run_for_a_while(const char *name, void (*scenario)(stress_run_t *))
     static stress_run_t run; /* outlives a test that fails */
     const char *only = getenv("DX_STRESS_ONLY");
     if (only != NULL && strcmp(only, name) != 0) {
-        skip();
+        SKIP_BECAUSE("DX_STRESS_ONLY names another scenario");
     }
     const int64_t ns = from_environment("DX_STRESS_SECONDS", SECONDS_DEFAULT) * DX_NS_PER_S / 4;
     const int64_t end_ns = dx_clock_ns() + ns;

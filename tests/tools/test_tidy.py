@@ -66,6 +66,11 @@ class Tidy(unittest.TestCase):
             self.refuses("a.md", f"x {word}: y\n", f"a.md:1: {word}; do it now")
         self.passes({"a.md": "mktemp -d dx.XXXXXX\n"})
 
+    def test_a_test_that_is_skipped_says_why(self):
+        self.refuses("a.c", HEAD + "void f(void)\n{\n    skip();\n}\n", "SKIP_BECAUSE")
+        self.passes({"a.c": HEAD + "#define SKIP_BECAUSE(reason) \\\n    skip(); \\\n\n"
+                                   "void f(void)\n{\n    SKIP_BECAUSE(\"no disk\");\n}\n"})
+
     def test_reserved_identifiers(self):
         for line in ["#define _DX_H", "#define DX__H", "struct _ring {", "static int __count = 0;",
                      "typedef struct ring _ring_t;", "void dx__start(void);", "int *_Head;"]:

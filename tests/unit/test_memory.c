@@ -283,7 +283,7 @@ static void the_kind_of_pages_falls_from_best_to_normal(void **state)
         {DX_PAGES_HUGE_1G, 3 * MIB, true, ENOMEM, ENOMEM, DX_OK, DX_PAGES_TRANSPARENT, 4 * MIB},
     };
     if (sysconf(_SC_PAGESIZE) != 4096) {
-        skip(); /* the sizes above are in pages of 4096 */
+        SKIP_BECAUSE("pages have another size than 4096 here");
     }
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         fake.huge_1g = rows[i].huge_1g;

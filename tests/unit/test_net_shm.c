@@ -85,7 +85,7 @@ static void where_there_is_no_memory_a_client_is_told_so_and_the_next_gets_it(vo
     dxi_loop_destroy(loop);
     rig_end(&rig);
 #else
-    skip();
+    SKIP_BECAUSE("this build can't make system calls fail");
 #endif
 }
 
@@ -118,7 +118,7 @@ static void another_user_gets_it_only_where_that_is_allowed(void **state)
 {
     (void)state;
     if (geteuid() != 0) {
-        skip();
+        SKIP_BECAUSE("only root can become another user");
     }
     assert_int_equal(chmod(folder, 0755), 0);
     for (int allowed = 0; allowed < 2; allowed++) {

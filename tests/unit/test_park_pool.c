@@ -204,7 +204,7 @@ static void a_worker_that_slept_through_whole_laps_finds_work_again(void **state
 {
     (void)state;
     if (!points_exist()) {
-        skip();
+        SKIP_BECAUSE("this build has no named points");
     }
     for (int mode = DX_RING_SINGLE; mode <= DX_RING_MULTI; mode++) {
         pool_scene_t *scene = pool_scene_create((dx_ring_mode_t)mode);

@@ -331,7 +331,7 @@ static void files_cut_off_or_extended_are_refused(void **state)
 static void as_nobody(int (*test)(void))
 {
     if (geteuid() != 0) {
-        skip();
+        SKIP_BECAUSE("only root can become another user");
     }
     const pid_t child = fork();
     if (child == 0) {
@@ -397,7 +397,7 @@ static void a_file_of_another_user_is_attached_to_only_on_request(void **state)
 {
     (void)state;
     if (geteuid() != 0) {
-        skip();
+        SKIP_BECAUSE("only root can give a file away");
     }
     dx_ring_options_t options = options_of("r");
     dx_ring_t *ring = ring_from(&options);
@@ -444,7 +444,8 @@ static void read_only_and_full_file_systems_are_refused(void **state)
         int status = 0;
         assert_int_equal(waitpid(child, &status, 0), child);
         if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-            skip(); /* the fault points share-open and share-space stand for it in any case */
+            SKIP_BECAUSE("mounting is not permitted; the fault points share-open and share-space "
+                         "stand for it");
         }
         assert_int_equal(status, 0);
     }
