@@ -41,7 +41,9 @@
 #include "admin/admin_internal.h"
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/options.h"
 #include "disruptorx/clock.h"
+#include "net/socket.h"
 
 #define BACKLOG 128
 #define CONNECTION_BYTES 32768 /* libmicrohttpd's memory for one: its head and headers */
@@ -97,84 +99,27 @@ static int options_check(const dxi_admin_options_t *options, dx_error_t *error)
     return dxi_admin_routes_check(options->routes, options->route_count, error);
 }
 
-static size_t text_bytes(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
-static const char *text_keep(const char *text, char **at)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    const size_t bytes = strlen(text) + 1;
-    char *const kept = memcpy(*at, text, bytes);
-    *at += bytes;
-    return kept;
-}
-
 static bool texts_keep(dxi_admin_t *admin, const dxi_admin_options_t *options)
 {
     admin->texts = dxi_alloc_zeroed(
-        1, 1 + text_bytes(options->address) + text_bytes(options->key_file) +
-               text_bytes(options->certificate_file) + text_bytes(options->authority_file));
+        1, 1 + dxi_text_bytes(options->address) + dxi_text_bytes(options->key_file) +
+               dxi_text_bytes(options->certificate_file) + dxi_text_bytes(options->authority_file));
     if (admin->texts == NULL) {
         return false;
     }
     char *at = admin->texts;
-    admin->options.address = text_keep(options->address, &at);
-    admin->options.certificate_file = text_keep(options->certificate_file, &at);
-    admin->options.key_file = text_keep(options->key_file, &at);
-    admin->options.authority_file = text_keep(options->authority_file, &at);
+    admin->options.address = dxi_text_keep(&at, options->address);
+    admin->options.certificate_file = dxi_text_keep(&at, options->certificate_file);
+    admin->options.key_file = dxi_text_keep(&at, options->key_file);
+    admin->options.authority_file = dxi_text_keep(&at, options->authority_file);
     return true;
 }
 
 /* ------------------------------------------------------------------------------------- binding */
 
-static int bind_failed(const dxi_admin_t *admin, int os, dx_error_t *error)
-{
-    const int code = os == EADDRINUSE      ? DX_EBUSY
-                     : os == EADDRNOTAVAIL ? DX_EINVAL
-                                           : dxi_code_of_errno(os);
-    return dxi_fail_os(error, code, os, "admin cannot listen on %s", admin->options.address);
-}
-
-/* One address of the host. Returns 0 or an errno. */
-static int bind_one(dxi_admin_t *admin, const struct addrinfo *info)
-{
-    const int on = 1;
-    const int off = 0;
-    const int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return errno;
-    }
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (info->ai_family == AF_INET6) { /* "any" is any of both families */
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    }
-    if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
-        const int os = errno;
-        (void)close(fd);
-        return os;
-    }
-    admin->listener = fd;
-    return 0;
-}
-
 /* The address with the port that the system gave. */
 static void address_write(dxi_admin_t *admin)
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in4;
-        struct sockaddr_in6 in6;
-    } bound;
-    socklen_t bytes = sizeof bound;
-    memset(&bound, 0, sizeof bound);
-    if (getsockname(admin->listener, &bound.any, &bytes) == 0) {
-        admin->place.port =
-            ntohs(bound.any.sa_family == AF_INET ? bound.in4.sin_port : bound.in6.sin6_port);
-    }
     const char *const host = admin->place.host;
     const bool in6 = strchr(host, ':') != NULL;
     (void)snprintf(admin->address, sizeof admin->address, "%s://%s%s%s:%u",
@@ -184,29 +129,11 @@ static void address_write(dxi_admin_t *admin)
 
 static int listener_bind(dxi_admin_t *admin, dx_error_t *error)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                                   .ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *list = NULL;
-    char port[8];
-    const bool any = admin->place.host[0] == '\0';
-    (void)snprintf(port, sizeof port, "%u", (unsigned)admin->place.port);
-    const int rc = getaddrinfo(any ? NULL : admin->place.host, port, &hints, &list);
-    if (rc != 0) {
-        return dxi_fail(error, DX_EINVAL, "cannot find the address of '%.200s' to listen on: %s",
-                        admin->place.host, gai_strerror(rc));
-    }
-    int os = EADDRNOTAVAIL;
-    for (int pass = 0; pass < 2 && os != 0; pass++) { /* "any": IPv6 first, it takes IPv4 too */
-        for (const struct addrinfo *info = list; info != NULL && os != 0; info = info->ai_next) {
-            if (!any || (info->ai_family == AF_INET6) == (pass == 0)) {
-                os = bind_one(admin, info);
-            }
-        }
-    }
-    freeaddrinfo(list);
-    if (os != 0) {
-        return bind_failed(admin, os, error);
+    const int code = dxi_socket_listen(admin->place.host, &admin->place.port, BACKLOG,
+                                       admin->options.address, &admin->listener, error);
+    if (code != DX_OK) {
+        (void)dxi_fail_context(error, "admin");
+        return code;
     }
     address_write(admin);
     return DX_OK;

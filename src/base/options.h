@@ -15,6 +15,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "disruptorx/error.h"
 #include "disruptorx/platform.h"
@@ -33,5 +34,25 @@ DX_NODISCARD int dxi_options_multiple(dx_error_t *error, const char *field, uint
 
 /* All `count` reserved words must be zero. */
 DX_NODISCARD int dxi_options_reserved(dx_error_t *error, const uint64_t *reserved, size_t count);
+
+/* The texts of options are kept as copies in one piece of memory: what a text takes there, with its
+ * NUL; 0 for NULL. */
+DX_INLINE size_t dxi_text_bytes(const char *text)
+{
+    return text != NULL ? strlen(text) + 1 : 0;
+}
+
+/* A copy of `text` at `*room`, which moves on; NULL for NULL. */
+DX_INLINE const char *dxi_text_keep(char **room, const char *text)
+{
+    const size_t bytes = dxi_text_bytes(text);
+    char *const kept = *room;
+    if (text == NULL) {
+        return NULL;
+    }
+    memcpy(kept, text, bytes);
+    *room += bytes;
+    return kept;
+}
 
 #endif

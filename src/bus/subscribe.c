@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/options.h"
 #include "bus/team.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -94,33 +95,15 @@ static int options_check(const dx_subscription_options_t *o, dx_error_t *error)
     return DX_OK;
 }
 
-/* A copy of `text` at `*room`, which moves on; NULL for NULL. */
-static const char *text_keep(char **room, const char *text)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    const size_t bytes = strlen(text) + 1;
-    char *const kept = *room;
-    memcpy(kept, text, bytes);
-    *room += bytes;
-    return kept;
-}
-
-static size_t text_bytes(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
 static void options_keep(dxi_flow_t *flow, const dx_subscription_options_t *o)
 {
     char *room = flow->texts;
     const bool no_ack = o->ack == DX_ACK_DEFAULT && o->group == NULL;
     flow->options = (dxi_flow_options_t){
-        .pattern = text_keep(&room, o->pattern),
-        .group = text_keep(&room, o->group),
-        .dead_letter = text_keep(&room, o->dead_letter),
-        .filter_text = text_keep(&room, o->filter),
+        .pattern = dxi_text_keep(&room, o->pattern),
+        .group = dxi_text_keep(&room, o->group),
+        .dead_letter = dxi_text_keep(&room, o->dead_letter),
+        .filter_text = dxi_text_keep(&room, o->filter),
         .from = o->from,
         .from_value = o->from_value,
         .ack = no_ack                     ? DX_ACK_NONE
@@ -214,8 +197,8 @@ static int flow_link(dxi_shard_t *shard, dxi_flow_t *flow)
 
 static dxi_flow_t *flow_create(dxi_shard_t *shard, const dx_subscription_options_t *options)
 {
-    const size_t texts = text_bytes(options->pattern) + text_bytes(options->group) +
-                         text_bytes(options->dead_letter) + text_bytes(options->filter);
+    const size_t texts = dxi_text_bytes(options->pattern) + dxi_text_bytes(options->group) +
+                         dxi_text_bytes(options->dead_letter) + dxi_text_bytes(options->filter);
     dxi_flow_t *const flow = dxi_alloc_zeroed(1, sizeof *flow + texts);
     if (flow != NULL) {
         flow->shard = shard;

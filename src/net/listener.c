@@ -28,11 +28,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -68,23 +65,12 @@ struct dxi_listener {
 
 /* -------------------------------------------------------------------------------------- binding */
 
-static int code_of_bind(int os_errno)
-{
-    switch (os_errno) {
-    case EADDRINUSE:
-        return DX_EBUSY;
-    case EADDRNOTAVAIL:
-        return DX_EINVAL;
-    default:
-        return dxi_code_of_errno(os_errno);
-    }
-}
-
 static int bind_failed(const dxi_address_t *address, int os_errno, dx_error_t *error)
 {
     char text[DXI_ADDRESS_TEXT_MAX + 16];
     dxi_address_format(address, text);
-    return dxi_fail_os(error, code_of_bind(os_errno), os_errno, "cannot listen on %s", text);
+    return dxi_fail_os(error, dxi_socket_bind_code(os_errno), os_errno, "cannot listen on %s",
+                       text);
 }
 
 /* True when the file is a socket on which nobody answers, and was removed. */
@@ -131,73 +117,12 @@ static int unix_bind(dxi_listener_t *listener, uint32_t mode, dx_error_t *error)
     return DX_OK;
 }
 
-/* One address of the host. Returns 0 or an errno. */
-static int tcp_bind_one(dxi_listener_t *listener, const struct addrinfo *info)
-{
-    const int on = 1;
-    const int off = 0;
-    const int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return errno;
-    }
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (info->ai_family == AF_INET6) { /* "any" is any of both families */
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    }
-    if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
-        const int os = errno;
-        (void)close(fd);
-        return os;
-    }
-    listener->fd = fd;
-    return 0;
-}
-
-/* The port that the system gave. */
-static void tcp_port_read(dxi_listener_t *listener)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in4;
-        struct sockaddr_in6 in6;
-    } bound;
-    socklen_t bytes = sizeof bound;
-    memset(&bound, 0, sizeof bound);
-    if (getsockname(listener->fd, &bound.any, &bytes) == 0) {
-        listener->address.port =
-            ntohs(bound.any.sa_family == AF_INET ? bound.in4.sin_port : bound.in6.sin6_port);
-    }
-}
-
 static int tcp_bind(dxi_listener_t *listener, dx_error_t *error)
 {
-    const dxi_address_t *const address = &listener->address;
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                                   .ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *list = NULL;
-    char port[8];
-    (void)snprintf(port, sizeof port, "%u", (unsigned)address->port);
-    const bool any = address->host[0] == '\0';
-    const int rc = getaddrinfo(any ? NULL : address->host, port, &hints, &list);
-    if (rc != 0) {
-        return dxi_fail(error, DX_EINVAL, "cannot find the address of '%s' to listen on: %s",
-                        address->host, gai_strerror(rc));
-    }
-    int os = EADDRNOTAVAIL;
-    for (int pass = 0; pass < 2 && os != 0; pass++) { /* "any": IPv6 first, it takes IPv4 too */
-        for (const struct addrinfo *info = list; info != NULL && os != 0; info = info->ai_next) {
-            if (!any || (info->ai_family == AF_INET6) == (pass == 0)) {
-                os = tcp_bind_one(listener, info);
-            }
-        }
-    }
-    freeaddrinfo(list);
-    if (os != 0) {
-        return bind_failed(address, os, error);
-    }
-    tcp_port_read(listener);
-    return DX_OK;
+    dxi_address_t *const address = &listener->address;
+    char text[DXI_ADDRESS_TEXT_MAX + 16];
+    dxi_address_format(address, text);
+    return dxi_socket_listen(address->host, &address->port, BACKLOG, text, &listener->fd, error);
 }
 
 /* ------------------------------------------------------------------------------------ accepting */

@@ -5,11 +5,16 @@
 #include "net/socket.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
+
+#include "base/fail.h"
 
 void dxi_socket_tune(int fd, int family)
 {
@@ -69,4 +74,80 @@ void dxi_socket_peer(int fd, const struct sockaddr_storage *peer, bool tls, char
     socklen_t bytes = sizeof who;
     (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &bytes);
     (void)snprintf(text_out, text_bytes, "unix:// pid %d uid %u", (int)who.pid, (unsigned)who.uid);
+}
+
+/* ------------------------------------------------------------------------------------ listening */
+
+int dxi_socket_bind_code(int os)
+{
+    return os == EADDRINUSE ? DX_EBUSY : os == EADDRNOTAVAIL ? DX_EINVAL : dxi_code_of_errno(os);
+}
+
+/* One address of the host. Returns 0 or an errno. */
+static int listen_one(const struct addrinfo *info, int backlog, int *fd_out)
+{
+    const int on = 1;
+    const int off = 0;
+    const int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (info->ai_family == AF_INET6) { /* "any" is any of both families */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    }
+    if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, backlog) != 0) {
+        const int os = errno;
+        (void)close(fd);
+        return os;
+    }
+    *fd_out = fd;
+    return 0;
+}
+
+/* The port that the system gave. */
+static void port_read(int fd, uint16_t *port_out)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+    } bound;
+    socklen_t bytes = sizeof bound;
+    memset(&bound, 0, sizeof bound);
+    if (getsockname(fd, &bound.any, &bytes) == 0) {
+        *port_out =
+            ntohs(bound.any.sa_family == AF_INET ? bound.in4.sin_port : bound.in6.sin6_port);
+    }
+}
+
+int dxi_socket_listen(const char *host, uint16_t *port_inout, int backlog, const char *address,
+                      int *fd_out, dx_error_t *error)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *list = NULL;
+    char port[8];
+    (void)snprintf(port, sizeof port, "%u", (unsigned)*port_inout);
+    const bool any = host[0] == '\0';
+    const int rc = getaddrinfo(any ? NULL : host, port, &hints, &list);
+    if (rc != 0) {
+        return dxi_fail(error, DX_EINVAL, "cannot find the address of '%.200s' to listen on: %s",
+                        host, gai_strerror(rc));
+    }
+    int os = EADDRNOTAVAIL;
+    for (int pass = 0; pass < 2 && os != 0; pass++) { /* "any": IPv6 first, it takes IPv4 too */
+        for (const struct addrinfo *info = list; info != NULL && os != 0; info = info->ai_next) {
+            if (!any || (info->ai_family == AF_INET6) == (pass == 0)) {
+                os = listen_one(info, backlog, fd_out);
+            }
+        }
+    }
+    freeaddrinfo(list);
+    if (os != 0) {
+        return dxi_fail_os(error, dxi_socket_bind_code(os), os, "cannot listen on %s", address);
+    }
+    port_read(*fd_out, port_inout);
+    return DX_OK;
 }

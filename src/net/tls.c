@@ -42,6 +42,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/options.h"
 #include "base/secret.h"
 #include "net/tls_internal.h"
 
@@ -283,36 +284,20 @@ static int context_make(const dxi_tls_options_t *options, SSL_CTX **context_out,
     return DX_OK;
 }
 
-static const char *text_keep(const char *text, char **at)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    const size_t bytes = strlen(text) + 1;
-    char *const kept = memcpy(*at, text, bytes);
-    *at += bytes;
-    return kept;
-}
-
-static size_t text_bytes(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
 static bool options_keep(dxi_tls_t *tls, const dxi_tls_options_t *options)
 {
     tls->options = *options;
     tls->texts = dxi_alloc_zeroed(
-        1, 1 + text_bytes(options->certificate_file) + text_bytes(options->key_file) +
-               text_bytes(options->authority_file) + text_bytes(options->server_name));
+        1, 1 + dxi_text_bytes(options->certificate_file) + dxi_text_bytes(options->key_file) +
+               dxi_text_bytes(options->authority_file) + dxi_text_bytes(options->server_name));
     if (tls->texts == NULL) {
         return false;
     }
     char *at = tls->texts;
-    tls->options.certificate_file = text_keep(options->certificate_file, &at);
-    tls->options.key_file = text_keep(options->key_file, &at);
-    tls->options.authority_file = text_keep(options->authority_file, &at);
-    tls->options.server_name = text_keep(options->server_name, &at);
+    tls->options.certificate_file = dxi_text_keep(&at, options->certificate_file);
+    tls->options.key_file = dxi_text_keep(&at, options->key_file);
+    tls->options.authority_file = dxi_text_keep(&at, options->authority_file);
+    tls->options.server_name = dxi_text_keep(&at, options->server_name);
     return true;
 }
 
