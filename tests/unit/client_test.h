@@ -16,6 +16,7 @@
 #include "disruptorx/client.h"
 #include "disruptorx/clock.h"
 #include "net/connection.h"
+#include "patience.h"
 
 #define NODE_LOG 16384 /* frames that are written down, at most */
 
@@ -68,18 +69,6 @@ typedef struct node {
 } node_t;
 
 #define WAIT_NS (60 * DX_NS_PER_S) /* for a broken test only */
-
-/* Waits for a condition. */
-#define wait_until(condition)                                                                      \
-    do {                                                                                           \
-        const int64_t give_up_ns = dx_clock_ns() + WAIT_NS;                                        \
-        while (!(condition)) {                                                                     \
-            if (dx_clock_ns() > give_up_ns) {                                                      \
-                fail_msg("waited in vain for %s", #condition);                                     \
-            }                                                                                      \
-            (void)usleep(200);                                                                     \
-        }                                                                                          \
-    } while (0)
 
 static inline int64_t number(const dx_atomic64_t *a)
 {

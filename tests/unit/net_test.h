@@ -419,4 +419,22 @@ static inline void pair_end(pair_t *pair)
 #endif
 }
 
+/* What is known of a side's connection, asked in its loop. */
+static inline void info_run(void *context)
+{
+    side_t *const side = ((void **)context)[0];
+    dxi_connection_info_t *const info = ((void **)context)[1];
+    memset(info, 0, sizeof *info);
+    if (side->connection != NULL) {
+        dxi_connection_info(side->connection, info);
+    }
+}
+
+static inline dxi_connection_info_t info_of(dxi_loop_t *loop, side_t *side)
+{
+    dxi_connection_info_t info;
+    dxi_loop_call(loop, info_run, (void *[]){side, &info});
+    return info;
+}
+
 #endif

@@ -13,6 +13,7 @@
 #include "disruptorx/node.h"
 
 #include "base_test.h"
+#include "patience.h"
 
 /* The folder of the test program, and a few paths in it. */
 static char node_folder[] = "/tmp/dx-test-node-XXXXXX";
@@ -118,18 +119,6 @@ static inline dx_node_t *node_started(const dx_config_t *config)
     }
     return node;
 }
-
-/* Waits until a condition holds, with a deadline for a broken test. */
-#define wait_until(condition)                                                                      \
-    do {                                                                                           \
-        const int64_t give_up_ns = dx_clock_ns() + 30 * DX_NS_PER_S;                               \
-        while (!(condition)) {                                                                     \
-            if (dx_clock_ns() > give_up_ns) {                                                      \
-                fail_msg("waited in vain for %s", #condition);                                     \
-            }                                                                                      \
-            (void)usleep(1000);                                                                    \
-        }                                                                                          \
-    } while (0)
 
 static inline void node_end(dx_node_t *node)
 {

@@ -12,17 +12,7 @@
 #include "bus/session.h"
 #include "bus_test.h"
 #include "disruptorx/client.h"
-
-#define wait_until(condition)                                                                      \
-    do {                                                                                           \
-        const int64_t give_up_ns = dx_clock_ns() + SOON_NS;                                        \
-        while (!(condition)) {                                                                     \
-            if (dx_clock_ns() > give_up_ns) {                                                      \
-                fail_msg("waited in vain for %s", #condition);                                     \
-            }                                                                                      \
-            (void)usleep(200);                                                                     \
-        }                                                                                          \
-    } while (0)
+#include "patience.h"
 
 typedef struct served {
     char folder[64];

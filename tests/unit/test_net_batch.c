@@ -13,23 +13,6 @@
 
 /* -------------------------------------------------------------------------------------- looking */
 
-static void info_run(void *context)
-{
-    side_t *const side = ((void **)context)[0];
-    dxi_connection_info_t *const info = ((void **)context)[1];
-    memset(info, 0, sizeof *info);
-    if (side->connection != NULL) {
-        dxi_connection_info(side->connection, info);
-    }
-}
-
-static dxi_connection_info_t info_of(dxi_loop_t *loop, side_t *side)
-{
-    dxi_connection_info_t info;
-    dxi_loop_call(loop, info_run, (void *[]){side, &info});
-    return info;
-}
-
 static void written_run(void *context)
 {
     uint64_t *const written = ((void **)context)[1];

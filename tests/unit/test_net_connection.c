@@ -55,19 +55,6 @@ static void frames_come_in_order_and_whole(void **state)
 
 /* --------------------------------------------------------------------------------- the greeting */
 
-static void info_run(void *context)
-{
-    side_t *const side = ((void **)context)[0];
-    dxi_connection_info(side->connection, ((void **)context)[1]);
-}
-
-static dxi_connection_info_t info_of(dxi_loop_t *loop, side_t *side)
-{
-    dxi_connection_info_t info;
-    dxi_loop_call(loop, info_run, (void *[]){side, &info});
-    return info;
-}
-
 static void both_sides_know_each_other_after_the_greeting(void **state)
 {
     (void)state;

@@ -7,19 +7,6 @@
 
 /* ------------------------------------------------------------------------------ sleep and bells */
 
-static void info_run(void *context)
-{
-    side_t *const side = ((void **)context)[0];
-    dxi_connection_info(side->connection, ((void **)context)[1]);
-}
-
-static dxi_connection_info_t info_of(dxi_loop_t *loop, side_t *side)
-{
-    dxi_connection_info_t info;
-    dxi_loop_call(loop, info_run, (void *[]){side, &info});
-    return info;
-}
-
 static void frames_there_and_back(rig_t *rig, dxi_loop_t *loop, side_t *client, int count)
 {
     side_lock(&rig->side);

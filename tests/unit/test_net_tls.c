@@ -193,26 +193,19 @@ static void frames_go_both_ways_over_tls(void **state)
     dxi_tls_destroy(client);
 }
 
-static void info_run(void *context)
-{
-    side_t *const side = ((void **)context)[0];
-    dxi_connection_info(side->connection, ((void **)context)[1]);
-}
-
 static void with_mtls_the_node_knows_its_client(void **state)
 {
     (void)state;
     dxi_tls_t *const node = node_tls("node", true);
     dxi_tls_t *const client = client_tls("ca.pem", "client");
     pair_t pair;
-    dxi_connection_info_t info;
     pair_begin_tls(&pair, node, client);
     side_wait(&pair.client, pair.client.opens == 1);
     side_wait(&pair.node, pair.node.opens == 1);
-    dxi_loop_call(pair.node_loop, info_run, (void *[]){&pair.node, &info});
+    dxi_connection_info_t info = info_of(pair.node_loop, &pair.node);
     assert_true(info.tls && info.open);
     assert_string_equal(info.tls_subject, "CN=pump-7");
-    dxi_loop_call(pair.client_loop, info_run, (void *[]){&pair.client, &info});
+    info = info_of(pair.client_loop, &pair.client);
     assert_string_equal(info.tls_subject, "CN=node-1");
     pair_end(&pair);
     dxi_tls_destroy(node);
@@ -361,7 +354,7 @@ static void subject_see(const pair_t *pair, dxi_tls_t *client, char *subject_out
     side_init(&side);
     connect_to(pair->client_loop, dxi_listener_address(pair->listener), &options, &side);
     side_wait(&side, side.opens == 1);
-    dxi_loop_call(pair->client_loop, info_run, (void *[]){&side, &info});
+    info = info_of(pair->client_loop, &side);
     (void)snprintf(subject_out, sizeof info.tls_subject, "%s", info.tls_subject);
     side_close(pair->client_loop, &side, DX_ECLOSED, NULL);
     side_wait(&side, side.closes == 1);
