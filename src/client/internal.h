@@ -232,8 +232,9 @@ struct dx_client {
     int address_tried; /* in this round */
     bool moved;        /* the next attempt goes to `moved_to` */
     dxi_address_t moved_to;
-    int64_t attempts; /* in a row */
-    int64_t pause_ns;
+    int64_t attempts;                 /* in a row */
+    int64_t pause_ns;                 /* the next one, at most */
+    int64_t opened_ns;                /* when the connection was open */
     int64_t next_attempt_ns;          /* INT64_MAX: none */
     int64_t looked_ns;                /* when the connection was asked for its numbers */
     dxi_connection_traffic_t traffic; /* of this connection, as far as it is counted */

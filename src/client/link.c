@@ -9,7 +9,8 @@
  *                 +-(no address of the round answers)------------+--(attempts_max)--> CLOSED
  *
  * A round tries each address once, beginning with the one that worked last. Between rounds there is
- * a pause. The first round of dx_client_connect() is the only one, unless connect_later.
+ * a pause, and behind a connection that did not live as long as the pause before it; one that did
+ * is made again at once. The first round of dx_client_connect() is the only one, unless connect_later.
  *
  * MOVED names another node: the connection is ended in order and made to that address.
  *
@@ -91,6 +92,15 @@ static void attempt_sentence(const dx_client_t *client, const dx_error_t *why, d
     }
 }
 
+/* The next attempt is behind a pause, and the pause after that is longer. */
+static void pause_begin(dx_client_t *client, int64_t now_ns)
+{
+    const int64_t most_ns = client->options.reconnect_max_ns;
+    const int64_t pause_ns = client->pause_ns;
+    client->pause_ns = pause_ns > most_ns / 2 ? most_ns : pause_ns * 2;
+    client->next_attempt_ns = now_ns + pause_ns / 2 + random_below(client, pause_ns / 2 + 1);
+}
+
 /* When the next attempt is, or that there is none. */
 static void attempt_failed(dx_client_t *client, const dx_error_t *why)
 {
@@ -117,9 +127,7 @@ static void attempt_failed(dx_client_t *client, const dx_error_t *why)
         return;
     }
     client->address_tried = 0;
-    const int64_t pause_ns = client->pause_ns;
-    client->pause_ns = pause_ns > o->reconnect_max_ns / 2 ? o->reconnect_max_ns : pause_ns * 2;
-    client->next_attempt_ns = now_ns + pause_ns / 2 + random_below(client, pause_ns / 2 + 1);
+    pause_begin(client, now_ns);
 }
 
 static const dxi_connection_events_t link_events;
@@ -251,7 +259,7 @@ static void on_open(void *context, dxi_connection_t *connection)
                                    (info.peer_capabilities & DXI_CAPABILITY_DIRECT) != 0);
     client->attempts = 0;
     client->address_tried = 0;
-    client->pause_ns = client->options.reconnect_min_ns;
+    client->opened_ns = dxi_loop_now_ns(client->loop);
     client->looked_ns = 0;
     client->reading_stopped = false;
     dxi_send_opened(client); /* L2 */
@@ -289,7 +297,13 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
     (void)pthread_mutex_lock(&client->lock);
     client->last_error = *why;
     (void)pthread_mutex_unlock(&client->lock);
-    client->next_attempt_ns = dxi_loop_now_ns(client->loop);
+    const int64_t now_ns = dxi_loop_now_ns(client->loop);
+    if (client->moved || now_ns - client->opened_ns >= client->pause_ns) {
+        client->pause_ns = client->options.reconnect_min_ns;
+        client->next_attempt_ns = now_ns;
+    } else {
+        pause_begin(client, now_ns); /* who is sent away as soon as it is there comes less often */
+    }
     dxi_link_state(client, DX_CLIENT_CONNECTING, why->code, why->message);
 }
 

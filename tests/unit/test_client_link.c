@@ -205,6 +205,35 @@ static void a_client_that_connects_later_keeps_what_is_published(void **state)
     node_end(node);
 }
 
+static void always_cut(void *context, dx_client_state_t state, int code, const char *sentence)
+{
+    node_t *const node = *(node_t **)context;
+    (void)code;
+    (void)sentence;
+    if (state == DX_CLIENT_CONNECTED) {
+        node_do(node, node_cut);
+    }
+}
+
+/* A node that ends each connection as soon as it is open is not asked as fast as it answers. The
+ * pauses are at least half of 40, 80, 160 and 160 ms. */
+static void who_is_always_sent_away_comes_less_often(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    const int64_t begun_ns = dx_clock_ns();
+    dx_client_t *client =
+        client_open(node, (dx_client_options_t){.reconnect_min_ns = 40 * DX_NS_PER_MS,
+                                                .reconnect_max_ns = 160 * DX_NS_PER_MS,
+                                                .on_state = always_cut,
+                                                .context = &node});
+    wait_until(number(&node->opened) >= 5);
+    assert_true(dx_clock_ns() - begun_ns >= (20 + 40 + 80 + 80) * DX_NS_PER_MS);
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    node_end(node);
+}
+
 static void a_client_gives_up_after_its_attempts(void **state)
 {
     (void)state;
@@ -449,6 +478,7 @@ int main(void)
         cmocka_unit_test(a_node_that_says_nothing_is_given_up),
         cmocka_unit_test(a_wrong_token_is_not_permitted),
         cmocka_unit_test(a_client_that_connects_later_keeps_what_is_published),
+        cmocka_unit_test(who_is_always_sent_away_comes_less_often),
         cmocka_unit_test(a_client_gives_up_after_its_attempts),
         cmocka_unit_test(a_client_follows_to_the_node_that_is_named),
         cmocka_unit_test(a_node_that_talks_nonsense_does_no_harm),
