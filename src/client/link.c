@@ -10,7 +10,8 @@
  *
  * A round tries each address once, beginning with the one that worked last. Between rounds there is
  * a pause, and behind a connection that did not live as long as the pause before it; one that did
- * is made again at once. The first round of dx_client_connect() is the only one, unless connect_later.
+ * is made again at once. The first round of dx_client_connect() is the only one, unless
+ * connect_later.
  *
  * MOVED names another node: the connection is ended in order and made to that address.
  *
