@@ -126,7 +126,7 @@ typedef struct plan {
     const dx_thread_options_t *thread;
     dxi_role_t role;
     dx_consumer_kind_t kind;
-    int32_t pool; /* WORKER: index of the pool's entry */
+    dxi_processor_t *pool; /* of a WORKER; else NULL */
 } plan_t;
 
 static uint64_t find_members(const dx_disruptor_t *disruptor, const char *name);
@@ -161,7 +161,8 @@ static int add_one(dx_disruptor_t *disruptor, const plan_t *plan, dx_error_t *er
         .resume = plan->resume,
         .wait = wait_is_zero(plan->wait) ? disruptor->options.wait : *plan->wait,
     };
-    const dxi_consumer_role_t role = {.kind = plan->kind, .pool = plan->pool};
+    const dxi_consumer_role_t role = {
+        .kind = plan->kind, .pool = plan->pool != NULL ? plan->pool->consumer.index : 0};
     const int code =
         dxi_consumer_add(&processor->consumer, disruptor->ring, &options, &role, error);
     if (code != DX_OK) {
@@ -181,6 +182,12 @@ static int add_one(dx_disruptor_t *disruptor, const plan_t *plan, dx_error_t *er
     memcpy(processor->thread_name, thread_name, strnlen(thread_name, DX_THREAD_NAME_MAX));
     processor->thread_options.name = processor->thread_name;
     pthread_mutex_init(&processor->policy_lock, NULL);
+    if (plan->pool != NULL) { /* before it is a member: dxi_pool_check() asks members for it */
+        processor->pool = plan->pool;
+        processor->claim_max = plan->pool->claim_max;
+        memcpy(processor->pool_name, plan->pool->consumer.entry->name,
+               sizeof(processor->pool_name));
+    }
 
     const int index = processor->consumer.index;
     pthread_mutex_lock(&disruptor->members_lock);
@@ -394,15 +401,8 @@ static int add_worker(dxi_processor_t *pool, const dx_handler_t *handler, dx_err
                          .upstream = (uint64_t)dx_load_acquire(&pool->consumer.entry->upstream),
                          .role = DXI_ROLE_WORKER,
                          .kind = DX_CONSUMER_WORKER,
-                         .pool = pool->consumer.index};
-    const int index = add_handler(pool->disruptor, handler, &plan, error);
-    if (index >= 0) {
-        dxi_processor_t *worker = pool->disruptor->processors[index];
-        worker->pool = pool;
-        worker->claim_max = pool->claim_max;
-        memcpy(worker->pool_name, pool->consumer.entry->name, sizeof(worker->pool_name));
-    }
-    return index;
+                         .pool = pool};
+    return add_handler(pool->disruptor, handler, &plan, error);
 }
 
 /* A worker that looks at everything and takes its part of the keys. All begin where `first` (NULL:
