@@ -18,7 +18,7 @@
  *   C1  a slot is free, or open and owned by one thread or by one asynchronous request
  *   C2  done = 1 is stored once per use, under the lock, and nothing of the answer changes after it
  *   C3  on_reply() of an asynchronous request is called exactly once, without the lock
- *   C4  the queue holds open calls only
+ *   C4  the queue holds open calls only, and none that was given up
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -201,6 +201,9 @@ int dxi_call_wait(dx_client_t *client, dxi_call_t *call, int64_t deadline_ns, dx
     if (!done) {
         dx_store32_relaxed(&call->done, 1); /* nobody answers it any more (C2) */
         call->code = DX_ETIMEDOUT;
+        if (call->queued) { /* nor begins it: what it is about may be gone soon */
+            queue_remove(client, call);
+        }
     }
     unlock(client);
     if (!done) {
