@@ -101,7 +101,10 @@ static void single_bytes(bool client)
     const int fd = rig_talk(&rig);
     for (size_t i = 0; i < script.count; i++) {
         assert_true(raw_send(fd, script.bytes + i, 1));
-        if (!client || rig.side.connection != NULL) {
+        side_lock(&rig.side);
+        const bool there = !client || rig.side.connection != NULL;
+        side_unlock(&rig.side);
+        if (there) {
             side_wait_bytes(rig.loop, &rig.side, i + 1);
         }
     }
