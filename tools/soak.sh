@@ -26,6 +26,7 @@ if [ "$part" != tests ]; then
 fi
 end=$((SECONDS + minutes * 60))
 export DX_STRESS_SECONDS=${DX_STRESS_SECONDS:-60}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/tests/tsan.supp}
 for preset in tsan release; do
     cmake --preset "$preset" >/dev/null
     cmake --build --preset "$preset" -j "$jobs" >/dev/null

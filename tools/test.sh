@@ -28,7 +28,8 @@ jobs=${DX_JOBS:-2}
 # Leaks are on by default where the machine allows it.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+tsan=halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp
+export TSAN_OPTIONS=${TSAN_OPTIONS:-$tsan}
 
 # What a stage counted; each stage_* function sets them.
 passed=0 failed=0 skipped=0

@@ -161,8 +161,8 @@ static int add_one(dx_disruptor_t *disruptor, const plan_t *plan, dx_error_t *er
         .resume = plan->resume,
         .wait = wait_is_zero(plan->wait) ? disruptor->options.wait : *plan->wait,
     };
-    const dxi_consumer_role_t role = {
-        .kind = plan->kind, .pool = plan->pool != NULL ? plan->pool->consumer.index : 0};
+    const dxi_consumer_role_t role = {.kind = plan->kind,
+                                      .pool = plan->pool != NULL ? plan->pool->consumer.index : 0};
     const int code =
         dxi_consumer_add(&processor->consumer, disruptor->ring, &options, &role, error);
     if (code != DX_OK) {

@@ -601,9 +601,10 @@ static void a_worker_whose_events_nobody_can_take_stays(void **state)
     wait_until(stat_of(crew->disruptor, __builtin_ctzll(other.members)).state ==
                DX_CONSUMER_FAILED);
     const uint64_t members = crew->disruptor->members;
+    /* Up to which event: as many as were published when it looked. */
     assert_fails(dx_group_remove(one, &error), DX_ECONSUMER, error,
-                 "worker 'w0' has claimed the events 2 to 5 and not handled them, and no other "
-                 "worker of its pool runs");
+                 "worker 'w0' has claimed the events 2 to ");
+    assert_contains(error.message, "not handled them, and no other worker of its pool runs");
     assert_true(crew->disruptor->members == members);
     assert_ok(dx_group_resume(crew->pool, NULL));
     assert_ok(dx_group_resume(crew->reader, NULL));
