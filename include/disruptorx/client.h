@@ -208,8 +208,9 @@ DX_API DX_NODISCARD int dx_client_topic_list(dx_client_t *client, const char *pa
 
 /* A question to the node itself, answered as JSON: "node", "config", "config.reload", ... (the `dx`
  * program uses it; see docs/protocol.md). `text_out` is ended with NUL.
- * Returns DX_OK, DX_ENOTFOUND, DX_EINVAL, DX_EPERM, DX_ELIMIT when the room is too small,
- * DX_ETIMEDOUT, DX_ECLOSED.
+ * Returns DX_OK, DX_ENOTFOUND, DX_EINVAL, DX_EPERM, DX_ETIMEDOUT, DX_ECLOSED, what else the node
+ * says; DX_ELIMIT when the room is too small: then `text_out` has the answer's beginning; after any
+ * other failure it is empty.
  * Threads: any, no handler. */
 DX_API DX_NODISCARD int dx_client_ask(dx_client_t *client, const char *question,
                                       const char *argument, char *text_out, size_t text_bytes,

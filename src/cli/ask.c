@@ -15,22 +15,28 @@
 #include "cli/topic_print.h"
 #include "disruptorx/clock.h"
 
-/* Room for an answer: it grows when one does not fit. */
-#define ANSWER_BYTES_FIRST 65536
+/* Room for an answer: it grows when one does not fit. The first is more than any answer to a
+ * question that changes something (at most each option, before and after), so that none of these is
+ * asked twice; what is not used of it costs nothing. */
+#define ANSWER_BYTES_FIRST 1048576
 #define ANSWER_BYTES_MAX 134217728 /* more than a node sends */
 
 json_t *dxi_ask(dx_client_t *client, const char *question, const char *argument, dx_error_t *error)
 {
     json_error_t problem;
     char *text = NULL;
-    int result = DX_ELIMIT;
-    for (size_t bytes = ANSWER_BYTES_FIRST; result == DX_ELIMIT && bytes <= ANSWER_BYTES_MAX;
-         bytes *= 8) {
+    int result = DX_OK;
+    bool too_small = true;
+    for (size_t bytes = ANSWER_BYTES_FIRST; too_small && bytes <= ANSWER_BYTES_MAX; bytes *= 8) {
         free(text);
         text = malloc(bytes);
-        result = text == NULL
-                     ? dxi_fail(error, DX_ENOMEM, "no memory for the answer to %s", question)
-                     : dx_client_ask(client, question, argument, text, bytes, error);
+        if (text == NULL) {
+            result = dxi_fail(error, DX_ENOMEM, "no memory for the answer to %s", question);
+            break;
+        }
+        result = dx_client_ask(client, question, argument, text, bytes, error);
+        /* Without the beginning of an answer it is the node that has reached a limit. */
+        too_small = result == DX_ELIMIT && text[0] != '\0';
     }
     json_t *const root = result == DX_OK ? json_loads(text, 0, &problem) : NULL;
     if (result == DX_OK && root == NULL) {
@@ -77,9 +83,10 @@ json_t *dxi_node_question(const char *speaker, const char *question, const char 
     *exit_code_out = DXI_EXIT_OK;
     if (root == NULL) {
         dxi_complain_error(speaker, &error);
-        *exit_code_out = error.code == DX_EINVAL || error.code == DX_ENOTFOUND
-                             ? DXI_EXIT_USAGE
-                             : dxi_target_exit_code(error.code);
+        /* Without an argument it is something of the node's that is wrong or gone. */
+        const bool is_usage =
+            argument[0] != '\0' && (error.code == DX_EINVAL || error.code == DX_ENOTFOUND);
+        *exit_code_out = is_usage ? DXI_EXIT_USAGE : dxi_target_exit_code(error.code);
     }
     return root;
 }

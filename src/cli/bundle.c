@@ -5,6 +5,9 @@
  * configuration gives values in the same way, and every text goes through cli/redact.h before it is
  * written.
  *
+ * A path or a process that a node names is looked at only over a connection that can't leave this
+ * host (unix://, shm://): else whoever answers would choose which file of it is given away.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <errno.h>
@@ -70,7 +73,7 @@ static const dxi_option_t OPTIONS[] = {
      .kind = DXI_OPTION_TEXT,
      .value_name = "FILE",
      .offset = offsetof(settings_t, log),
-     .help = "the end of this file as well; default: the node's log.file where it is on this host"},
+     .help = "the end of this file as well; default: the node's log.file where it is of this host"},
     {.name = "data",
      .letter = 'd',
      .kind = DXI_OPTION_TEXT,
@@ -375,7 +378,7 @@ static const char *config_value(const json_t *config, const char *name)
     return "";
 }
 
-/* What this host's system says of the node's process, where it is one of this host's. */
+/* What this host's system says of the node's process. */
 static void process_add(bundle_t *bundle, const json_t *node)
 {
     static const char *const files[][2] = {{"status", "process-status.txt"},
@@ -390,6 +393,29 @@ static void process_add(bundle_t *bundle, const json_t *node)
     }
 }
 
+/* What the node names of its host, which must be this one. */
+static void host_add(bundle_t *bundle, dx_client_t *client, const json_t *node,
+                     const char *log_file)
+{
+    dx_client_stats_t stats;
+    dx_client_stats(client, &stats);
+    const bool log_wanted = bundle->settings->log == NULL && log_file[0] == '/';
+    if (strncmp(stats.address, "unix://", 7) != 0 && strncmp(stats.address, "shm://", 6) != 0) {
+        trouble(bundle,
+                "process-status.txt, process-limits.txt%s: left out, because the node at %s may be "
+                "of another host: make a bundle there, through its unix:// address%s",
+                log_wanted ? ", log.txt" : "", stats.address,
+                log_wanted ? ", or name the file with --log" : "");
+        return;
+    }
+    if (node != NULL) {
+        process_add(bundle, node);
+    }
+    if (log_wanted && access(log_file, R_OK) == 0) {
+        file_add(bundle, "log.txt", log_file, LOG_BYTES_MAX);
+    }
+}
+
 static void node_add(bundle_t *bundle, dx_client_t *client)
 {
     json_t *const node = question_add(bundle, client, "node", "node.json");
@@ -401,13 +427,7 @@ static void node_add(bundle_t *bundle, dx_client_t *client)
     json_decref(question_add(bundle, client, "users", "users.json"));
     json_decref(question_add(bundle, client, "log", "log.json"));
     metrics_add(bundle, client);
-    if (node != NULL) {
-        process_add(bundle, node);
-    }
-    const char *const log_file = config_value(config, "log.file");
-    if (bundle->settings->log == NULL && log_file[0] == '/' && access(log_file, R_OK) == 0) {
-        file_add(bundle, "log.txt", log_file, LOG_BYTES_MAX);
-    }
+    host_add(bundle, client, node, config_value(config, "log.file"));
     json_decref(node);
     json_decref(config);
 }

@@ -187,6 +187,8 @@ int dx_client_ask(dx_client_t *client, const char *question, const char *argumen
             code = dxi_fail(error, DX_ELIMIT, "the answer has %zu bytes, there is room for %zu",
                             call->bytes, text_bytes - 1);
         }
+    } else {
+        text_out[0] = 0;
     }
     dxi_call_close(client, call);
     return code;

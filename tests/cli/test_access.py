@@ -253,6 +253,16 @@ class Reloads(AccessTest):
         self.reload(users_text())
         self.audited(event="reload", result="DX_OK")
 
+    def test_a_limit_of_the_node_is_told_once(self):
+        """The node's answer DX_ELIMIT is none about the client's room: nothing is asked again."""
+        before = self.node("config_reload_failures")
+        self.users_write("roles:\n" + "".join(f"  r{number}: {{}}\n" for number in range(257)) +
+                         users_text().removeprefix("roles:\n"))
+        self.refused("roles", "admin", "config", "reload")
+        self.assertEqual(self.node("config_reload_failures"), before + 1)
+        self.assertEqual(len(self.events(event="reload", result="DX_ELIMIT")), 1)
+        self.reload(users_text())
+
     def test_the_audit_goes_on_in_a_new_file(self):
         old = self.folder / "audit.old"
         self.audit.rename(old)

@@ -10,7 +10,7 @@ import tarfile
 import unittest
 
 from dx_program import DX, FAILED, OK, USAGE
-from node_program import NodeTest
+from node_program import NodeTest, Server
 
 # Each stands in another place; none of them may be in the archive, in no file of it.
 SECRETS = {"token": "hunter2-of-the-node", "variable": "s3cret-of-the-shell",
@@ -114,6 +114,32 @@ class Bundle(BundleTest):
         self.assertIn("version.json", members)
         self.assertNotIn("node.json", members)
         self.assertNotIn(SECRETS["token"], "".join(members.values()))
+
+    def test_a_node_of_elsewhere_chooses_no_file_of_this_host(self):
+        named = self.folder / "named.txt"
+        named.write_text("what a node only names\n", encoding="utf-8")
+        local = f"unix://{self.folder}/other.sock"
+        server = Server("--listen", "tcp://127.0.0.1:0", "--listen", local,
+                        "--set", f"log.file={named}")
+        self.addCleanup(server.stop)
+        files = {"process-status.txt", "process-limits.txt", "log.txt"}
+        done = self.bundle("-a", server.address(0), DX_TOKEN="")
+        members = self.members()
+        self.assertEqual(files & set(members), set())
+        self.assertNotIn("what a node only names", "".join(members.values()))
+        for text in (members["errors.txt"], done.stderr):
+            self.assertIn("process-status.txt, process-limits.txt, log.txt: left out", text)
+            self.assertIn("name the file with --log", text)
+        self.bundle("-a", server.address(0), "--log", named, DX_TOKEN="")
+        members = self.members()
+        self.assertEqual(files & set(members), {"log.txt"})
+        self.assertNotIn("--log", members["errors.txt"])
+        for address in (local, local.replace("unix://", "shm://")):
+            self.bundle("-a", address, DX_TOKEN="")
+            members = self.members()
+            self.assertEqual(files - set(members), set(), address)
+            self.assertIn("what a node only names", members["log.txt"])
+            self.assertEqual(members["errors.txt"], "")
 
     def test_a_wrong_token_is_listed_and_not_told(self):
         self.bundle(DX_TOKEN="wrong-token-of-somebody")

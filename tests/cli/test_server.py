@@ -134,6 +134,15 @@ class Stopping(ServerTest):
         self.assertNotEqual(done.returncode, OK)
         self.assertIn("nonsense", done.stderr)
         self.assertEqual(limit(), "60")
+        token = self.folder / "token"
+        for wrong, sentence in (("limits:\n  connections_max: 0\n", "connections_max is 0"),
+                                (f"auth:\n  token_file: {token}\n", str(token))):
+            file.write_text(wrong, encoding="utf-8")
+            # The command line is right: that is no usage error.
+            self.refuses(FAILED, sentence, "config", "reload", "-a", self.socket)
+            self.assertEqual(limit(), "60")
+        self.refuses(USAGE, "connections_max is 0", "config", "set", "limits.connections_max=0",
+                     "-a", self.socket)
         file.write_text("limits:\n  connections_max: 80\n", encoding="utf-8")
         self.assertIn("1 option changed", self.ok("config", "reload", "-a", self.socket))
         self.assertEqual(limit(), "80")

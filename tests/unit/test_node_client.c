@@ -338,8 +338,13 @@ static void a_client_may_ask_and_change(void **state)
     assert_contains(answer, "\"name\":\"tester\"");
     assert_ok(dx_client_ask(client, "subscriptions", NULL, answer, sizeof answer, &error));
     assert_contains(answer, "\"pattern\":\"orders.*\"");
+    /* Who asks knows by the room whether it was too small, or the node has said no. */
+    assert_fails(dx_client_ask(client, "config", "", answer, 8, &error), DX_ELIMIT, error,
+                 "there is room for 7");
+    assert_int_equal(strlen(answer), 7);
     assert_fails(dx_client_ask(client, "conections", NULL, answer, sizeof answer, &error),
                  DX_ENOTFOUND, error, "did you mean connections?");
+    assert_string_equal(answer, "");
     assert_fails(dx_client_ask(client, "config.set", "bus.shards=4", answer, sizeof answer, &error),
                  DX_EBUSY, error, "bus.shards can't change");
     assert_ok(dx_client_close(client, WAIT_NS));
