@@ -23,8 +23,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +33,7 @@
 #include "access/users_file.h"
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/file.h"
 #include "base/nearest.h"
 #include "base/values.h"
 #include "wire/topic_name.h"
@@ -450,9 +449,6 @@ int dxi_access_table_parse(const char *text, size_t bytes, const char *name,
 /* Who may write the file may become anybody: only its owner may, and that is root or this user. */
 static int mode_check(const char *path, const struct stat *status, dx_error_t *error)
 {
-    if (!S_ISREG(status->st_mode)) {
-        return dxi_fail(error, DX_EINVAL, "%s is no file", path);
-    }
     if ((status->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
         return dxi_fail(error, DX_EPERM, "%s may be written by others (mode %04o): chmod go-w %s",
                         path, (unsigned)status->st_mode & 07777, path);
@@ -468,46 +464,28 @@ static int mode_check(const char *path, const struct stat *status, dx_error_t *e
     return DX_OK;
 }
 
-/* Reads at most `room` bytes. Returns how many, or a negative code. */
-static int64_t all_read(int fd, char *to, size_t room, const char *path, dx_error_t *error)
-{
-    size_t used = 0;
-    while (used < room) {
-        const ssize_t got = read(fd, to + used, room - used);
-        if (got < 0 && errno != EINTR) {
-            return dxi_fail_os(error, DX_EIO, errno, "%s", path);
-        }
-        if (got == 0) {
-            break;
-        }
-        used += got > 0 ? (size_t)got : 0;
-    }
-    return (int64_t)used;
-}
-
 int dxi_access_table_load(const char *path, dxi_access_table_t **table_out, dx_error_t *error)
 {
     struct stat status;
     *table_out = NULL;
-    /* O_NONBLOCK: a pipe in its place must not dxi_users_keep the node waiting. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    const int fd = dxi_file_open(path, &status, error);
     if (fd < 0) {
-        return dxi_fail_os(error, dxi_code_of_errno(errno), errno, "%s", path);
+        return fd;
     }
-    int code = fstat(fd, &status) == 0 ? mode_check(path, &status, error)
-                                       : dxi_fail_os(error, DX_EIO, errno, "%s", path);
+    int code = mode_check(path, &status, error);
     /* One byte more than may be: a file that grows meanwhile is found to be too long. */
     const size_t room = DXI_ACCESS_FILE_BYTES_MAX + 1;
     char *const text = code == DX_OK ? dxi_alloc_zeroed(1, room) : NULL;
     if (code == DX_OK && text == NULL) {
         code = dxi_fail(error, DX_ENOMEM, "no memory for %s", path);
     }
-    if (code == DX_OK) {
-        const int64_t bytes = all_read(fd, text, room, path, error);
-        code = bytes < 0 ? (int)bytes
-                         : dxi_access_table_parse(text, (size_t)bytes, path, table_out, error);
+    if (code != DX_OK) {
+        (void)close(fd);
+        return code;
     }
+    const int64_t bytes = dxi_file_read_open(fd, path, text, room, error);
+    code = bytes < 0 ? (int)bytes
+                     : dxi_access_table_parse(text, (size_t)bytes, path, table_out, error);
     dxi_free(text);
-    (void)close(fd);
     return code;
 }

@@ -7,31 +7,25 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "admin/admin_internal.h"
 #include "base/fail.h"
+#include "base/file.h"
+#include "base/secret.h"
 
-#define FILE_BYTES_MAX 1048576
+#define TEXT_BYTES (1048576 + 1) /* of a file, with a NUL behind it */
 #define ALTERNATIVES_MAX 64
 
 /* --------------------------------------------------------------------------------------- files */
 
 static void text_wipe(char **text)
 {
-    if (*text != NULL) {
-        explicit_bzero(*text, strlen(*text));
-        free(*text);
-        *text = NULL;
-    }
+    dxi_secret_free(*text, TEXT_BYTES);
+    *text = NULL;
 }
 
 void dxi_admin_tls_free(dxi_admin_tls_t *tls)
@@ -43,39 +37,23 @@ void dxi_admin_tls_free(dxi_admin_tls_t *tls)
 
 static int file_read(const char *what, const char *path, char **text_out, dx_error_t *error)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    struct stat file;
-    if (fd < 0 || fstat(fd, &file) != 0) {
-        const int os = errno;
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot read admin.%s '%s'", what,
-                           path);
-    }
-    if (!S_ISREG(file.st_mode) || file.st_size > FILE_BYTES_MAX) {
-        (void)close(fd);
-        return dxi_fail(error, DX_EINVAL, "admin.%s '%s' must be a file of at most %d bytes", what,
-                        path, FILE_BYTES_MAX);
-    }
-    char *const text = calloc(1, FILE_BYTES_MAX + 1);
-    size_t used = 0;
-    ssize_t got = 1;
-    while (text != NULL && got != 0 && used < FILE_BYTES_MAX) {
-        got = read(fd, text + used, FILE_BYTES_MAX - used);
-        if (got < 0 && errno != EINTR) {
-            break;
-        }
-        used += got > 0 ? (size_t)got : 0;
-    }
-    const int os = errno;
-    (void)close(fd);
+    char *const text = dxi_secret_alloc(TEXT_BYTES);
     if (text == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for admin.%s", what);
     }
+    /* One byte more than may be, which stays the NUL behind the text when it is not there. */
+    const int64_t bytes = dxi_file_read(path, text, TEXT_BYTES, error);
+    if (bytes < 0 || bytes == TEXT_BYTES) {
+        dxi_secret_free(text, TEXT_BYTES);
+        if (bytes < 0) {
+            (void)dxi_fail_context(error, "admin.%s", what);
+            return (int)bytes;
+        }
+        return dxi_fail(error, DX_EINVAL, "admin.%s '%s' must be a file of at most %d bytes", what,
+                        path, TEXT_BYTES - 1);
+    }
     *text_out = text;
-    return got < 0 ? dxi_fail_os(error, DX_EIO, os, "cannot read admin.%s '%s'", what, path)
-                   : DX_OK;
+    return DX_OK;
 }
 
 static gnutls_datum_t datum_of(const char *text)

@@ -27,8 +27,6 @@
  */
 #include "net/tls.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -42,6 +40,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/file.h"
 #include "base/options.h"
 #include "base/secret.h"
 #include "net/tls_internal.h"
@@ -73,14 +72,17 @@ int dxi_tls_fail(dx_error_t *error, int code, const char *what)
     return dxi_fail(error, code, "%s: %s", what, reason);
 }
 
-/* A file that can't be read is told as such, before OpenSSL says something less clear. */
+/* A file that can't be read is told as such, before OpenSSL says something less clear, or waits for
+ * the other end of a pipe. */
 static int file_check(const char *name, const char *path, dx_error_t *error)
 {
-    if (path == NULL || access(path, R_OK) == 0) {
+    const int fd = path != NULL ? dxi_file_open(path, NULL, error) : -1;
+    if (path == NULL || fd >= 0) {
+        (void)(fd >= 0 && close(fd));
         return DX_OK;
     }
-    const int os = errno;
-    return dxi_fail_os(error, dxi_code_of_errno(os), os, "cannot read %s '%s'", name, path);
+    (void)dxi_fail_context(error, "%s", name);
+    return fd;
 }
 
 /* A key that is encrypted can't be used: nobody is there to be asked. */
@@ -151,24 +153,15 @@ static int times_check(const X509 *certificate, const char *path, dx_error_t *er
  * leave the file's text behind (T4). */
 static EVP_PKEY *key_read(const char *path)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    char *const text = fd >= 0 ? dxi_secret_alloc(KEY_BYTES_MAX) : NULL;
+    char *const text = dxi_secret_alloc(KEY_BYTES_MAX);
+    const int64_t bytes = text != NULL ? dxi_file_read(path, text, KEY_BYTES_MAX, NULL) : -1;
+    BIO *const bio = bytes >= 0 && bytes < KEY_BYTES_MAX ? BIO_new_mem_buf(text, (int)bytes) : NULL;
     EVP_PKEY *key = NULL;
-    size_t used = 0;
-    ssize_t got = 1;
-    while (text != NULL && used < KEY_BYTES_MAX && got > 0) {
-        got = read(fd, text + used, KEY_BYTES_MAX - used);
-        used += got > 0 ? (size_t)got : 0;
-    }
-    BIO *const bio = text != NULL && got == 0 ? BIO_new_mem_buf(text, (int)used) : NULL;
     if (bio != NULL) {
         key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
         (void)BIO_free(bio);
     }
     dxi_secret_free(text, KEY_BYTES_MAX);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
     return key;
 }
 

@@ -23,7 +23,6 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +30,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/file.h"
 #include "base/secret.h"
 #include "node/config_internal.h"
 
@@ -141,27 +141,6 @@ int dx_config_parse(dx_config_t *config, const char *text, size_t bytes, const c
     return text_load(config, text, bytes, name, config->path, error);
 }
 
-/* Reads all of a file, and one byte more than is allowed where there is one. Returns how many
- * bytes, or -1 with errno. */
-static ssize_t file_read(int fd, char *text, size_t room)
-{
-    size_t used = 0;
-    while (used < room) {
-        const ssize_t got = read(fd, text + used, room - used);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return -1;
-        }
-        if (got == 0) {
-            break;
-        }
-        used += (size_t)got;
-    }
-    return (ssize_t)used;
-}
-
 /* The path as it stays right when the working directory changes. */
 static int path_absolute(const char *path, char path_out[DXI_CONFIG_PATH_BYTES], dx_error_t *error)
 {
@@ -185,23 +164,13 @@ int dx_config_load(dx_config_t *config, const char *path, dx_error_t *error)
     if (code != DX_OK) {
         return code;
     }
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return dxi_fail_os(error, dxi_code_of_errno(errno), errno, "%s can't be read", path);
-    }
     const size_t room = DX_CONFIG_FILE_BYTES_MAX + 1;
     char *const text = dxi_secret_alloc(room);
     if (text == NULL) {
-        (void)close(fd);
         return dxi_fail(error, DX_ENOMEM, "no memory for %s", path);
     }
-    const ssize_t bytes = file_read(fd, text, room);
-    if (bytes < 0) {
-        code = dxi_fail_os(error, DX_EIO, errno, "%s can't be read", path);
-    } else {
-        code = text_load(config, text, (size_t)bytes, path, absolute, error);
-    }
-    (void)close(fd);
+    const int64_t bytes = dxi_file_read(path, text, room, error);
+    code = bytes < 0 ? (int)bytes : text_load(config, text, (size_t)bytes, path, absolute, error);
     dxi_secret_free(text, room);
     return code;
 }

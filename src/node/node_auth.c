@@ -7,12 +7,10 @@
  */
 #include "node/node_auth.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fail.h"
+#include "base/file.h"
 #include "base/secret.h"
 
 int dxi_auth_init(dxi_auth_t *auth, dx_error_t *error)
@@ -34,32 +32,21 @@ void dxi_auth_close(dxi_auth_t *auth)
 /* The first line of a file, without its end. */
 static int line_read(const char *path, dxi_token_t *token, dx_error_t *error)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        return dxi_fail_os(error, dxi_code_of_errno(errno), errno, "auth.token_file %s", path);
-    }
     /* One byte more than a token, and the "\r\n" that may follow it. */
     char text[DXI_TOKEN_BYTES_MAX + 3];
-    size_t used = 0;
-    ssize_t got = 1;
-    while (used < sizeof text && got != 0) {
-        got = read(fd, text + used, sizeof text - used);
-        if (got < 0 && errno != EINTR) {
-            break;
-        }
-        used += got > 0 ? (size_t)got : 0;
-    }
-    const int read_errno = errno;
-    (void)close(fd);
+    const int64_t got = dxi_file_read(path, text, sizeof text, error);
     if (got < 0) {
-        return dxi_fail_os(error, DX_EIO, read_errno, "auth.token_file %s", path);
+        (void)dxi_fail_context(error, "auth.token_file");
+        return (int)got;
     }
+    const size_t used = (size_t)got;
     size_t bytes = 0;
     while (bytes < used && text[bytes] != '\n' && text[bytes] != '\0') {
         bytes++;
     }
     bytes -= bytes > 0 && text[bytes - 1] == '\r';
     if (bytes == 0 || bytes > DXI_TOKEN_BYTES_MAX) {
+        explicit_bzero(text, sizeof text);
         return dxi_fail(error, DX_EINVAL,
                         "auth.token_file %s has %s in its first line, must have 1 to %d bytes",
                         path, bytes == 0 ? "nothing" : "too much", DXI_TOKEN_BYTES_MAX);

@@ -30,8 +30,8 @@ DX_NODISCARD int dxi_auth_init(dxi_auth_t *auth, dx_error_t *error);
 void dxi_auth_close(dxi_auth_t *auth);
 
 /* The token that a configuration wants: auth.token, or the first line of auth.token_file.
- * Returns DX_OK, DX_ENOTFOUND, DX_EPERM, DX_EIO (the file), DX_EINVAL (an empty first line, or one
- * that is too long).
+ * Returns DX_OK, DX_ENOTFOUND, DX_EPERM, DX_EIO (the file), DX_EINVAL (no regular file, an empty
+ * first line, or one that is too long).
  * Threads: any. */
 DX_NODISCARD int dxi_token_read(const dx_config_t *config, dxi_token_t *token_out,
                                 dx_error_t *error);

@@ -14,11 +14,13 @@
 
 #include "base/fail.h"
 
+/* O_NONBLOCK: a pipe in its place must keep nobody waiting, neither at the open nor at a line; what
+ * it does not take is counted as lost. */
 int dxi_node_log_prepare(const char *path, dx_error_t *error)
 {
-    const int fd = path[0] == '\0'
-                       ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)
-                       : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    const int fd =
+        path[0] == '\0' ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, flags, 0640);
     if (fd < 0) {
         return dxi_fail_os(error, dxi_code_of_errno(errno), errno, "the log %s can't be opened",
                            path[0] == '\0' ? "on standard error" : path);

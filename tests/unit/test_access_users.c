@@ -331,7 +331,7 @@ static void what_is_no_file_is_refused(void **state)
     dxi_access_table_t *table = NULL;
     dx_error_t error = {.code = 0};
     assert_fails(dxi_access_table_load("/tmp", &table, &error), DX_EINVAL, error,
-                 "/tmp is no file");
+                 "/tmp can't be read: it is no regular file");
     assert_fails(dxi_access_table_load("/nowhere/users.yaml", &table, &error), DX_ENOTFOUND, error,
                  "/nowhere/users.yaml");
     assert_int_equal(truncate(path, DXI_ACCESS_FILE_BYTES_MAX + 1), 0);

@@ -4,12 +4,13 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <openssl/ssl.h>
+#include <sys/stat.h>
 
 #include "admin_test.h"
 #include "net_certificates.h"
 
 static char folder[] = "/tmp/dx-test-admin-XXXXXX";
-static char certificate_file[64], key_file[64], authority_file[64], no_pem[64];
+static char certificate_file[64], key_file[64], authority_file[64], no_pem[64], pipe_file[64];
 static identity_t authority, server, renewed, client, stranger_authority, stranger;
 
 static void path_make(char path[64], const char *name)
@@ -25,6 +26,7 @@ static int identities_make(void **state)
     path_make(key_file, "node.key");
     path_make(authority_file, "authority.pem");
     path_make(no_pem, "no.pem");
+    path_make(pipe_file, "pipe");
     authority = identity_make("authority", NULL, NULL, 3600);
     server = identity_make("node-1", "DNS:localhost,IP:127.0.0.1", &authority, 3600);
     renewed = identity_make("node-2", "DNS:localhost,IP:127.0.0.1", &authority, 3600);
@@ -241,7 +243,13 @@ static void files_that_are_no_good_are_told(void **state)
     options.certificate_file = no_pem;
     assert_fails(dxi_admin_create(&options, &admin, &error), DX_EINVAL, error, no_pem);
     options.certificate_file = folder;
-    assert_fails(dxi_admin_create(&options, &admin, &error), DX_EINVAL, error, "must be a file");
+    assert_fails(dxi_admin_create(&options, &admin, &error), DX_EINVAL, error,
+                 "it is no regular file");
+    assert_int_equal(mkfifo(pipe_file, 0600), 0);
+    options.certificate_file = pipe_file;
+    assert_fails(dxi_admin_create(&options, &admin, &error), DX_EINVAL, error,
+                 "it is no regular file");
+    assert_int_equal(unlink(pipe_file), 0);
     options = tls_options(&world);
     options.authority_file = no_pem;
     assert_fails(dxi_admin_create(&options, &admin, &error), DX_EINVAL, error, "no certificate");

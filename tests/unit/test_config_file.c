@@ -305,7 +305,7 @@ static void a_file_that_cannot_be_read_says_why(void **state)
     char longest[DXI_CONFIG_PATH_BYTES + 1];
     assert_fails(dx_config_load(config, "/nowhere/node.yaml", &error), DX_ENOTFOUND, error,
                  "/nowhere/node.yaml can't be read: No such file");
-    assert_fails(dx_config_load(config, folder, &error), DX_EIO, error, "Is a directory");
+    assert_fails(dx_config_load(config, folder, &error), DX_EINVAL, error, "is no regular file");
     memset(longest, 'a', sizeof longest);
     longest[0] = '/';
     longest[DXI_CONFIG_PATH_BYTES] = '\0';

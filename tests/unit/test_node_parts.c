@@ -89,7 +89,7 @@ static void a_token_is_the_first_line_of_its_file(void **state)
     text_to_file(path, "");
     assert_fails(dxi_token_read(config, &token, &error), DX_EINVAL, error, "nothing");
     config_put(config, "auth.token_file", node_folder);
-    assert_fails(dxi_token_read(config, &token, &error), DX_EIO, error, "Is a directory");
+    assert_fails(dxi_token_read(config, &token, &error), DX_EINVAL, error, "is no regular file");
     dx_config_destroy(config);
 }
 

@@ -4,6 +4,8 @@
  */
 #include "node/node_internal.h"
 
+#include <sys/stat.h>
+
 #include "node_test.h"
 
 /* A node of node_file, running. */
@@ -170,6 +172,32 @@ static void a_log_that_cannot_be_opened_changes_nothing(void **state)
     node_end(node);
 }
 
+/* Nobody ever opens the other end. */
+static void a_pipe_in_a_files_place_keeps_nobody_waiting(void **state)
+{
+    (void)state;
+    static const char *const OPTIONS[] = {"auth.token_file", "access.audit_file", "log.file"};
+    char pipe[80];
+    dx_node_t *const node = node_of_file("");
+    dx_error_t error = {0};
+    (void)snprintf(pipe, sizeof pipe, "%s/pipe", node_folder);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    for (size_t i = 0; i < COUNT_OF(OPTIONS); i++) {
+        dx_config_t *config = NULL;
+        assert_ok(dx_config_copy(node->config, &config, NULL));
+        config_put(config, OPTIONS[i], pipe);
+        assert_true(dx_node_reconfigure(node, config, &error) < 0);
+        assert_contains(error.message, pipe);
+        dx_config_destroy(config);
+    }
+    assert_int_equal(unlink(node_file), 0);
+    assert_int_equal(rename(pipe, node_file), 0);
+    assert_fails(dx_node_reload(node, &error), DX_EINVAL, error, "is no regular file");
+    assert_int_equal(unlink(node_file), 0);
+    assert_int_equal(info_of(node).config_reload_failures, COUNT_OF(OPTIONS) + 1);
+    node_end(node);
+}
+
 static void a_token_is_read_again_from_its_file(void **state)
 {
     (void)state;
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_wrong_changes_nothing),
         cmocka_unit_test(a_log_that_was_moved_away_is_opened_anew),
         cmocka_unit_test(a_log_that_cannot_be_opened_changes_nothing),
+        cmocka_unit_test(a_pipe_in_a_files_place_keeps_nobody_waiting),
         cmocka_unit_test(a_token_is_read_again_from_its_file),
         cmocka_unit_test(what_was_set_stays_through_a_reload),
         cmocka_unit_test(without_a_file_a_reload_reads_what_options_name),
