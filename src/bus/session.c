@@ -359,11 +359,11 @@ void dxi_session_wait(dxi_session_t *session, dxi_lane_t *lane, int64_t slots)
     }
 }
 
-/* Whether what the session waits for may be there. */
+/* Whether what the session waits for may be there. What is too much for it keeps its frames in the
+ * connection; behind on_close() there are none, and nothing of it becomes less. */
 static bool may_go_on(const dxi_session_t *session)
 {
-    if (session->outbox.end - session->outbox.begin > DXI_OUTBOX_WAIT_BYTES ||
-        session->commands >= DXI_SESSION_COMMANDS_MAX) {
+    if (session->connection != NULL && dxi_session_overloaded(session)) {
         return false;
     }
     dxi_lane_t *lane = session->waits_for;

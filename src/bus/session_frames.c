@@ -71,13 +71,6 @@ static void credit_renew(dxi_session_t *session, uint32_t events, uint32_t bytes
     }
 }
 
-/* What is too much for the session at the moment. */
-static bool overloaded(dxi_session_t *session)
-{
-    return session->outbox.end - session->outbox.begin > DXI_OUTBOX_WAIT_BYTES ||
-           session->commands >= DXI_SESSION_COMMANDS_MAX;
-}
-
 /* Gives a frame, in memory that may be written, to its shard: at once, or into its ring.
  * Returns as dxi_lane_put(), and DX_ECLOSED when the loop can't have a producer there. */
 DX_INLINE int event_give(dxi_session_t *session, dxi_lane_t *lane, void *frame, uint32_t bytes,
@@ -224,7 +217,7 @@ int dxi_session_frame(void *context, dxi_connection_t *connection, const dx_fram
 {
     dxi_session_t *session = context;
     (void)connection;
-    if (DX_UNLIKELY(overloaded(session))) {
+    if (DX_UNLIKELY(dxi_session_overloaded(session))) {
         dxi_session_wait(session, NULL, 0);
         return DX_EAGAIN;
     }

@@ -188,6 +188,13 @@ DX_INLINE void dxi_count(dx_atomic64_t *figure, int64_t delta)
     dx_store_relaxed(figure, dx_load_relaxed(figure) + delta);
 }
 
+/* Whether it has too much under way to take another frame. */
+DX_INLINE bool dxi_session_overloaded(const dxi_session_t *session)
+{
+    return session->outbox.end - session->outbox.begin > DXI_OUTBOX_WAIT_BYTES ||
+           session->commands >= DXI_SESSION_COMMANDS_MAX;
+}
+
 /* The session of an origin; NULL when it is gone. Threads: its loop. */
 dxi_session_t *dxi_session_find(dxi_bus_loop_t *loop, uint64_t origin);
 /* Ends it, with a reason for the client. Threads: its loop. */

@@ -24,6 +24,8 @@
  *   R2  a remote that is LEAVING is fed by nobody, and no answer of it is posted: so when its
  *       command is back, no task of it is on its way
  *   R3  sent_events <= credit_events
+ *   R4  behind on_close() nothing is posted for a remote: the session's last command detaches all,
+ *       and they are freed when it is back
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -435,8 +437,9 @@ static void say_ended(dxi_remote_t *remote, int code, const char *sentence)
 void dxi_remote_ended(dxi_remote_t *remote, int code, const char *sentence)
 {
     dx_store32_release(&remote->over, 1);
-    if (remote->state == DXI_REMOTE_LEAVING || remote->error.code != DX_OK) {
-        return;
+    if (remote->session->connection == NULL || remote->state == DXI_REMOTE_LEAVING ||
+        remote->error.code != DX_OK) {
+        return; /* R4, or it is under way */
     }
     if (remote->state == DXI_REMOTE_ASKED) {
         (void)dxi_fail(&remote->error, code, "%s", sentence); /* said when it is back */
@@ -444,6 +447,12 @@ void dxi_remote_ended(dxi_remote_t *remote, int code, const char *sentence)
     }
     say_ended(remote, code, sentence);
     leave(remote);
+}
+
+static void say_no_such(dxi_session_t *session, bool correlated, uint64_t correlation)
+{
+    dxi_session_say_result(session, correlated, correlation, DX_ENOTFOUND,
+                           "there is no subscription of this number");
 }
 
 int dxi_session_unsubscribe(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error)
@@ -454,8 +463,7 @@ int dxi_session_unsubscribe(dxi_session_t *session, const dx_frame_view_t *frame
     const bool correlated = dx_frame_has(frame, DX_PART_CORRELATION);
     const uint64_t correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0);
     if (remote == NULL || remote->state == DXI_REMOTE_LEAVING || remote->answer_leaving) {
-        dxi_session_say_result(session, correlated, correlation, DX_ENOTFOUND,
-                               "there is no subscription of this number");
+        say_no_such(session, correlated, correlation);
         return DX_OK;
     }
     remote->answer_leaving = true;
@@ -480,6 +488,9 @@ static void subscribed_in_loop(void *context)
     dxi_session_say_result(session, remote->correlated, remote->correlation, remote->code,
                            remote->sentence);
     if (remote->code != DX_OK) {
+        if (remote->answer_leaving) {
+            say_no_such(session, remote->leave_correlated, remote->leave_correlation);
+        }
         remote_free(remote);
         return;
     }

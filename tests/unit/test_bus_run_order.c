@@ -1,0 +1,173 @@
+/* test_bus_run_order.c - what happens to a client while its commands have not run yet: it goes, it
+ * changes its mind, its events wait.
+ *
+ * Commands take the bus's command mutex: a test that holds it keeps them where they are.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "session_test.h"
+
+#include "bus/runtime.h"
+
+static void commands_hold(const node_t *node)
+{
+    (void)pthread_mutex_lock(&node->bus->command_mutex);
+}
+
+static void commands_go_on(const node_t *node)
+{
+    (void)pthread_mutex_unlock(&node->bus->command_mutex);
+}
+
+static bool no_command_waits(const node_t *node)
+{
+    (void)pthread_mutex_lock(&node->bus->queue_mutex);
+    const bool none = node->bus->queue_first == NULL;
+    (void)pthread_mutex_unlock(&node->bus->queue_mutex);
+    return none;
+}
+
+#define WAIT_UNTIL(condition)                                                                      \
+    for (const int64_t until_ = dx_clock_ns() + SOON_NS; !(condition);) {                          \
+        if (dx_clock_ns() > until_) {                                                              \
+            fail_msg("waited in vain until %s", #condition);                                       \
+        }                                                                                          \
+    }
+
+/* The connection is closed, and its subscription not yet detached, when it loses events. */
+static void a_subscription_that_ends_behind_its_connection_is_left_once(void **state)
+{
+    (void)state;
+    node_t node;
+    raw_t in;
+    raw_t slow;
+    node_start(&node, 1);
+    check_said(dx_bus_topic_create(node.bus, "t", &(dx_topic_options_t){.retain_events = 1}, &said),
+               "dx_bus_topic_create()");
+    raw_open(&in, &node);
+    raw_open(&slow, &node);
+    raw_subscribe(&slow, 1, "t", NULL, "{\"slow\":\"disconnect\"}");
+    (void)raw_expect(&slow, DX_FRAME_ACK);
+    raw_publish(&in, "t", 1, "x", 1); /* no credit: it lags from here on */
+    raw_acknowledged(&in, 1);
+    commands_hold(&node);
+    raw_close(&slow);
+    WAIT_UNTIL(node_stat(&node).open == 1);
+    raw_expect_nothing(&in);
+    WAIT_UNTIL(no_command_waits(&node)); /* the last one of the session is being run */
+    raw_publish(&in, "t", 2, "x", 1);
+    (void)raw_expect(&in, DX_FRAME_ACK);
+    raw_publish(&in, "t", 3, "x", 1);
+    (void)raw_expect(&in, DX_FRAME_ACK);
+    const bool none = no_command_waits(&node);
+    commands_go_on(&node);
+    assert_true(none);
+    raw_close(&in);
+    node_quiet(&node);
+    node_end(&node);
+}
+
+static void who_unsubscribes_from_what_is_then_refused_hears_of_both(void **state)
+{
+    (void)state;
+    for (uint32_t loops = 1; loops <= 2; loops++) {
+        node_t node;
+        raw_t raw;
+        const uint64_t number = 2;
+        const uint64_t correlation = 99;
+        const dx_frame_part_t parts[] = {
+            dx_frame_part_of(DX_PART_CORRELATION, &correlation, 8),
+            dx_frame_part_of(DX_PART_SUBSCRIPTION, &number, 8),
+        };
+        node_open(&node, &(dx_bus_options_t){.shards = 2, .loops = loops, .subscriptions_max = 1},
+                  NULL);
+        raw_open(&raw, &node);
+        raw_subscribed(&raw, 1, "t", NULL, "");
+        commands_hold(&node);
+        raw_subscribe(&raw, number, "t", NULL, "");
+        raw_send(&raw,
+                 &(dx_frame_draft_t){.type = DX_FRAME_UNSUBSCRIBE, .parts = parts, .part_count = 2},
+                 NULL);
+        raw_expect_nothing(&raw);
+        commands_go_on(&node);
+        const dx_frame_view_t *view = raw_expect(&raw, DX_FRAME_NACK);
+        assert_int_equal(raw_code(&raw), DX_ELIMIT);
+        assert_int_equal(dx_frame_part_u64(view, DX_PART_CORRELATION, 0), number);
+        raw_send(&raw, &(dx_frame_draft_t){.type = DX_FRAME_PING}, NULL);
+        view = raw_next(&raw);
+        assert_int_equal(view->header->type, DX_FRAME_NACK);
+        assert_int_equal(raw_code(&raw), DX_ENOTFOUND);
+        assert_int_equal(dx_frame_part_u64(view, DX_PART_CORRELATION, 0), correlation);
+        raw_close(&raw);
+        node_end(&node);
+    }
+}
+
+#define EVENT_BYTES 32768
+#define EVENTS 64 /* twice what fits into a ring, of 1 MiB */
+
+/* A topic that keeps nothing, and a subscription without credit that blocks it. */
+static void block(raw_t *slow, const node_t *node, const char *topic)
+{
+    check_said(dx_bus_topic_create(node->bus, topic,
+                                   &(dx_topic_options_t){.retain_events = DX_RETAIN_NONE}, &said),
+               "dx_bus_topic_create()");
+    raw_open(slow, node);
+    raw_subscribe(slow, 7, topic, NULL, "{\"slow\":\"block\",\"slow_block_ns\":600000000000}");
+    (void)raw_expect(slow, DX_FRAME_ACK);
+}
+
+/* More than the topic's shard takes now; the rest stands aside. */
+static void fill(raw_t *raw, const node_t *node, const char *topic)
+{
+    static const char data[EVENT_BYTES];
+    raw_subscribed(raw, 1, "else", NULL, ""); /* who has none waits in the connection */
+    for (int i = 0; i < EVENTS; i++) {
+        raw_publish(raw, topic, 0, data, sizeof data);
+    }
+    raw_expect_nothing(raw);
+    assert_true(dx_load_relaxed(&node->bus->aside_bytes) > 0);
+}
+
+static void what_a_client_has_published_goes_on_although_it_is_gone_with_much_under_way(
+    void **state)
+{
+    (void)state;
+    for (uint32_t loops = 1; loops <= 2; loops++) {
+        node_t node;
+        raw_t raw;
+        raw_t slow;
+        node_start(&node, loops);
+        block(&slow, &node, "t");
+        raw_open(&raw, &node);
+        fill(&raw, &node, "t");
+        commands_hold(&node);
+        for (int i = 0; i < 256; i++) { /* as many as may be under way */
+            raw_command(&raw, DX_FRAME_TOPIC_CREATE, "new", "");
+        }
+        raw_expect_nothing(&raw);
+        raw_close(&raw);
+        commands_go_on(&node);
+        raw_credit(&slow, 7, MUCH, MUCH);
+        for (uint64_t i = 1; i <= EVENTS;) {
+            const dx_frame_view_t *view = raw_next(&slow);
+            if (view->header->type == DX_FRAME_EVENT) {
+                assert_int_equal(view->header->sequence, i++);
+            }
+        }
+        WAIT_UNTIL(node_stat(&node).open == 1);
+        raw_close(&slow);
+        node_end(&node);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_subscription_that_ends_behind_its_connection_is_left_once),
+        cmocka_unit_test(who_unsubscribes_from_what_is_then_refused_hears_of_both),
+        cmocka_unit_test(
+            what_a_client_has_published_goes_on_although_it_is_gone_with_much_under_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
