@@ -201,6 +201,10 @@ void dxi_admin_publish(dxi_admin_t *admin, const char *event, uint64_t id, const
 void dxi_admin_publish_to(dxi_admin_request_t *request, const char *event, uint64_t id,
                           const char *data, size_t bytes);
 
+/* Ends every stream: what decides who may read has changed, so who reads must ask again. Streams of
+ * requests that were authorized before the call end as well. Threads: any. */
+void dxi_admin_readers_end(dxi_admin_t *admin);
+
 /* How many read. Threads: any. */
 uint32_t dxi_admin_readers(const dxi_admin_t *admin);
 

@@ -128,6 +128,7 @@ struct dxi_admin {
     dxi_admin_reader_t *readers;
     dx_atomic64_t reader_count;
     bool streams_end;
+    uint64_t epoch; /* counts what may have changed who is allowed to read */
 
     dx_atomic64_t requests, connections, events_lost, bytes_out;
     dx_atomic64_t status[6];
@@ -146,6 +147,7 @@ struct dxi_admin_request {
     char *body;
     size_t body_bytes;
     bool body_too_long;
+    uint64_t epoch; /* of the streams, before it was authorized */
     dxi_admin_asker_t asker;
     char peer[64];
     char names[2048];
@@ -177,7 +179,9 @@ void dxi_admin_queue(dxi_admin_request_t *request, int status, struct MHD_Respon
                      const char *type, const char *policy);
 
 /* admin_stream.c */
-/* Tells all readers that it is over: their connections end. */
+/* Tells all readers that it is over, now and for who comes later: their connections end. */
 void dxi_admin_streams_end(dxi_admin_t *admin);
+/* What a request notes before it is authorized. */
+uint64_t dxi_admin_epoch(dxi_admin_t *admin);
 
 #endif

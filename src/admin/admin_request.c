@@ -141,6 +141,7 @@ static bool authorized(dxi_admin_request_t *request)
     if (right == DXI_ADMIN_EVERYBODY) {
         return true;
     }
+    request->epoch = dxi_admin_epoch(admin);
     if (admin->options.verify_peer && request->asker.names == NULL) {
         code = dxi_fail(&error, DX_EAGAIN,
                         "a certificate of the authority is wanted, and none "

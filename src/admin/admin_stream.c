@@ -16,6 +16,8 @@
  *   R1  a buffer holds whole events, but for what on_read() has taken of the first one
  *   R2  `suspended` is set and cleared under the mutex, together with the call that does it
  *   R3  events that were left out are told, in their place, before any that came later
+ *   R4  who was allowed to read by what held before dxi_admin_readers_end() reads no more behind it:
+ *       a request notes the `epoch` before it is authorized, and a reader of an earlier one ends
  *
  * THREADS. `stream_mutex` guards the list and all of each reader. It is held for copies only.
  *
@@ -43,6 +45,7 @@ struct dxi_admin_reader {
     dxi_admin_reader_t *next, *previous;
     bool listed;
     bool suspended;
+    uint64_t epoch; /* in which who reads was allowed to */
     char *buffer;
     size_t room, begin, used; /* used: bytes behind `begin` */
     uint64_t lost;            /* since it was told last */
@@ -147,7 +150,7 @@ static ssize_t on_read(void *context, uint64_t position, char *to, size_t most)
     if (reader->used == 0) {
         (void)lost_told(reader, 0);
     }
-    if (admin->streams_end) {
+    if (admin->streams_end || reader->epoch != admin->epoch) { /* R4 */
         taken = MHD_CONTENT_READER_END_OF_STREAM;
     } else if (reader->used == 0) {
         reader->suspended = true; /* R2 */
@@ -196,6 +199,7 @@ static dxi_admin_reader_t *reader_make(dxi_admin_request_t *request)
     if (reader != NULL) {
         reader->admin = request->admin;
         reader->connection = request->connection;
+        reader->epoch = request->epoch;
         if (reader_room(reader, sizeof HELLO - 1)) {
             put(reader, HELLO, sizeof HELLO - 1);
         }
@@ -301,12 +305,31 @@ uint32_t dxi_admin_readers(const dxi_admin_t *admin)
     return (uint32_t)dx_load_relaxed(&admin->reader_count);
 }
 
-void dxi_admin_streams_end(dxi_admin_t *admin)
+uint64_t dxi_admin_epoch(dxi_admin_t *admin)
 {
     (void)pthread_mutex_lock(&admin->stream_mutex);
-    admin->streams_end = true;
+    const uint64_t epoch = admin->epoch;
+    (void)pthread_mutex_unlock(&admin->stream_mutex);
+    return epoch;
+}
+
+static void all_end(dxi_admin_t *admin, bool for_good)
+{
+    (void)pthread_mutex_lock(&admin->stream_mutex);
+    admin->streams_end = admin->streams_end || for_good;
+    admin->epoch++;
     for (dxi_admin_reader_t *it = admin->readers; it != NULL; it = it->next) {
         reader_wake(it);
     }
     (void)pthread_mutex_unlock(&admin->stream_mutex);
+}
+
+void dxi_admin_readers_end(dxi_admin_t *admin)
+{
+    all_end(admin, false);
+}
+
+void dxi_admin_streams_end(dxi_admin_t *admin)
+{
+    all_end(admin, true);
 }

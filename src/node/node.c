@@ -109,7 +109,7 @@ static int security_make(dx_node_t *node, dx_error_t *error)
     dxi_token_t token;
     int code = dxi_token_read(node->config, &token, error);
     if (code == DX_OK) {
-        dxi_auth_set(&node->auth, &token);
+        (void)dxi_auth_set(&node->auth, &token);
     }
     explicit_bzero(&token, sizeof token);
     dxi_tls_options_t tls;

@@ -86,19 +86,21 @@ void dxi_node_access_drop(dxi_node_access_change_t *change)
     *change = (dxi_node_access_change_t){.audit_fd = -1};
 }
 
-void dxi_node_access_commit(dx_node_t *node, dxi_node_access_change_t *change)
+bool dxi_node_access_commit(dx_node_t *node, dxi_node_access_change_t *change)
 {
     dx_error_t error = {.code = 0};
     if (change->moves && dxi_access_audit_move(node->access, change->audit_fd, &error) != DX_OK) {
         DX_LOG_ERROR(node->log.log, "node", "there is no audit: %s", error.message);
     }
-    if (change->table != NULL) {
+    const bool users = change->table != NULL;
+    if (users) {
         dxi_access_set(node->access, change->table);
         if (node->state == DXI_NODE_RUNNING) {
             dxi_bus_access_renew(node->bus);
         }
     }
     *change = (dxi_node_access_change_t){.audit_fd = -1};
+    return users;
 }
 
 void dxi_node_access_reloaded(dx_node_t *node, int code, const char *reason)

@@ -22,7 +22,8 @@ DX_NODISCARD int dxi_node_access_make(dx_node_t *node, dx_error_t *error);
  * two others. Threads: any that is no loop, under the node's mutex. */
 DX_NODISCARD int dxi_node_access_prepare(const dx_config_t *config, bool files,
                                          dxi_node_access_change_t *change_out, dx_error_t *error);
-void dxi_node_access_commit(dx_node_t *node, dxi_node_access_change_t *change);
+/* Returns whether there are other users now. */
+bool dxi_node_access_commit(dx_node_t *node, dxi_node_access_change_t *change);
 void dxi_node_access_drop(dxi_node_access_change_t *change);
 
 /* Writes down that the configuration was read again, or why not. Threads: any. */

@@ -70,11 +70,14 @@ int dxi_token_read(const dx_config_t *config, dxi_token_t *token_out, dx_error_t
     return DX_OK;
 }
 
-void dxi_auth_set(dxi_auth_t *auth, const dxi_token_t *token)
+bool dxi_auth_set(dxi_auth_t *auth, const dxi_token_t *token)
 {
     (void)pthread_mutex_lock(&auth->mutex);
+    const bool other = auth->token->bytes != token->bytes ||
+                       memcmp(auth->token->text, token->text, token->bytes) != 0;
     *auth->token = *token;
     (void)pthread_mutex_unlock(&auth->mutex);
+    return other;
 }
 
 bool dxi_auth_wanted(dxi_auth_t *auth)

@@ -36,8 +36,8 @@ void dxi_auth_close(dxi_auth_t *auth);
 DX_NODISCARD int dxi_token_read(const dx_config_t *config, dxi_token_t *token_out,
                                 dx_error_t *error);
 
-/* Threads: any. */
-void dxi_auth_set(dxi_auth_t *auth, const dxi_token_t *token);
+/* Returns whether it is another one than before. Threads: any, here and below. */
+bool dxi_auth_set(dxi_auth_t *auth, const dxi_token_t *token);
 bool dxi_auth_wanted(dxi_auth_t *auth);
 uint64_t dxi_auth_refused(dxi_auth_t *auth);
 

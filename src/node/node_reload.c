@@ -118,9 +118,12 @@ static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
         return code;
     }
     telling_t telling = {.log = node->log.log, .visit = visit, .context = context};
-    dxi_auth_set(&node->auth, &token);
+    const bool other_token = dxi_auth_set(&node->auth, &token);
     explicit_bzero(&token, sizeof token);
-    dxi_node_access_commit(node, &access);
+    const bool other_users = dxi_node_access_commit(node, &access);
+    if ((other_token || other_users) && node->admin.server != NULL) {
+        dxi_admin_readers_end(node->admin.server);
+    }
     dxi_node_log_move(&node->log, fd);
     if (files && node->admin.server != NULL) {
         dx_error_t why = {.code = 0};

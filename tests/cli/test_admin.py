@@ -241,15 +241,20 @@ class Users(AdminTest):
     tokens = {name: name * 20 for name in ("reader", "writer", "nobody")}
 
     @classmethod
+    def users_text(cls, **changes):
+        """The users file; None removes one."""
+        rights = {"reader": "admin: read", "nobody": "publish: '>'",
+                  "writer": "admin: write, manage: 'mine.>'", **changes}
+        return "users:\n" + "".join(
+            f"  {name}: {{token_sha256: {hashlib.sha256(cls.tokens[name].encode()).hexdigest()}, "
+            f"{right}}}\n" for name, right in rights.items() if right is not None)
+
+    @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="dx-test-"))
         users = cls.folder / "users.yaml"
-        rights = {"reader": "admin: read", "nobody": "publish: '>'",
-                  "writer": "admin: write, manage: 'mine.>'"}
         users.touch(0o600)
-        users.write_text("users:\n" + "".join(
-            f"  {name}: {{token_sha256: {hashlib.sha256(cls.tokens[name].encode()).hexdigest()}, "
-            f"{right}}}\n" for name, right in rights.items()), encoding="utf-8")
+        users.write_text(cls.users_text(), encoding="utf-8")
         cls.audit = cls.folder / "audit.log"
         cls.server = Server("--listen", f"unix://{cls.folder}/dx.sock", *ADMIN, "--set",
                             f"access.file={users}", "--set", f"access.audit_file={cls.audit}")
@@ -297,6 +302,25 @@ class Users(AdminTest):
                                object="POST /api/v1/config/reload"), "the other")
         for token in self.tokens.values():
             self.assertNotIn(token, self.audit.read_text(encoding="utf-8"))
+
+    def test_who_is_removed_reads_no_more(self):
+        self.addCleanup(self.users_change)
+        self.admin.token = self.tokens["reader"]
+        stream = Stream(self.admin)
+        self.addCleanup(stream.close)
+        stream.next("numbers")
+        self.users_change(reader=None)
+        with self.assertRaises(EOFError):
+            for _ in range(5): # what was on its way
+                stream.next("numbers")
+        again = Stream(self.admin)
+        self.addCleanup(again.close)
+        self.assertEqual(again.status, 401)
+
+    def users_change(self, **changes):
+        (self.folder / "users.yaml").write_text(self.users_text(**changes), encoding="utf-8")
+        self.by("writer", "POST", "/api/v1/config/reload", 200)
+        self.admin.token = self.tokens["reader"]
 
 
 class Files(DxTest):
@@ -375,6 +399,21 @@ class Files(DxTest):
         self.assertIn("(secret)", text)
         self.assertNotIn(b"sesame", admin.ask("GET", "/metrics").body)
         self.assertNotIn(b"sesame", admin.ask("GET", "/api/v1/log").body)
+
+    def test_streams_end_when_the_token_changes_and_not_else(self):
+        self.write("auth: {token: open-sesame}\n")
+        _, admin = self.start()
+        admin.token = "open-sesame"
+        stream = Stream(admin)
+        self.addCleanup(stream.close)
+        self.ask(admin, "POST", "/api/v1/config/reload")
+        stream.next("numbers")
+        stream.next("numbers") # one of after the reload
+        self.write("auth: {token: another}\n")
+        self.ask(admin, "POST", "/api/v1/config/reload")
+        with self.assertRaises(EOFError):
+            for _ in range(5): # what was on its way
+                stream.next("numbers")
 
     def test_streams_end_with_the_node(self):
         self.write()

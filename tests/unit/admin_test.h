@@ -27,6 +27,7 @@ typedef struct world {
     dxi_admin_right_t rights; /* of who shows it */
     char names[256];          /* of the certificate of the last asker */
     uint32_t greetings;       /* events given to a new reader */
+    bool rights_change;       /* while who asks is being authorized */
 } world_t;
 
 static inline char *text_new(const char *text)
@@ -94,6 +95,9 @@ static inline int world_authorize(void *context, dxi_admin_asker_t *asker, dxi_a
 {
     world_t *const world = context;
     world->names[0] = '\0';
+    if (world->rights_change) {
+        dxi_admin_readers_end(world->admin);
+    }
     if (asker->names != NULL) { /* one behind the other, with commas between */
         size_t used = 0;
         for (const char *at = asker->names; *at != '\0'; at += strlen(at) + 1) {

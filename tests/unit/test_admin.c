@@ -294,6 +294,25 @@ static void readers_get_what_is_published_and_no_more_than_the_limit_may_read(vo
     wait_readers(0);
 }
 
+static void who_reads_must_ask_again_when_rights_change(void **state)
+{
+    (void)state;
+    const int before = stream_begin(": hello\n\n");
+    dxi_admin_readers_end(served.admin);
+    (void)peer_read(before, "0\r\n\r\n"); /* the last chunk */
+    wait_readers(0);
+    served.rights_change = true; /* when it was looked at, and before it reads */
+    const int meanwhile = stream_begin("0\r\n\r\n");
+    served.rights_change = false;
+    wait_readers(0);
+    const int after = stream_begin(": hello\n\n");
+    wait_readers(1);
+    (void)close(before);
+    (void)close(meanwhile);
+    (void)close(after);
+    wait_readers(0);
+}
+
 /* Adds up what a stream of "big" and "lost" events says. */
 static void stream_count(const char *text, uint64_t *events, uint64_t *lost)
 {
@@ -399,6 +418,7 @@ int main(void)
         cmocka_unit_test(rights_are_asked_for_before_anything_is_read),
         cmocka_unit_test(a_body_is_taken_up_to_its_bound_and_not_one_byte_beyond),
         cmocka_unit_test(readers_get_what_is_published_and_no_more_than_the_limit_may_read),
+        cmocka_unit_test(who_reads_must_ask_again_when_rights_change),
         cmocka_unit_test(a_slow_reader_loses_events_and_is_told_how_many),
         cmocka_unit_test_teardown(connections_above_the_limit_are_told_so, serve_end),
         cmocka_unit_test(the_end_ends_streams_and_closes_connections),

@@ -36,7 +36,7 @@ static void only_the_token_itself_is_taken(void **state)
     assert_true(dxi_auth_check(&auth, "anything", 8)); /* nothing is wanted */
     assert_true(dxi_auth_check(&auth, NULL, 0));
     dxi_token_t token = token_of("secret");
-    dxi_auth_set(&auth, &token);
+    assert_true(dxi_auth_set(&auth, &token));
     assert_true(dxi_auth_wanted(&auth));
     assert_true(dxi_auth_check(&auth, "secret", 6));
     for (size_t i = 0; i < COUNT_OF(WRONG); i++) {
@@ -45,8 +45,9 @@ static void only_the_token_itself_is_taken(void **state)
     assert_false(dxi_auth_check(&auth, "secret\0", 7)); /* a zero at its end is one too many */
     assert_false(dxi_auth_check(&auth, NULL, 0));
     assert_int_equal(dxi_auth_refused(&auth), COUNT_OF(WRONG) + 2);
+    assert_false(dxi_auth_set(&auth, &token)); /* the same */
     token = token_of(longest);
-    dxi_auth_set(&auth, &token);
+    assert_true(dxi_auth_set(&auth, &token));
     assert_true(dxi_auth_check(&auth, longest, DXI_TOKEN_BYTES_MAX));
     longest[DXI_TOKEN_BYTES_MAX] = 'a';
     assert_false(dxi_auth_check(&auth, longest, DXI_TOKEN_BYTES_MAX + 1));
