@@ -406,6 +406,18 @@ static int parts_make(dxi_admin_t *admin, const dxi_admin_options_t *options, dx
     return code == DX_OK ? listener_bind(admin, error) : code;
 }
 
+int dxi_admin_files_check(const dxi_admin_options_t *options, dx_error_t *error)
+{
+    dxi_admin_place_t place;
+    dxi_admin_tls_t tls;
+    int code = dxi_admin_place_parse(options->address, &place, error);
+    if (code == DX_OK && place.tls) {
+        code = dxi_admin_tls_load(options, &tls, error);
+        dxi_admin_tls_free(&tls);
+    }
+    return code;
+}
+
 int dxi_admin_create(const dxi_admin_options_t *options, dxi_admin_t **admin_out, dx_error_t *error)
 {
     *admin_out = NULL;

@@ -141,6 +141,10 @@ typedef struct dxi_admin_place {
 DX_NODISCARD int dxi_admin_place_parse(const char *text, dxi_admin_place_t *place_out,
                                        dx_error_t *error);
 
+/* Whether dxi_admin_create() will get what it reads: with https, certificate, key and authority.
+ * Returns DX_OK, DX_EINVAL, DX_ENOTFOUND, DX_EPERM, DX_ENOMEM. Threads: any. */
+DX_NODISCARD int dxi_admin_files_check(const dxi_admin_options_t *options, dx_error_t *error);
+
 /* Another certificate in two steps, for a reload that is all or nothing. prepare() reads the files
  * and finds what is wrong with them; commit() serves new connections with what was read; those that
  * are there keep what they began with. Without https both do nothing.

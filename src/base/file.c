@@ -1,4 +1,4 @@
-/* file.c - reading a file that a person has named.
+/* file.c - files that a person has named.
  *
  * O_NONBLOCK: open() of a pipe waits for its other end, for good where nobody comes. What is behind
  * the path is looked at through the descriptor, so nobody can put something else in its place.
@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -54,4 +55,29 @@ int64_t dxi_file_read(const char *path, void *to, size_t room, dx_error_t *error
 {
     const int fd = dxi_file_open(path, NULL, error);
     return fd < 0 ? fd : dxi_file_read_open(fd, path, to, room, error);
+}
+
+int dxi_file_append_check(const char *path, dx_error_t *error)
+{
+    const int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0) {
+        (void)close(fd);
+        return DX_OK;
+    }
+    int os = errno;
+    const char *const slash = strrchr(path, '/');
+    if (os == ENOENT) {
+        /* The folder with its "/", which is the root as well. */
+        char folder[4096] = ".";
+        const size_t bytes = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+        if (bytes != 0 && bytes < sizeof folder) {
+            memcpy(folder, path, bytes);
+            folder[bytes] = '\0';
+        }
+        if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0) {
+            return DX_OK;
+        }
+        os = errno;
+    }
+    return dxi_fail_os(error, dxi_code_of_errno(os), os, "%s can't be written", path);
 }

@@ -1,4 +1,4 @@
-/* base/file.h - reading a file that a person has named.
+/* base/file.h - files that a person has named.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -27,5 +27,9 @@ DX_NODISCARD int64_t dxi_file_read(const char *path, void *to, size_t room, dx_e
 /* The same of a descriptor of dxi_file_open(), which it closes. */
 DX_NODISCARD int64_t dxi_file_read_open(int fd, const char *path, void *to, size_t room,
                                         dx_error_t *error);
+
+/* Whether open(O_APPEND | O_CREAT) would do, without making the file.
+ * Returns DX_OK, or a code of open(), with the path in the sentence. */
+DX_NODISCARD int dxi_file_append_check(const char *path, dx_error_t *error);
 
 #endif

@@ -149,8 +149,8 @@ static int check_run(int argc, char **argv)
         .operands = "FILE",
         .description =
             "Reads a configuration as dx server does, environment included, and the files that\n"
-            "it names (token, users, certificates), and says what is wrong, with file and line;\n"
-            "else what differs from the defaults.\n",
+            "it names (token, users, certificates, logs), and says what is wrong, with file and\n"
+            "line; else what differs from the defaults. No file is made or changed.\n",
         .examples = "  dx config check node.yaml\n",
         .operands_max = 1,
         .question = "which file?",

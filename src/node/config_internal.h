@@ -84,8 +84,8 @@ DX_NODISCARD int dxi_config_environment_read(dx_config_t *config, char *const *e
 /* The variable of an option: "DX_LIMITS_CONNECTIONS_MAX". */
 void dxi_config_variable(const char *name, char text_out[DX_CONFIG_NAME_BYTES_MAX + 4]);
 
-/* Reads what a node would read at its start: token, users file, certificates (node_access.c).
- * Returns DX_OK, or what is wrong with one of them. */
+/* Whether dx_node_create() will get all files: token, users, certificates, the log, the audit
+ * (node_files.c). Makes none. Returns DX_OK, or what is wrong with one of them. */
 DX_NODISCARD int dxi_config_files_check(const dx_config_t *config, dx_error_t *error);
 
 /* deploy/node.yaml and docs/configuration.md (config_text.c). */

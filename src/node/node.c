@@ -8,9 +8,10 @@
  *               |- bus               shards, loops, sessions (src/bus)
  *               '- listeners         node_listen.c; their connections are sessions of the bus
  *
- * Everything that can be wrong with a configuration or its files is found in dx_node_create().
- * dx_node_start() binds all addresses before it starts the first thread: an address in use is found
- * while nothing runs. What connects meanwhile waits in the kernel.
+ * Everything that can be wrong with a configuration or its files is found in dx_node_create();
+ * `dx config check` finds the same (node_files.c). dx_node_start() binds all addresses before it
+ * starts the first thread: an address in use is found while nothing runs. What connects meanwhile
+ * waits in the kernel.
  *
  * Stopping: listeners are closed; the bus refuses publications, delivers, answers, and says goodbye
  * to its clients, all within one deadline; its threads end.
@@ -135,10 +136,11 @@ static int parts_make(dx_node_t *node, dx_error_t *error)
     if (code == DX_OK) {
         code = dxi_node_access_make(node, error);
     }
-    if (code == DX_OK && dx_config_text(node->config, "trace.endpoint")[0] != '\0') {
-        dx_tracer_options_t tracer;
-        dxi_node_tracer_options(node, &tracer);
-        code = dx_tracer_create(&tracer, &node->tracer, error);
+    if (code == DX_OK) {
+        code = dxi_node_admin_check(node->config, error);
+    }
+    if (code == DX_OK) {
+        code = dxi_node_tracer_make(node->config, node->name, node->log.log, &node->tracer, error);
     }
     if (code == DX_OK) {
         dxi_node_bus_options(node->config, node->log.log, &bus);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/file.h"
 #include "node/config_internal.h"
 
 static int table_load(const dx_config_t *config, dxi_access_table_t **table_out, dx_error_t *error)
@@ -39,6 +40,21 @@ static int audit_open(const dx_config_t *config, int *fd_out, dx_error_t *error)
     const char *const path = dx_config_text(config, "access.audit_file");
     *fd_out = path[0] != '\0' ? dxi_access_audit_prepare(path, error) : -1;
     return *fd_out < 0 && path[0] != '\0' ? *fd_out : DX_OK;
+}
+
+int dxi_node_access_check(const dx_config_t *config, dx_error_t *error)
+{
+    dxi_access_table_t *table = NULL;
+    const char *const audit = dx_config_text(config, "access.audit_file");
+    int code = table_load(config, &table, error);
+    dxi_access_table_release(table);
+    if (code == DX_OK && audit[0] != '\0') {
+        code = dxi_file_append_check(audit, error);
+        if (code != DX_OK) {
+            (void)dxi_fail_context(error, "access.audit_file");
+        }
+    }
+    return code;
 }
 
 int dxi_node_access_make(dx_node_t *node, dx_error_t *error)
@@ -112,22 +128,4 @@ void dxi_node_access_reloaded(dx_node_t *node, int code, const char *reason)
                                       .code = code < 0 ? code : DX_OK,
                                       .reason = code < 0 ? reason : NULL};
     dxi_access_audit(node->access, &event);
-}
-
-int dxi_config_files_check(const dx_config_t *config, dx_error_t *error)
-{
-    dxi_token_t token;
-    dxi_access_table_t *table = NULL;
-    dxi_tls_t *tls = NULL;
-    dxi_tls_options_t options;
-    int code = dxi_token_read(config, &token, error);
-    explicit_bzero(&token, sizeof token);
-    code = code != DX_OK ? code : table_load(config, &table, error);
-    dxi_access_table_release(table);
-    dxi_node_tls_options(config, &options);
-    if (code == DX_OK && options.certificate_file != NULL) {
-        code = dxi_tls_create(&options, &tls, error);
-        dxi_tls_destroy(tls);
-    }
-    return code;
 }

@@ -18,6 +18,9 @@ typedef struct dxi_node_access_change {
  * Returns DX_OK, or why a file can't be used. Threads: owner. */
 DX_NODISCARD int dxi_node_access_make(dx_node_t *node, dx_error_t *error);
 
+/* Whether make() will get what it reads and writes. Threads: any. */
+DX_NODISCARD int dxi_node_access_check(const dx_config_t *config, dx_error_t *error);
+
 /* What may fail of another configuration; `files`: the users file is read again. Then one of the
  * two others. Threads: any that is no loop, under the node's mutex. */
 DX_NODISCARD int dxi_node_access_prepare(const dx_config_t *config, bool files,

@@ -169,9 +169,9 @@ static const char *text_or(const dx_config_t *config, const char *name, const ch
 }
 
 /* The key goes with the certificate: both from one section. */
-static void options_fill(dx_node_t *node, dxi_admin_options_t *options_out)
+static void options_fill(const dx_config_t *config, dx_node_t *node,
+                         dxi_admin_options_t *options_out)
 {
-    const dx_config_t *const config = node->config;
     const bool own = text_or(config, "admin.certificate_file", NULL) != NULL;
     *options_out = (dxi_admin_options_t){
         .address = dx_config_text(config, "admin.address"),
@@ -189,8 +189,18 @@ static void options_fill(dx_node_t *node, dxi_admin_options_t *options_out)
         .context = node,
         .authorize = authorize,
         .tick = dxi_api_tick,
-        .log = node->log.log,
+        .log = node != NULL ? node->log.log : NULL,
     };
+}
+
+int dxi_node_admin_check(const dx_config_t *config, dx_error_t *error)
+{
+    dxi_admin_options_t options;
+    if (!dx_config_bool(config, "admin.enabled")) {
+        return DX_OK;
+    }
+    options_fill(config, NULL, &options);
+    return dxi_admin_files_check(&options, error);
 }
 
 int dxi_node_admin_init(dx_node_t *node, dx_error_t *error)
@@ -215,7 +225,7 @@ int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error)
     }
     int code = dxi_lines_open(&node->lines, node->log.log, error);
     if (code == DX_OK && dx_config_bool(node->config, "admin.enabled")) {
-        options_fill(node, &options);
+        options_fill(node->config, node, &options);
         code = dxi_admin_create(&options, &node->admin.server, error);
     }
     return code;

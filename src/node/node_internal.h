@@ -70,7 +70,9 @@ void dxi_node_topic_options(const dx_config_t *config, dx_topic_options_t *optio
 /* The limits of clients that may change while the node runs. Threads: any. */
 void dxi_node_policy_limits(const dx_config_t *config, dxi_session_policy_t *policy);
 void dxi_node_connection_options(const dx_node_t *node, dxi_connection_options_t *options_out);
-void dxi_node_tracer_options(const dx_node_t *node, dx_tracer_options_t *options_out);
+/* A tracer where there is a trace.endpoint, else NULL. Threads: owner. */
+DX_NODISCARD int dxi_node_tracer_make(const dx_config_t *config, const char *instance,
+                                      dx_log_t *log, dx_tracer_t **tracer_out, dx_error_t *error);
 uint32_t dxi_node_trace_sample(const dx_config_t *config);
 void dxi_node_tls_options(const dx_config_t *config, dxi_tls_options_t *options_out);
 void dxi_node_log_options(const dx_config_t *config, dx_log_options_t *options_out);
@@ -90,6 +92,8 @@ double dxi_node_delivered_rate(dx_node_t *node, uint64_t delivered, int64_t now_
 /* The admin server (node_admin.c): bound with the listeners, serving while the bus runs. bind()
  * does nothing where it is not enabled. Threads: owner. */
 DX_NODISCARD int dxi_node_admin_init(dx_node_t *node, dx_error_t *error);
+/* Whether bind() will get what it reads. Threads: any. */
+DX_NODISCARD int dxi_node_admin_check(const dx_config_t *config, dx_error_t *error);
 DX_NODISCARD int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error);
 /* Whether who asks may create, change and delete a topic, beside what its route wants: as clients
  * must be allowed to. What is refused is counted and written down.

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "base/fail.h"
 #include "node/config_internal.h"
 #include "node/node_internal.h"
 
@@ -92,23 +93,30 @@ uint32_t dxi_node_trace_sample(const dx_config_t *config)
     return sample != 0 ? sample : DX_TRACE_NEVER;
 }
 
-void dxi_node_tracer_options(const dx_node_t *node, dx_tracer_options_t *options_out)
+int dxi_node_tracer_make(const dx_config_t *config, const char *instance, dx_log_t *log,
+                         dx_tracer_t **tracer_out, dx_error_t *error)
 {
-    const dx_config_t *const config = node->config;
-    *options_out = (dx_tracer_options_t){
+    const dx_tracer_options_t options = {
         .endpoint = text_or_null(config, "trace.endpoint"),
         .headers = text_or_null(config, "trace.headers"),
         .authority_file = text_or_null(config, "trace.authority_file"),
         .service_name = "disruptorx",
-        .instance = node->name,
+        .instance = instance,
         .sample = dxi_node_trace_sample(config),
         .buffer_spans = number32(config, "trace.buffer_spans"),
         .batch_spans = number32(config, "trace.batch_spans"),
         .batch_bytes = number32(config, "trace.batch_bytes"),
         .interval_ns = dx_config_integer(config, "trace.interval_ms"),
         .timeout_ns = dx_config_integer(config, "trace.timeout_ms"),
-        .log = node->log.log,
+        .log = log,
     };
+    *tracer_out = NULL;
+    const int code =
+        options.endpoint != NULL ? dx_tracer_create(&options, tracer_out, error) : DX_OK;
+    if (code != DX_OK) {
+        (void)dxi_fail_context(error, "trace");
+    }
+    return code;
 }
 
 void dxi_node_tls_options(const dx_config_t *config, dxi_tls_options_t *options_out)

@@ -341,6 +341,29 @@ class Config(NodeTest):
             self.refuses(USAGE, sentence, *arguments)
 
 
+    def test_a_check_finds_what_would_keep_a_node_from_starting(self):
+        file, none = self.folder / "checked.yaml", self.folder / "none"
+        written = self.folder / "written.log"
+        for text, sentence in (
+                (f"admin: {{enabled: true, address: 'https://127.0.0.1:0', certificate_file: {none}"
+                 f", key_file: {none}}}", "admin.certificate_file"),
+                (f"log: {{file: {none}/node.log}}", "log.file: "),
+                (f"access: {{audit_file: {none}/audit.log}}", "access.audit_file: "),
+                (f"trace: {{endpoint: 'https://127.0.0.1:1', authority_file: {none}}}",
+                 "trace: authority_file"),
+                (f"auth: {{token_file: {none}}}", "auth.token_file"),
+                (f"tls: {{certificate_file: {none}, key_file: {none}}}", str(none))):
+            file.write_text(text + f"\nlisten: {{addresses: ['unix://{self.folder}/c.sock']}}\n",
+                            encoding="utf-8")
+            error = self.refuses(FAILED, sentence, "config", "check", file)
+            self.assertIn(str(none), error)
+            self.refuses(FAILED, str(none), "server", "-c", file)
+        file.write_text(f"log: {{file: {written}}}\naccess: {{audit_file: {written}}}\n",
+                        encoding="utf-8")
+        self.ok("config", "check", file)
+        self.assertFalse(written.exists())  # or it would be of who checks, not of the node
+
+
 class Node(NodeTest):
     def test_a_node_says_what_it_is_and_does(self):
         self.ok("pub", "counted", "x", "-n", 3, "--ack")

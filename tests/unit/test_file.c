@@ -1,4 +1,4 @@
-/* test_file.c - reading a file that a person has named.
+/* test_file.c - files that a person has named.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -91,6 +91,23 @@ static void what_was_opened_is_described_and_closed(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+static void whether_it_can_be_written_is_found_without_making_it(void **state)
+{
+    (void)state;
+    char missing[96];
+    dx_error_t error = {0};
+    assert_ok(dxi_file_append_check(path, &error));
+    assert_int_equal(access(path, F_OK), -1);
+    file_make("abc");
+    assert_ok(dxi_file_append_check(path, &error));
+    assert_int_equal(unlink(path), 0);
+    (void)snprintf(missing, sizeof missing, "%s/none/file", folder);
+    assert_fails(dxi_file_append_check(missing, &error), DX_ENOTFOUND, error,
+                 "none/file can't be written: No such file");
+    assert_int_not_equal(dxi_file_append_check(folder, &error), DX_OK);
+    assert_ok(dxi_file_append_check("/dev/null", &error));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +115,7 @@ int main(void)
         cmocka_unit_test(what_is_no_regular_file_is_refused_at_once),
         cmocka_unit_test(what_cannot_be_opened_says_why),
         cmocka_unit_test(what_was_opened_is_described_and_closed),
+        cmocka_unit_test(whether_it_can_be_written_is_found_without_making_it),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

@@ -10,6 +10,7 @@
 
 #include "disruptorx/atomic.h"
 #include "net/address.h"
+#include "node/config_internal.h"
 
 #include "node_test.h"
 
@@ -147,7 +148,7 @@ static void files_that_are_wrong_are_told_before_it_starts(void **state)
     (void)snprintf(nowhere, sizeof nowhere, "%s/nowhere/file", node_folder);
     text_to_file(garbage, "no certificate\n");
     const struct wrong {
-        const char *names[2], *texts[2];
+        const char *names[4], *texts[4];
         int code;
         const char *sentence;
     } WRONG[] = {
@@ -156,17 +157,32 @@ static void files_that_are_wrong_are_told_before_it_starts(void **state)
         {{"tls.certificate_file", NULL}, {garbage, NULL}, DX_EINVAL, "without tls.key_file"},
         {{"auth.token_file", NULL}, {nowhere, NULL}, DX_ENOTFOUND, nowhere},
         {{"log.file", NULL}, {nowhere, NULL}, DX_ENOTFOUND, nowhere},
+        {{"access.file", NULL}, {nowhere, NULL}, DX_ENOTFOUND, nowhere},
+        {{"access.audit_file", NULL}, {nowhere, NULL}, DX_ENOTFOUND, nowhere},
+        {{"admin.enabled", "admin.address", "admin.certificate_file", "admin.key_file"},
+         {"true", "https://127.0.0.1:0", nowhere, nowhere},
+         DX_ENOTFOUND,
+         nowhere},
+        {{"trace.endpoint", "trace.authority_file"},
+         {"https://127.0.0.1:1", nowhere},
+         DX_ENOTFOUND,
+         nowhere},
     };
     for (size_t i = 0; i < COUNT_OF(WRONG); i++) {
         dx_config_t *const config = config_small();
         dx_node_t *node = (dx_node_t *)garbage;
         dx_error_t error = {0};
-        for (int n = 0; n < 2 && WRONG[i].names[n] != NULL; n++) {
+        for (int n = 0; n < 4 && WRONG[i].names[n] != NULL; n++) {
             config_put(config, WRONG[i].names[n], WRONG[i].texts[n]);
         }
         assert_fails(dx_node_create(config, &node, &error), WRONG[i].code, error,
                      WRONG[i].sentence);
         assert_null(node);
+        error = (dx_error_t){0};
+        if (WRONG[i].code != DX_EINVAL || WRONG[i].names[1] != NULL) { /* no rule between options */
+            assert_fails(dxi_config_files_check(config, &error), WRONG[i].code, error,
+                         WRONG[i].sentence);
+        }
         dx_config_destroy(config);
     }
 }
