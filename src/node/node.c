@@ -10,8 +10,8 @@
  *
  * Everything that can be wrong with a configuration or its files is found in dx_node_create();
  * `dx config check` finds the same (node_files.c). dx_node_start() binds all addresses before it
- * starts the first thread: an address in use is found while nothing runs. What connects meanwhile
- * waits in the kernel.
+ * starts a loop: an address in use is found while nothing serves. What connects meanwhile waits in
+ * the kernel.
  *
  * Stopping: listeners are closed; the bus refuses publications, delivers, answers, and says goodbye
  * to its clients, all within one deadline; its threads end.
@@ -22,7 +22,8 @@
  *   N2  `mutex` is never held while the bus is stopped: its thread for commands may want it
  *   N3  no loop takes `mutex`, and nobody who holds the bus's mutex for commands
  *
- * THREADS. None of its own. Questions of clients are answered in the bus's thread for commands.
+ * THREADS. Those of its parts: the bus's and the admin server's from dx_node_start() on, those of
+ * the audit and the tracer from dx_node_create() on (docs/architecture.md). Questions of clients are answered in the bus's thread for commands.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -5,13 +5,14 @@ SPDX-License-Identifier: Apache-2.0
 """
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
 import tempfile
 import unittest
 
-from dx_program import DX, FAILED, OK, USAGE, DxTest, clean_environment
+from dx_program import DX, FAILED, OK, ROOT, USAGE, DxTest, clean_environment
 from node_program import UNREACHABLE, Server, wait_for
 
 
@@ -105,6 +106,25 @@ class Starting(ServerTest):
                              "--listen", self.socket)
         self.assertEqual(self.ok("config", "get", "bus.event_bytes_max", "-a",
                                  server.address()).strip(), "512Ki")
+
+
+class Threads(ServerTest):
+    def test_each_stands_in_the_table_of_the_architecture(self):
+        lines = (ROOT / "docs/architecture.md").read_text("utf-8").splitlines()
+        begin = next(i for i, line in enumerate(lines) if line.startswith("| threads of a node"))
+        names = []
+        for line in lines[begin + 2:lines.index("", begin)]:
+            names += re.findall(r"`([^`]+)`", line.split("|")[1])
+        wanted = {"io.N", "bus.commands", "MHD-...", "admin.clock", "audit", "trace"}
+        self.assertEqual(wanted - set(names), set())
+        server = self.server("--listen", self.socket, "--set", "admin.enabled=true",
+                             "--set", "admin.address=http://127.0.0.1:0",
+                             "--set", "trace.endpoint=http://127.0.0.1:1",
+                             "--set", f"access.audit_file={self.folder}/audit.log")
+        tasks = pathlib.Path(f"/proc/{server.process.pid}/task")
+        threads = {comm.read_text("utf-8").strip() for comm in tasks.glob("*/comm")}
+        self.assertEqual({re.sub(r"^MHD-.*", "MHD-...", re.sub(r"^io\.\d+$", "io.N", name))
+                          for name in threads}, wanted | {"dx"})
 
 
 class Stopping(ServerTest):
