@@ -16,8 +16,8 @@
  *   R1  a buffer holds whole events, but for what on_read() has taken of the first one
  *   R2  `suspended` is set and cleared under the mutex, together with the call that does it
  *   R3  events that were left out are told, in their place, before any that came later
- *   R4  who was allowed to read by what held before dxi_admin_readers_end() reads no more behind it:
- *       a request notes the `epoch` before it is authorized, and a reader of an earlier one ends
+ *   R4  who was allowed to read by what held before dxi_admin_readers_end() reads no more behind
+ *       it: a request notes the `epoch` before it is authorized, a reader of an earlier one ends
  *
  * THREADS. `stream_mutex` guards the list and all of each reader. It is held for copies only.
  *
