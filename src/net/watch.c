@@ -5,8 +5,8 @@
  *                     dxi_watch_add(): rang, or new
  *     TOLD TO RING  --------------------------------->  LOOKED AT
  *                   <---------------------------------
- *                     the loop slept and it was silent for DXI_WATCH_QUIET_NS; or the loop looks
- *                     at more than DXI_WATCHED_MAX and it was silent longest
+ *                     the loop slept and it was silent for DXI_WATCH_QUIET_NS; or a turn begins,
+ *                     there are more than DXI_WATCHED_MAX and it was silent longest
  *
  * While the loop sleeps all are told to ring. Whoever becomes TOLD TO RING is looked at once more
  * behind a fence, here or in the loop's last look, so nothing that was written before the word was
@@ -14,10 +14,12 @@
  *
  * INVARIANTS
  *
- *   B1  beyond DXI_WATCHED_MAX only those are looked at in a turn that had something to do when
- *       others came
+ *   B1  beyond DXI_WATCHED_MAX only those are looked at in a turn that came since the one before,
+ *       or that had something to do when they were to leave
  *   B2  who is not looked at, and everybody while the loop sleeps, has been told to ring before the
  *       last look at it
+ *   B3  look() is called by dxi_watch_run() only: who is in the middle of something, a write or a
+ *       call of a shard, may add and remove, and nobody else's callbacks run inside that
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -57,17 +59,29 @@ static dxi_watched_t *quietest(dxi_watch_t *watch)
     return found;
 }
 
-/* Has it ring from now on, unless there is something just now. */
-static void leave(dxi_watch_t *watch, dxi_watched_t *quiet, int64_t now_ns)
+/* Looks at it. Returns whether something was there. */
+static bool look_at(dxi_watched_t *watched, int64_t now_ns)
+{
+    const bool worked = watched->look(watched->context) > 0;
+    if (worked) {
+        watched->worked_ns = now_ns;
+    }
+    return worked;
+}
+
+/* Has it ring from now on, unless there is something just now. Returns whether there was. */
+static bool leave(dxi_watch_t *watch, dxi_watched_t *quiet, int64_t now_ns)
 {
     quiet->tell(quiet->context, true);
     dx_fence_seq_cst(); /* pairs with the one of who writes there and then looks at the word */
-    if (quiet->look(quiet->context) > 0) { /* B2 */
-        quiet->worked_ns = now_ns;
-        quiet->tell(quiet->context, false);
-    } else {
+    if (!look_at(quiet, now_ns)) { /* B2 */
         dxi_watch_remove(watch, quiet);
+        return false;
     }
+    if (!dxi_link_alone(&quiet->link)) { /* what it did may have been its end */
+        quiet->tell(quiet->context, false);
+    }
+    return true;
 }
 
 void dxi_watch_add(dxi_watch_t *watch, dxi_watched_t *watched, int64_t now_ns)
@@ -75,9 +89,6 @@ void dxi_watch_add(dxi_watch_t *watch, dxi_watched_t *watched, int64_t now_ns)
     watched->worked_ns = now_ns;
     if (!dxi_link_alone(&watched->link)) {
         return;
-    }
-    if (watch->count >= DXI_WATCHED_MAX) { /* B1 */
-        leave(watch, quietest(watch), now_ns);
     }
     dxi_link_append(&watch->list, &watched->link);
     watch->count++;
@@ -87,14 +98,15 @@ void dxi_watch_add(dxi_watch_t *watch, dxi_watched_t *watched, int64_t now_ns)
 int dxi_watch_run(dxi_watch_t *watch, int64_t now_ns)
 {
     int worked = 0;
+    const uint32_t most = DXI_WATCHED_MAX;
+    for (uint32_t over = watch->count; over > most && watch->count > most; over--) { /* B1 */
+        worked += leave(watch, quietest(watch), now_ns);
+    }
     watch->next = (dxi_watched_t *)watch->list.next;
     while (&watch->next->link != &watch->list) {
         dxi_watched_t *const watched = watch->next; /* `link` is its first member */
         watch->next = (dxi_watched_t *)watched->link.next;
-        if (watched->look(watched->context) > 0) { /* it may be gone from the list now */
-            watched->worked_ns = now_ns;
-            worked++;
-        }
+        worked += look_at(watched, now_ns); /* it may be gone from the list now */
     }
     return worked;
 }

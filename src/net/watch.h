@@ -29,7 +29,8 @@ struct dxi_watch {
     uint32_t count;
 };
 
-/* Most that a loop looks at in each turn. Beyond it, who was silent longest has to ring. */
+/* Most that a loop looks at in each turn. Beyond it, who was silent longest has to ring from the
+ * next turn on. */
 #define DXI_WATCHED_MAX 64
 
 /* Who was silent for so long when the loop slept has to ring: a sleep costs nothing for him. */
@@ -38,7 +39,8 @@ struct dxi_watch {
 void dxi_watched_init(dxi_watched_t *watched, int (*look)(void *context),
                       void (*tell)(void *context, bool sleeps), void *context);
 
-/* From now on the loop looks: it was rung for, or is new. Threads: loop. */
+/* From now on the loop looks: it was rung for, or is new. No callback but tell() of this one.
+ * Threads: loop. */
 void dxi_watch_add(dxi_watch_t *watch, dxi_watched_t *watched, int64_t now_ns);
 
 /* The loop does not look any more, and nothing is told; it may be in no list. Threads: loop. */
