@@ -182,9 +182,20 @@ static void bits_update(dxi_team_t *team, const dxi_pending_t *pending)
     }
 }
 
+/* The one that was put last between others of the list in which it waits; NULL: none. */
+static dxi_list_t **put_of(dxi_team_t *team, const dxi_pending_t *pending)
+{
+    return pending->bucket != DXI_BUCKET_NONE ? &team->buckets[pending->bucket].put
+                                              : &team->loose_put;
+}
+
 /* Out of every list. */
 static void unlist(dxi_team_t *team, dxi_pending_t *pending)
 {
+    dxi_list_t **const put = put_of(team, pending);
+    if (*put == &pending->in_order) {
+        *put = pending->in_order.previous; /* or the list's head */
+    }
     dxi_list_remove(&pending->in_order);
     dxi_list_remove(&pending->in_time);
     if (pending->state == DXI_PENDING_GIVEN) {
@@ -208,25 +219,45 @@ void dxi_pending_drop(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pendi
 
 /* --------------------------------------------------------------------------------------- states */
 
-/* Into a list by arrival: mostly near its start, or at its end. */
-static void by_arrival(dxi_list_t *head, dxi_pending_t *pending)
+static uint64_t arrival_of(const dxi_list_t *in_order)
 {
+    return DXI_LIST_OBJECT(in_order, dxi_pending_t, in_order)->arrival;
+}
+
+/* Into a list by arrival: at its end, or near its start, or near where one was put before this one,
+ * when many come back one after the other. It is looked for from both places at a time. */
+static void by_arrival(dxi_team_t *team, dxi_list_t *head, dxi_pending_t *pending)
+{
+    dxi_list_t **const put = put_of(team, pending);
     dxi_list_t *before = head->previous;
-    if (before != head &&
-        DXI_LIST_OBJECT(before, dxi_pending_t, in_order)->arrival > pending->arrival) {
-        before = head;
-        while (DXI_LIST_OBJECT(before->next, dxi_pending_t, in_order)->arrival < pending->arrival) {
-            before = before->next;
+    if (before == head || arrival_of(before) < pending->arrival) {
+        dxi_list_insert(before, &pending->in_order);
+        return;
+    }
+    dxi_list_t *near = *put != NULL ? *put : head;
+    before = head;
+    while (arrival_of(before->next) < pending->arrival) { /* the last one comes after it */
+        before = before->next;
+        team->steps++;
+        if (near != head && arrival_of(near) > pending->arrival) {
+            near = near->previous;
+        } else if (arrival_of(near->next) < pending->arrival) {
+            near = near->next;
+        } else {
+            before = near;
+            break;
         }
     }
     dxi_list_insert(before, &pending->in_order);
+    *put = &pending->in_order;
 }
 
 void dxi_pending_wait(dxi_team_t *team, dxi_pending_t *pending)
 {
     unlist(team, pending);
     pending->state = DXI_PENDING_WAITING;
-    by_arrival(pending->bucket != DXI_BUCKET_NONE ? &team->buckets[pending->bucket].waiting
+    by_arrival(team,
+               pending->bucket != DXI_BUCKET_NONE ? &team->buckets[pending->bucket].waiting
                                                   : &team->loose,
                pending);
     bits_update(team, pending);
@@ -254,7 +285,7 @@ void dxi_pending_delay(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pend
     pending->state = DXI_PENDING_DUE;
     pending->due_ns = due_ns;
     if (pending->bucket != DXI_BUCKET_NONE) {
-        by_arrival(&team->buckets[pending->bucket].waiting, pending);
+        by_arrival(team, &team->buckets[pending->bucket].waiting, pending);
         bits_update(team, pending);
     }
     const uint32_t level =

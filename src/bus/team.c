@@ -76,6 +76,8 @@ void dxi_team_forget(dxi_shard_t *shard, dxi_link_t *link)
 {
     link->dropped += link->waiting;
     pending_drop_all(shard, link->flow->team, link);
+    dxi_team_due(shard, link->flow->team,
+                 shard->clock_ns); /* other topics may have waited for room */
 }
 
 /* -------------------------------------------------------------------------------------- buckets */
@@ -430,15 +432,16 @@ static int answer_walk(dxi_shard_t *shard, dxi_subscriber_t *member, const dxi_t
     int answered = 0;
     for (dxi_list_t *at = team->given.next; at != &team->given;) {
         dxi_pending_t *const pending = DXI_LIST_OBJECT(at, dxi_pending_t, in_time);
-        at = at->next;
         const uint64_t sequence = pending->frame->sequence;
+        team->steps++;
         if (pending->member == member && pending->link->topic == topic &&
             sequence >= range->first && sequence <= range->last) {
+            /* A failure takes back what was given after it (G3), so the one before stays. */
+            at = at->previous;
             pending_answer(shard, team, pending, code, clock_ns);
             answered++;
-            /* A failure may have taken back the next one: from the start again. */
-            at = code != DX_OK ? team->given.next : at;
         }
+        at = at->next;
     }
     return answered;
 }
@@ -545,18 +548,24 @@ bool dxi_team_idle(const dxi_team_t *team)
 
 /* ---------------------------------------------------------------------------------------- check */
 
-static uint64_t list_check(const dxi_team_t *team, const dxi_list_t *list, bool given)
+/* `put`: of the list, or NULL. */
+static uint64_t list_check(const dxi_team_t *team, const dxi_list_t *list, const dxi_list_t *put,
+                           bool given)
 {
     uint64_t count = 0;
     uint64_t arrival = 0;
+    bool found = put == NULL || put == list;
     for (const dxi_list_t *at = list->next; at != list; at = at->next) {
         const dxi_pending_t *const pending = DXI_LIST_OBJECT(at, dxi_pending_t, in_order);
         assert((pending->state == DXI_PENDING_GIVEN) == given); /* G2 */
         assert(given || pending->arrival > arrival);
         assert(dxi_pending_find(team, pending->link->topic, pending->frame->sequence) == pending);
         arrival = pending->arrival;
+        found = found || at == put;
         count++;
     }
+    assert(found);
+    (void)found;
     (void)team;
     (void)given;
     (void)arrival;
@@ -579,12 +588,13 @@ static uint64_t bucket_check(const dxi_team_t *team, uint32_t number)
     const bool bit = (team->waiting_bits[number / 64] >> (number % 64) & 1) != 0;
     assert(bit == !dxi_list_empty(&bucket->waiting));
     (void)bit;
-    return list_check(team, &bucket->waiting, false) + list_check(team, &bucket->given, true);
+    return list_check(team, &bucket->waiting, bucket->put, false) +
+           list_check(team, &bucket->given, NULL, true);
 }
 
 void dxi_team_check(const dxi_shard_t *shard, const dxi_team_t *team)
 {
-    uint64_t listed = list_check(team, &team->loose, false);
+    uint64_t listed = list_check(team, &team->loose, team->loose_put, false);
     for (uint32_t i = 0; team->buckets != NULL && i < team->bucket_count; i++) {
         listed += bucket_check(team, i);
     }

@@ -64,6 +64,7 @@ typedef struct dxi_pending {
 
 typedef struct dxi_bucket {
     dxi_list_t waiting;
+    dxi_list_t *put; /* the one put last into `waiting` and not at its end; NULL: none */
     dxi_list_t given;
     dxi_subscriber_t *owner;
     dxi_subscriber_t *target; /* who is to own it */
@@ -83,10 +84,12 @@ struct dxi_team {
     uint32_t next_member;                         /* whose turn it is */
     uint64_t waiting_bits[DXI_TEAM_BUCKETS / 64]; /* buckets with something in `waiting` */
     dxi_list_t loose;
+    dxi_list_t *loose_put; /* as dxi_bucket_t has it */
     dxi_list_t given;
     dxi_list_t due[DXI_TEAM_DUE_LEVELS];
     dxi_list_t dead;
     int64_t due_ns;    /* nothing is due before */
+    uint64_t steps;    /* made so far in lists that can be long, to find a place: for tests */
     int64_t linger_ns; /* without members: its end; else INT64_MAX */
 };
 

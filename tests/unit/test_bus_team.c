@@ -400,6 +400,65 @@ static void what_dies_among_the_dead_is_gone(void **state)
     assert_true(dxi_shard_idle(rig.shard));
 }
 
+static uint64_t steps(const reader_t *reader)
+{
+    return reader->subscriber->flow->team->steps;
+}
+
+/* `count` events of as many keys, or of none, that a member has and does not answer. */
+static void give_many(const char *key, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "%s%d", key != NULL ? key : "", i);
+        assert_ok(rig_publish_as(&rig, &(publication_t){.topic = "t", .key = key ? text : NULL}));
+    }
+}
+
+static void many_events_of_a_member_that_leaves_are_put_back_in_few_steps(void **state)
+{
+    (void)state;
+    const char *const keys[] = {NULL, "k"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        rig_subscribe(&rig, &a, &GROUP);
+        give_many(keys[i], 500);
+        rig_subscribe(&rig, &b, &GROUP);
+        b.room = 0;
+        a.room = 0;
+        give_many(keys[i], 40); /* these wait behind them */
+        const uint64_t before = steps(&b);
+        rig_unsubscribe(&rig, &a);
+        assert_in_range(steps(&b) - before, 0, 1000);
+        rig_ready(&rig, &b, -1);
+        assert_int_equal(b.count, 540);
+        for (int n = 1; n < 500 && keys[i] == NULL; n++) {
+            assert_true(b.notes[n].first > b.notes[n - 1].first);
+        }
+        assert_ok(answer(&b, 0, UINT64_MAX, DX_OK));
+        rig_unsubscribe(&rig, &b);
+        rig_tick(&rig, DXI_TEAM_LINGER_NS);
+    }
+}
+
+static void many_events_that_are_refused_together_cost_few_steps(void **state)
+{
+    (void)state;
+    rig_subscribe(&rig, &a, &GROUP);
+    give_many(NULL, 300);
+    rig_subscribe(&rig, &b, &GROUP);
+    a.room = 0;
+    give_many("k", 10); /* keys that b and a have between them */
+    give_many(NULL, 300);
+    const uint64_t before = steps(&b);
+    assert_ok(answer(&b, 1, UINT64_MAX, DX_EBUSY));
+    assert_in_range(steps(&b) - before, 0, 2000);
+    rig_tick(&rig, 200 * RIG_MS); /* back-offs are over */
+    assert_true(rig_stats(&b).refused >= 300);
+    assert_int_equal(rig_stats(&b).redelivered, rig_stats(&b).refused);
+    assert_ok(answer(&a, 0, UINT64_MAX, DX_OK));
+    assert_ok(answer(&b, 0, UINT64_MAX, DX_OK));
+}
+
 static void a_deleted_topic_takes_what_is_pending_along(void **state)
 {
     (void)state;
@@ -411,6 +470,23 @@ static void a_deleted_topic_takes_what_is_pending_along(void **state)
     rig_publish(&rig, "t", 1);
     assert_string_equal(rig_text(&a), "1 2 3 1");
     assert_ok(answer(&a, 1, 1, DX_OK));
+}
+
+static void a_deleted_topic_makes_room_for_others(void **state)
+{
+    (void)state;
+    rig_subscribe(&rig, &a,
+                  &(dx_subscription_options_t){
+                      .pattern = "*", .ack = DX_ACK_EXPLICIT, .pending_events_max = 2});
+    rig_publish(&rig, "t", 2);
+    rig_publish(&rig, "u", 1);
+    rig_tick(&rig, 0); /* nothing else is due */
+    assert_string_equal(rig_text(&a), "1 2");
+    assert_ok(dxi_shard_topic_delete(rig.shard, "t"));
+    dxi_shard_check(rig.shard);
+    rig_tick(&rig, 0);
+    assert_string_equal(rig_text(&a), "1 2 1");
+    assert_string_equal(a.notes[2].topic, "u");
 }
 
 int main(void)
@@ -436,7 +512,10 @@ int main(void)
         TEST(a_fatal_answer_gives_up_at_once_and_names_the_topic),
         TEST(a_dead_letter_that_finds_no_room_is_tried_again),
         TEST(what_dies_among_the_dead_is_gone),
+        TEST(many_events_of_a_member_that_leaves_are_put_back_in_few_steps),
+        TEST(many_events_that_are_refused_together_cost_few_steps),
         TEST(a_deleted_topic_takes_what_is_pending_along),
+        TEST(a_deleted_topic_makes_room_for_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
