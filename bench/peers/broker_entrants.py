@@ -123,6 +123,9 @@ SCENARIOS = [
     throughput(16), throughput(128), fan_out(10), fan_out(100),
     Scenario("round-trip", "round-trip", "Round trip at 10,000 messages a second, 128 bytes",
              "p50_ns", "broker-latency", "latency", 128, 1, 10_000, 1.5),
+    Scenario("round-trip-polled", "round-trip-polled",
+             "Round trip at 10,000 messages a second, 128 bytes, one thread that polls", "p50_ns",
+             "broker-latency", "polled", 128, 1, 10_000, 1.5),
 ]
 
 
@@ -139,7 +142,8 @@ Entrant = collections.namedtuple(
     defaults=("", (1,), 0, False))
 
 RATES = {"throughput", "fan-out"}
-ALL = RATES | {"round-trip"}
+POLLED = {"round-trip-polled"}
+ALL = RATES | POLLED | {"round-trip"}
 
 ENTRANTS = [
     Entrant("DisruptorX", "ours", "broker_ours", "ours", "", ALL),
@@ -148,6 +152,7 @@ ENTRANTS = [
     Entrant("DisruptorX, UNIX socket", "ours-extra", "broker_ours", "ours-unix", "", ALL),
     Entrant("DisruptorX, node polls busily", "ours-extra", "broker_ours", "ours-busy", "",
             {"throughput", "round-trip"}),
+    Entrant("DisruptorX, node polls busily", "ours-busy", "broker_ours", "ours-busy", "", POLLED),
     Entrant("DisruptorX, beside a stalled subscriber", "ours-stalled", "broker_ours", "ours", "",
             {"round-trip"}, "--stalled 1"),
     Entrant("NATS core, bare protocol", "nats", "broker_nats", "nats", "", ALL),
@@ -157,9 +162,10 @@ ENTRANTS = [
             {"throughput", "round-trip"}),
     Entrant("ZeroMQ, XSUB/XPUB proxy", "zeromq", "broker_zeromq", "zeromq-proxy", "", ALL),
     Entrant("ZeroMQ, PULL/PUSH echo", "zeromq-echo", "broker_zeromq", "zeromq-echo", "echo",
-            {"throughput", "round-trip"}),
+            {"throughput", "round-trip"} | POLLED),
     Entrant("Redis, pub/sub", "redis", "broker_redis", "redis", "", ALL),
-    Entrant("Redis, streams", "redis-streams", "broker_redis", "redis", "streams", ALL),
+    Entrant("Redis, streams", "redis-streams", "broker_redis", "redis", "streams",
+            ALL - POLLED),
     Entrant("mosquitto, QoS 0", "mosquitto", "broker_mosquitto", "mosquitto", "", ALL),
 ]
 
@@ -175,6 +181,14 @@ TARGETS = [
            "round trip p50: <= 0.5 x core NATS, its best driver"),
     Target("round-trip", "p99_ns", ("nats", "nats-client"), 0.5,
            "round trip p99: <= 0.5 x core NATS, its best driver"),
+    Target("round-trip-polled", "p50_ns", ("nats",), 0.5,
+           "one polling thread, round trip p50: <= 0.5 x core NATS"),
+    Target("round-trip-polled", "p99_ns", ("nats",), 0.5,
+           "one polling thread, round trip p99: <= 0.5 x core NATS"),
+    Target("round-trip-polled", "p50_ns", ("nats",), 0.5,
+           "the same with a node that polls busily, p50", ("ours-busy",)),
+    Target("round-trip-polled", "p99_ns", ("nats",), 0.5,
+           "the same with a node that polls busily, p99", ("ours-busy",)),
     Target("round-trip", "p99_ns", ("ours",), 1.1,
            "round trip p99 beside a stalled subscriber: within 10 %", ("ours-stalled",)),
     Target("fan-out-100", "delivery_ns", ("ours",), 1.0,

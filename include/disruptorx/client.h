@@ -158,6 +158,16 @@ DX_API DX_NODISCARD int dx_client_subscribe(dx_client_t *client,
  * Threads: one at a time, no handler. */
 DX_API DX_NODISCARD int dx_client_poll(dx_client_subscription_t *subscription);
 
+/* Does what the client's thread does, once, in the caller's thread, and never waits: reads, writes,
+ * keeps the connection alive, calls handlers. For programs that spin anyway: between them and the
+ * node no other thread has to wake up. The client's own thread rests as long as this is called at
+ * least every 50 ms; it goes on by itself when it is not, and while the caller waits in another
+ * function of the client. The first calls only ask it to rest.
+ * Returns 1 when something was done, else 0; DX_ECLOSED when the client has given up;
+ * DX_EDEADLOCK in a handler.
+ * Threads: any; of several that drive at once one does, and the others get 0. */
+DX_API DX_NODISCARD int dx_client_drive(dx_client_t *client);
+
 /* Ends it: what has been sent is handled, for at most `timeout_ns`; then it is freed.
  * Returns DX_OK, DX_ETIMEDOUT.
  * Threads: any, no handler. */

@@ -27,7 +27,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "client/futex.h"
+#include "base/futex.h"
 #include "client/internal.h"
 #include "disruptorx/clock.h"
 
@@ -188,6 +188,7 @@ void dxi_call_submit(dx_client_t *client, dxi_call_t *call)
 
 int dxi_call_wait(dx_client_t *client, dxi_call_t *call, int64_t deadline_ns, dx_error_t *error)
 {
+    dxi_loop_will_wait(client->loop);
     /* ACQUIRE, pairs with the release in finish(): the answer is whole. */
     while (dx_load32_acquire(&call->done) == 0) {
         const int64_t left_ns = deadline_ns == INT64_MAX ? INT64_MAX : deadline_ns - dx_clock_ns();

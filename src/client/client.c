@@ -30,7 +30,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "client/futex.h"
+#include "base/futex.h"
 #include "client/internal.h"
 #include "disruptorx/clock.h"
 
@@ -267,6 +267,14 @@ int dx_client_close(dx_client_t *client, int64_t timeout_ns)
 }
 
 /* -------------------------------------------------------------------------------- other threads */
+
+int dx_client_drive(dx_client_t *client)
+{
+    if (DX_UNLIKELY(dx_load32_relaxed(&client->closed) != 0)) {
+        return DX_ECLOSED;
+    }
+    return DX_UNLIKELY(dxi_direct_in_handler()) ? DX_EDEADLOCK : dxi_loop_drive(client->loop);
+}
 
 int dxi_client_closed_fail(dx_client_t *client, dx_error_t *error)
 {

@@ -29,7 +29,7 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "client/futex.h"
+#include "base/futex.h"
 #include "client/internal.h"
 #include "disruptorx/clock.h"
 #include "net/capability.h"

@@ -273,6 +273,9 @@ DX_NOINLINE static int claim_otherwise(dx_client_t *client, int64_t bytes, int32
     } else if (dxi_client_in_loop(client) || client->options.fail_when_full) {
         deadline_ns = 0;
     }
+    if (deadline_ns != 0) {
+        dxi_loop_will_wait(client->loop);
+    }
     dxi_client_ring_published(client);
     const int code =
         dxi_window_claim_slow(&client->window, bytes, events, 1, deadline_ns, claim_out);

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/futex.h"
 #include "base/mapping.h"
-#include "client/futex.h"
 #include "disruptorx/clock.h"
 
 /* A waiting producer looks this often before it sleeps. */

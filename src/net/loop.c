@@ -43,8 +43,8 @@
  * lent. libuv is not told anything meanwhile: who borrows must not start, stop or close a handle;
  * src/net leaves that to the next turn, for which the loop is woken.
  *
- * TASKS are a stack that everybody pushes on and the loop takes as a whole and turns round: the
- * order of each thread is kept, and nothing is allocated.
+ * DRIVING. A program that spins may take the loop's turns itself (drive.h). For everybody else a
+ * loop that is driven looks like one that is awake.
  *
  * INVARIANTS
  *
@@ -72,20 +72,22 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/futex.h"
 #include "disruptorx/clock.h"
+#include "net/drive.h"
 #include "net/loop_internal.h"
 #include "net/spin.h"
+#include "net/tasks.h"
 #include "net/watch.h"
 
 #define LOOK_TURNS 8
 #define LOOK_NS INT64_C(20000)
 #define IDLE_LOOK_NS INT64_C(2000) /* with nothing to do, where memory is looked at as well */
-/* The bell's word. */
-#define BELL_AWAKE 0
-#define BELL_DOZING 1    /* looks once more */
-#define BELL_ASLEEP 2    /* waits in the kernel */
-#define BELL_LENT 3      /* the same, and another thread acts for it */
-#define BELL_LENT_RUNG 4 /* and somebody has published something meanwhile */
+#define BELL_AWAKE 0               /* the bell's word */
+#define BELL_DOZING 1              /* looks once more */
+#define BELL_ASLEEP 2              /* waits in the kernel */
+#define BELL_LENT 3                /* the same, and another thread acts for it */
+#define BELL_LENT_RUNG 4           /* and somebody has published something meanwhile */
 
 #define YIELDS_MAX 64
 #define CLOSE_ROUNDS_MAX 1000 /* of uv_run() in dxi_loop_destroy(); each closes handles */
@@ -94,7 +96,9 @@ struct dxi_loop {
     /* Read by all, written seldom. */
     DX_ISOLATED dxi_bell_t bell;
 
-    DX_ISOLATED dx_atomic64_t tasks; /* the dxi_task_t pushed last, as a number */
+    DX_ISOLATED dxi_tasks_t tasks;
+
+    DX_ISOLATED dxi_drive_t drive;
 
     /* Of the loop's thread. */
     DX_ISOLATED uv_loop_t uv;
@@ -106,6 +110,7 @@ struct dxi_loop {
     bool waiting; /* in the uv_run() that may wait */
     bool looked;  /* sockets have ended a wait: what they had to say was heard */
     bool busy_poll;
+    bool worked; /* the last turn found something */
     dxi_spin_t spin;
     int64_t now_ns;
     int64_t worked_ns; /* the start of the last turn that had work */
@@ -140,7 +145,8 @@ struct dxi_loop {
     dx_cpu_set_t cpus;
 };
 
-static _Thread_local const dxi_loop_t *current;
+static _Thread_local const dxi_loop_t *current; /* the loop whose turn this thread takes */
+static _Thread_local const dxi_loop_t *driven;  /* the loop that it has driven last */
 
 /* ---------------------------------------------------------------------------------------- hooks */
 
@@ -172,44 +178,9 @@ void dxi_loop_worked(dxi_loop_t *loop)
 
 /* ---------------------------------------------------------------------------------------- tasks */
 
-static bool tasks_there(const dxi_loop_t *loop)
-{
-    return dx_load_relaxed(&loop->tasks) != 0;
-}
-
-static int tasks_run(dxi_loop_t *loop)
-{
-    if (!tasks_there(loop)) {
-        return 0;
-    }
-    /* ACQ_REL, pairs with the exchange in dxi_loop_post(): what was written before posting is
-     * visible. Takes all: no other thread pops, so there is no ABA. */
-    dxi_task_t *pushed = (dxi_task_t *)(uintptr_t)dx_fetch_and_acq_rel(&loop->tasks, 0);
-    dxi_task_t *ordered = NULL;
-    int count = 0;
-    while (pushed != NULL) {
-        dxi_task_t *const below = pushed->next;
-        pushed->next = ordered;
-        ordered = pushed;
-        pushed = below;
-    }
-    while (ordered != NULL) {
-        dxi_task_t *const task = ordered;
-        ordered = task->next; /* the task may be gone, or posted again, when it has run */
-        task->run(task->context);
-        count++;
-    }
-    return count;
-}
-
 void dxi_loop_post(dxi_loop_t *loop, dxi_task_t *task)
 {
-    int64_t top = dx_load_relaxed(&loop->tasks);
-    do {
-        task->next = (dxi_task_t *)(uintptr_t)top;
-        /* ACQ_REL: the release half pairs with tasks_run(); weaker, the loop could see the task
-         * before its `next`. */
-    } while (!dx_compare_exchange_acq_rel(&loop->tasks, &top, (int64_t)(uintptr_t)task));
+    dxi_tasks_push(&loop->tasks, task);
     dxi_loop_bell(loop, &loop->bell);
 }
 
@@ -218,7 +189,7 @@ static void tasks_run_outside(dxi_loop_t *loop)
 {
     (void)pthread_mutex_lock(&loop->outside);
     if (dx_load32_acquire(&loop->running) == 0) {
-        while (tasks_run(loop) != 0) {
+        while (dxi_tasks_run(&loop->tasks) != 0) {
         }
     }
     (void)pthread_mutex_unlock(&loop->outside);
@@ -229,19 +200,15 @@ typedef struct call {
     dxi_task_t task;
     void (*run)(void *context);
     void *context;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool done;
+    dx_atomic32_t done; /* futex */
 } call_t;
 
 static void call_run(void *context)
 {
     call_t *const call = context;
     call->run(call->context);
-    (void)pthread_mutex_lock(&call->mutex);
-    call->done = true;
-    (void)pthread_cond_signal(&call->changed);
-    (void)pthread_mutex_unlock(&call->mutex);
+    dx_store32_release(&call->done, 1); /* from here on it may be gone; its address is enough */
+    dxi_futex_wake(&call->done);
 }
 
 void dxi_loop_call(dxi_loop_t *loop, void (*run)(void *context), void *context)
@@ -262,8 +229,6 @@ void dxi_loop_call(dxi_loop_t *loop, void (*run)(void *context), void *context)
         }
     }
     call_t call = {.task = {.run = call_run, .context = &call}, .run = run, .context = context};
-    (void)pthread_mutex_init(&call.mutex, NULL);
-    (void)pthread_cond_init(&call.changed, NULL);
     dxi_loop_post(loop, &call.task);
     /* If the loop ends now it may have run its tasks for the last time before ours was there. Pairs
      * with the fence in dxi_loop_stop(): either we see that it does not run, or it sees our task.
@@ -272,13 +237,10 @@ void dxi_loop_call(dxi_loop_t *loop, void (*run)(void *context), void *context)
     if (dx_load32_acquire(&loop->running) == 0) {
         tasks_run_outside(loop);
     }
-    (void)pthread_mutex_lock(&call.mutex);
-    while (!call.done) {
-        (void)pthread_cond_wait(&call.changed, &call.mutex);
+    dxi_loop_will_wait(loop);
+    while (dx_load32_acquire(&call.done) == 0) { /* pairs with the release in call_run() */
+        dxi_futex_wait(&call.done, 0, INT64_MAX);
     }
-    (void)pthread_mutex_unlock(&call.mutex);
-    (void)pthread_cond_destroy(&call.changed);
-    (void)pthread_mutex_destroy(&call.mutex);
 }
 
 /* --------------------------------------------------------------------------------------- duties */
@@ -468,7 +430,7 @@ static bool turn_run(dxi_loop_t *loop, bool worked)
     }
     const bool sockets = loop->events != 0;
     const int watched = dxi_watch_run(&loop->watch, loop->now_ns);
-    const int tasks = tasks_run(loop);
+    const int tasks = dxi_tasks_run(&loop->tasks);
     const int duties = duties_run(loop);
     const int flushed = dxi_hooks_run(&loop->flush_hooks);
     loop->events = 0;
@@ -486,10 +448,11 @@ static void wait_run(dxi_loop_t *loop)
     dxi_watch_doze(&loop->watch);
     dx_store32_relaxed(&loop->bell.asleep, BELL_DOZING);
     dx_fence_seq_cst();
-    const int work = dxi_watch_run(&loop->watch, loop->now_ns) + tasks_run(loop) + duties_run(loop);
+    const int work =
+        dxi_watch_run(&loop->watch, loop->now_ns) + dxi_tasks_run(&loop->tasks) + duties_run(loop);
     const bool there = work != 0 || /* (B) */
                        !dxi_link_alone(&loop->next_hooks) || !dxi_link_alone(&loop->flush_hooks) ||
-                       dx_load32_acquire(&loop->stopping) != 0;
+                       dxi_drive_wanted(&loop->drive) || dx_load32_acquire(&loop->stopping) != 0;
     if (there || loop->wake_ns <= loop->now_ns) {
         loop->worked_ns = loop->now_ns;
         (void)dx_exchange32_acq_rel(&loop->bell.asleep, BELL_AWAKE);
@@ -555,24 +518,37 @@ static void members_end(dxi_loop_t *loop)
     }
 }
 
+/* One turn, and what is written down about it. */
+static void turn_take(dxi_loop_t *loop)
+{
+    const int64_t begun_ns = loop->now_ns;
+    if (loop->wake_ns <= begun_ns) {
+        loop->wake_ns = INT64_MAX; /* this turn is what was wished for */
+    }
+    loop->worked = turn_run(loop, loop->worked);
+    loop->looked = false;
+    loop->now_ns = dx_clock_ns();
+    statistics(loop, loop->now_ns - begun_ns, loop->worked);
+    if (loop->worked) {
+        loop->worked_ns = loop->now_ns;
+    }
+}
+
 static void thread_run(void *context)
 {
     dxi_loop_t *const loop = context;
     current = loop;
     loop->now_ns = dx_clock_ns();
     loop->second_ns = loop->now_ns;
-    bool worked = true;
+    loop->worked = true;
     while (dx_load32_acquire(&loop->stopping) == 0) {
         const int64_t begun_ns = loop->now_ns;
-        if (loop->wake_ns <= begun_ns) {
-            loop->wake_ns = INT64_MAX; /* this turn is what was wished for */
-        }
-        worked = turn_run(loop, worked);
-        loop->looked = false;
-        loop->now_ns = dx_clock_ns();
-        statistics(loop, loop->now_ns - begun_ns, worked);
-        if (worked) {
-            loop->worked_ns = loop->now_ns;
+        turn_take(loop);
+        if (dxi_drive_wanted(&loop->drive)) {
+            dxi_drive_park(&loop->drive);
+            loop->now_ns = dx_clock_ns();
+        } else if (loop->worked) {
+            continue;
         } else if (loop->busy_poll || dxi_spin_on(&loop->spin, loop->now_ns - loop->worked_ns,
                                                   loop->now_ns - begun_ns)) {
             idle_pause(loop);
@@ -580,10 +556,39 @@ static void thread_run(void *context)
             wait_run(loop);
         }
     }
-    (void)tasks_run(loop);
+    (void)dxi_tasks_run(&loop->tasks);
     (void)dxi_hooks_run(&loop->flush_hooks);
     members_end(loop);
     current = NULL;
+}
+
+int dxi_loop_drive(dxi_loop_t *loop)
+{
+    if (current != NULL) {
+        return DX_EDEADLOCK;
+    }
+    driven = loop;
+    const dxi_drive_entry_t entry = dxi_drive_enter(&loop->drive);
+    if (DX_UNLIKELY(entry == DXI_DRIVE_ASKED)) {
+        dxi_loop_bell(loop, &loop->bell);
+    }
+    if (entry != DXI_DRIVE_TURN) {
+        return 0;
+    }
+    current = loop;
+    loop->now_ns = dx_clock_ns();
+    turn_take(loop);
+    const bool worked = loop->worked;
+    current = NULL;
+    dxi_drive_leave(&loop->drive);
+    return worked;
+}
+
+void dxi_loop_will_wait(dxi_loop_t *loop)
+{
+    if (driven == loop) {
+        dxi_drive_recall(&loop->drive);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------- life */
@@ -670,6 +675,7 @@ int dxi_loop_create(const dxi_loop_options_t *options, dxi_loop_t **loop_out, dx
     loop->cpus = options->cpus;
     loop->busy_poll = options->busy_poll;
     loop->spin.most_ns = options->spin_ns;
+    loop->drive.patience_ns = DXI_DRIVE_PATIENCE_NS;
     loop->wake_ns = INT64_MAX;
     loop->alarm_ns = INT64_MAX;
     loop->now_ns = dx_clock_ns();
@@ -705,6 +711,7 @@ void dxi_loop_stop(dxi_loop_t *loop)
     assert(!dxi_loop_is_current(loop));
     dx_store32_release(&loop->stopping, 1);
     if (loop->thread != NULL) {
+        dxi_drive_recall(&loop->drive);
         dxi_loop_bell(loop, &loop->bell);
         (void)dx_thread_join(loop->thread);
         loop->thread = NULL;

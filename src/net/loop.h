@@ -112,6 +112,18 @@ bool dxi_loop_borrow(dxi_loop_t *loop);
  * Threads: who borrowed it. */
 void dxi_loop_give_back(dxi_loop_t *loop);
 
+/* One turn of the loop in the caller's thread, which never waits: for programs that spin. The
+ * loop's own thread rests as long as this is called at least every 50 ms (net/drive.h); the first
+ * calls only ask it to.
+ * Returns 1 when something was done, 0 when nothing was there or somebody else has the loop;
+ * DX_EDEADLOCK in the thread of a loop.
+ * Threads: any but the loop's; several may, and one of them has the turn. */
+int dxi_loop_drive(dxi_loop_t *loop);
+
+/* The caller is about to wait for something that the loop does. If it drives the loop, the loop's
+ * thread goes on. Threads: any. */
+void dxi_loop_will_wait(dxi_loop_t *loop);
+
 /* The word of the bell: 0 while the loop is awake. */
 typedef struct dxi_bell {
     dx_atomic32_t asleep;

@@ -550,6 +550,57 @@ static void large_messages_go_both_ways(void **state)
     serve_end(served);
 }
 
+typedef struct echo {
+    dx_atomic64_t count;
+    dx_atomic64_t elsewhere; /* handled in another thread than the test's */
+    pthread_t test;
+    int inside; /* what dx_client_drive() said in the handler */
+    dx_client_t *client;
+} echo_t;
+
+static int on_echo(void *context, const dx_event_t *event)
+{
+    echo_t *const echo = context;
+    (void)event;
+    if (pthread_equal(pthread_self(), echo->test) == 0) {
+        add(&echo->elsewhere);
+    }
+    echo->inside = dx_client_drive(echo->client);
+    add(&echo->count);
+    return DX_OK;
+}
+
+static void a_program_may_drive_its_client(void **state)
+{
+    (void)state;
+    FOR_EACH_BUS(loops)
+    {
+        served_t *served = serve(loops);
+        echo_t echo = {.test = pthread_self(), .client = client_of(served)};
+        dx_client_t *const client = echo.client;
+        dx_client_subscription_t *subscription = NULL;
+        const dx_subscription_options_t wanted = {
+            .pattern = "echo", .on_event = on_echo, .context = &echo};
+        check_said(dx_client_subscribe(client, &wanted, &subscription, &said), "subscribe");
+        for (uint64_t i = 1; i <= 200; i++) {
+            publish(client, "echo", i);
+            while (loaded(&echo.count) != (int64_t)i) {
+                assert_true(dx_client_drive(client) >= 0);
+            }
+            if (i % 50 == 0) { /* and may wait in between */
+                const dx_message_t m = {.topic = "other", .data = "x", .bytes = 1};
+                dx_receipt_t receipt;
+                check_said(dx_client_publish_wait(client, &m, &receipt, &said), "publish_wait");
+            }
+        }
+        assert_int_equal(echo.inside, DX_EDEADLOCK);
+        assert_true(loaded(&echo.elsewhere) < 200); /* before it had the loop, and behind waits */
+        check_said(dx_client_unsubscribe(subscription, DX_CLIENT_FOREVER), "unsubscribe");
+        check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+        serve_end(served);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -567,6 +618,7 @@ int main(void)
         cmocka_unit_test(retries_over_ended_connections_are_taken_once),
         cmocka_unit_test(four_threads_publish_through_one_client),
         cmocka_unit_test(large_messages_go_both_ways),
+        cmocka_unit_test(a_program_may_drive_its_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,8 @@
  *                  second, by the clock and not by the answers, and the second thread receives it.
  *                  A time counts from when the message should have been sent. On demand there are
  *                  subscribers of the same topic besides, in processes that have been stopped.
+ *     polled       the same by one thread, which looks for answers until the next message is due:
+ *                  on two CPUs it has one for itself, and the broker the other.
  *
  * INVARIANTS
  *
@@ -50,19 +52,19 @@
 enum broker_exit { BROKER_EXIT_OK = 0, BROKER_EXIT_WRONG = 1, BROKER_EXIT_USAGE = 2 };
 
 typedef struct broker_options {
-    const char *mode;    /* throughput, latency */
+    const char *mode;    /* throughput, latency, polled */
     const char *address; /* tcp://host:port or unix:///path */
     const char
         *second_address; /* of subscribers, where the peer has another for them; NULL: none */
     const char *variant; /* a way of using the peer, as its file says; "": the usual one */
     uint64_t bytes;      /* of a message: a multiple of 8 */
     uint64_t events;     /* the most to publish; 0: no limit */
-    uint64_t rate;       /* latency: messages a second */
+    uint64_t rate;       /* latency, polled: messages a second */
     uint64_t subscribers;
     uint64_t window;
     uint64_t stalled; /* latency: further subscribers, in processes that are stopped */
     double seconds;
-    double warmup_seconds; /* latency: not recorded at the start */
+    double warmup_seconds; /* latency, polled: not recorded at the start */
 } broker_options_t;
 
 /* What one subscriber has found; in shared memory, on its own lines. */
@@ -86,7 +88,7 @@ typedef struct broker_sink {
     uint64_t disordered;
     uint64_t corrupt;
     bool probed;
-    /* latency only; `intended` is NULL otherwise */
+    /* latency and polled only; `intended` is NULL otherwise */
     dx_histogram_t *intended;      /* from when it should have been sent */
     dx_histogram_t *sent;          /* from when it was */
     const dx_atomic64_t *sent_ns;  /* when message s was sent, at s mod BROKER_SENT_SLOTS */
@@ -119,9 +121,9 @@ void broker_link_publish(broker_link_t *link, const void *data, size_t bytes);
 /* Sends what is in the buffer, now. */
 void broker_link_flush(broker_link_t *link);
 
-/* Waits up to BROKER_RECEIVE_MS for messages and gives those that are there to the sink. A peer
- * that has a thread for it only waits here. */
-void broker_link_receive(broker_link_t *link);
+/* Gives the messages that are there to the sink; with `wait` it waits up to BROKER_RECEIVE_MS for
+ * some. A peer that has a thread for it only waits here, and then can't be polled. */
+void broker_link_receive(broker_link_t *link, bool wait);
 
 /* Closes; the sink gets nothing more. */
 void broker_link_close(broker_link_t *link);

@@ -156,12 +156,12 @@ static broker_options_t options_parse(int argc, char **argv)
 
 /* Receives until the last message is there, or nothing has come for DRIVER_STALL_NS. */
 static void subscribe_until_done(broker_link_t *link, broker_tally_t *tally,
-                                 const dx_atomic64_t *total)
+                                 const dx_atomic64_t *total, bool wait)
 {
     int64_t position = 0;
     int64_t progress_ns = dx_clock_ns();
     for (;;) {
-        broker_link_receive(link);
+        broker_link_receive(link, wait);
         const int64_t now_position = dx_load_acquire(&tally->position);
         const int64_t last = dx_load_acquire(total);
         if (now_position >= last) {
@@ -200,7 +200,7 @@ static void subscriber_process(const broker_options_t *options, driver_shared_t 
     broker_sink_t *const sink = sink_create(options, shared, index);
     broker_tally_t *const tally = sink->tally;
     broker_link_t *const link = broker_link_open(options, BROKER_SUBSCRIBER, sink);
-    subscribe_until_done(link, tally, &shared->total);
+    subscribe_until_done(link, tally, &shared->total, true);
     dx_store_release(&tally->ready, 2);
     broker_link_close(link);
     _exit(BROKER_EXIT_OK);
@@ -227,8 +227,10 @@ static int64_t slowest(const driver_shared_t *shared, uint64_t subscribers)
     return low;
 }
 
-static void probe_until_ready(broker_link_t *link, const broker_options_t *options,
-                              const driver_shared_t *shared, uint64_t subscribers, uint64_t *words)
+/* Publishes probes until each subscriber has seen one; `polled`: the link of one in this thread. */
+static void probe_until_ready(broker_link_t *link, broker_link_t *polled,
+                              const broker_options_t *options, const driver_shared_t *shared,
+                              uint64_t subscribers, uint64_t *words)
 {
     const int64_t deadline = dx_clock_ns() + DRIVER_READY_NS;
     broker_message_fill(words, options->bytes, 0);
@@ -240,6 +242,9 @@ static void probe_until_ready(broker_link_t *link, const broker_options_t *optio
             broker_fail("a subscriber got no probe within %d s", (int)(DRIVER_READY_NS / 1e9));
         }
         sleep_until(now + DRIVER_PROBE_NS);
+        if (polled != NULL) {
+            broker_link_receive(polled, false);
+        }
     }
 }
 
@@ -301,7 +306,7 @@ static void publisher_process(const broker_options_t *options, driver_shared_t *
     _Alignas(64) static uint64_t words[BROKER_BYTES_MAX / 8];
     broker_link_t *const link = broker_link_open(options, BROKER_PUBLISHER, NULL);
     prctl(PR_SET_TIMERSLACK, 1);
-    probe_until_ready(link, options, shared, options->subscribers, words);
+    probe_until_ready(link, NULL, options, shared, options->subscribers, words);
     dx_store_relaxed(&shared->published, publish_all(link, options, shared, words));
     /* Closing could throw away what has not been sent; and a subscriber that stalls gives up by
      * itself. */
@@ -447,7 +452,7 @@ static void *latency_receive(void *context)
 {
     driver_latency_t *const run = context;
     broker_link_t *const link = broker_link_open(run->options, BROKER_SUBSCRIBER, &run->sink);
-    subscribe_until_done(link, run->sink.tally, &run->shared->total);
+    subscribe_until_done(link, run->sink.tally, &run->shared->total, true);
     broker_link_close(link);
     return NULL;
 }
@@ -461,7 +466,7 @@ static void stalled_start(const broker_options_t *options, driver_shared_t *shar
             broker_sink_t *const sink = sink_create(options, shared, 1 + i);
             broker_link_t *const link = broker_link_open(options, BROKER_STALLED, sink);
             while (dx_load_acquire(&sink->tally->ready) == 0) {
-                broker_link_receive(link);
+                broker_link_receive(link, true);
             }
             raise(SIGSTOP);
             _exit(BROKER_EXIT_OK);
@@ -500,16 +505,30 @@ static void pace_until(int64_t deadline_ns)
     }
 }
 
-/* By the clock: a message whose time has passed is sent at once, and its delay counts. */
-static void latency_publish(driver_latency_t *run, broker_link_t *link, uint64_t *words,
-                            int64_t events)
+/* The same, and looks for answers meanwhile. */
+static void poll_until(broker_link_t *polled, int64_t deadline_ns)
+{
+    while (dx_clock_ns() < deadline_ns) {
+        broker_link_receive(polled, false);
+        sched_yield();
+    }
+}
+
+/* By the clock: a message whose time has passed is sent at once, and its delay counts.
+ * `polled`: the link of the subscriber, when this thread is the subscriber as well. */
+static void latency_publish(driver_latency_t *run, broker_link_t *link, broker_link_t *polled,
+                            uint64_t *words, int64_t events)
 {
     const uint64_t bytes = run->options->bytes;
     const int64_t start = dx_clock_ns() + 10 * DX_NS_PER_MS;
     dx_store_relaxed(&run->start_ns, start);
     for (int64_t sequence = 1; sequence <= events; sequence++) {
         const int64_t intended = start + (sequence - 1) * run->sink.interval_ns;
-        pace_until(intended);
+        if (polled != NULL) {
+            poll_until(polled, intended);
+        } else {
+            pace_until(intended);
+        }
         broker_message_fill(words, bytes, (uint64_t)sequence);
         if (sequence == events) {
             dx_store_release(&run->shared->total, sequence);
@@ -573,17 +592,25 @@ static int latency(const broker_options_t *options)
     static pid_t children[BROKER_SUBSCRIBERS_MAX];
     stalled_start(options, shared, children);
     pthread_t receiver;
-    if (pthread_create(&receiver, NULL, latency_receive, &run) != 0) {
+    broker_link_t *polled = NULL;
+    if (strcmp(options->mode, "polled") == 0) {
+        polled = broker_link_open(options, BROKER_SUBSCRIBER, &run.sink);
+    } else if (pthread_create(&receiver, NULL, latency_receive, &run) != 0) {
         broker_fail("the receiving thread cannot be made");
     }
     broker_link_t *const link = broker_link_open(options, BROKER_PUBLISHER, NULL);
     prctl(PR_SET_TIMERSLACK, 1);
-    probe_until_ready(link, options, shared, 1 + options->stalled, words);
+    probe_until_ready(link, polled, options, shared, 1 + options->stalled, words);
     stalled_wait(children, options->stalled);
     const int64_t wanted = (int64_t)(options->seconds * (double)options->rate);
     const int64_t events = wanted + (int64_t)run.sink.warmup;
-    latency_publish(&run, link, words, events);
-    pthread_join(receiver, NULL);
+    latency_publish(&run, link, polled, words, events);
+    if (polled != NULL) {
+        subscribe_until_done(polled, run.sink.tally, &shared->total, false);
+        broker_link_close(polled);
+    } else {
+        pthread_join(receiver, NULL);
+    }
     broker_link_close(link);
     stalled_end(children, options->stalled);
     const int status = report_latency(&run, events);
@@ -600,8 +627,8 @@ int main(int argc, char **argv)
     if (strcmp(options.mode, "throughput") == 0) {
         return throughput(&options);
     }
-    if (strcmp(options.mode, "latency") == 0) {
+    if (strcmp(options.mode, "latency") == 0 || strcmp(options.mode, "polled") == 0) {
         return latency(&options);
     }
-    usage("--mode must be throughput or latency, is ", options.mode);
+    usage("--mode must be throughput, latency or polled, is ", options.mode);
 }

@@ -115,11 +115,11 @@ void broker_link_flush(broker_link_t *link)
     stream_flush(&link->stream);
 }
 
-void broker_link_receive(broker_link_t *link)
+void broker_link_receive(broker_link_t *link, bool wait)
 {
     stream_t *const stream = &link->stream;
     const size_t message_bytes = link->head_bytes + (size_t)link->sink->bytes;
-    if (stream_read(stream, true) == 0) {
+    if (stream_read(stream, wait) == 0) {
         return;
     }
     while (stream->end - stream->begin >= message_bytes) {

@@ -116,9 +116,9 @@ void broker_link_flush(broker_link_t *link)
     }
 }
 
-void broker_link_receive(broker_link_t *link)
+void broker_link_receive(broker_link_t *link, bool wait)
 {
-    if (stream_read(&link->stream, true) > 0) {
+    if (stream_read(&link->stream, wait) > 0) {
         take_all(link);
         broker_sink_commit(link->sink);
     }

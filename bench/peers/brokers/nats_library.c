@@ -75,10 +75,12 @@ void broker_link_flush(broker_link_t *link)
     }
 }
 
-void broker_link_receive(broker_link_t *link)
+void broker_link_receive(broker_link_t *link, bool wait)
 {
     (void)link;
-    nats_Sleep(BROKER_RECEIVE_MS / 10);
+    if (wait) {
+        nats_Sleep(BROKER_RECEIVE_MS / 10);
+    }
 }
 
 void broker_link_close(broker_link_t *link)

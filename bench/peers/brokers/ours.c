@@ -3,7 +3,8 @@
  * Variants, words with commas between them: "batch" publishes OURS_BATCH messages a call; "spin"
  * lets the client's thread spin. The other end (UNIX socket, busy_poll of the node) is the business
  * of whoever starts the server. Subscribers ask for delivery without loss (DX_SLOW_BLOCK). In the
- * latency mode both links are one client, with one connection and one thread.
+ * latency mode both links are one client, with one connection and one thread; in the polled one the
+ * driver takes the turns of that thread.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -88,7 +89,7 @@ broker_link_t *broker_link_open(const broker_options_t *options, broker_role_t r
         broker_fail("out of memory");
     }
     link->sink = sink;
-    link->shared = strcmp(options->mode, "latency") == 0;
+    link->shared = strcmp(options->mode, "throughput") != 0;
     link->batch = strstr(options->variant, "batch") != NULL && !link->shared ? OURS_BATCH : 1;
     link->data = calloc((size_t)link->batch, options->bytes);
     link->client = link->shared ? client_of_both(options) : client_connect(options);
@@ -145,9 +146,15 @@ void broker_link_flush(broker_link_t *link)
     publish_batch(link); /* the rest is the business of the client's thread */
 }
 
-void broker_link_receive(broker_link_t *link)
+void broker_link_receive(broker_link_t *link, bool wait)
 {
-    (void)link; /* the client's thread calls on_events() */
+    if (!wait) {
+        if (dx_client_drive(link->client) < 0) {
+            broker_fail("the client has given up");
+        }
+        return;
+    }
+    /* The client's thread calls on_events(). */
     nanosleep(&(struct timespec){.tv_nsec = BROKER_RECEIVE_MS * DX_NS_PER_MS / 10}, NULL);
 }
 

@@ -207,12 +207,12 @@ static void ask_for_entries(broker_link_t *link)
     link->asked = true;
 }
 
-void broker_link_receive(broker_link_t *link)
+void broker_link_receive(broker_link_t *link, bool wait)
 {
     if (link->streams && !link->asked) {
         ask_for_entries(link);
     }
-    if (stream_read(&link->stream, true) == 0) {
+    if (stream_read(&link->stream, wait) == 0) {
         return;
     }
     if (!link->streams) {

@@ -85,9 +85,9 @@ void broker_link_flush(broker_link_t *link)
     (void)link; /* its thread sends */
 }
 
-void broker_link_receive(broker_link_t *link)
+void broker_link_receive(broker_link_t *link, bool wait)
 {
-    int flags = 0; /* wait for the first, then take what is there */
+    int flags = wait ? 0 : ZMQ_DONTWAIT; /* wait for the first, then take what is there */
     for (int i = 0; i < RECEIVE_BATCH; i++) {
         zmq_msg_t message;
         zmq_msg_init(&message);

@@ -1,9 +1,9 @@
-/* client/futex.h - sleeping on a word and waking who does, in this process.
+/* base/futex.h - sleeping on a word and waking who does, in this process.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#ifndef DXI_CLIENT_FUTEX_H
-#define DXI_CLIENT_FUTEX_H
+#ifndef DXI_BASE_FUTEX_H
+#define DXI_BASE_FUTEX_H
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "client/futex.h"
+#include "base/futex.h"
 
 #include <limits.h>
 #include <linux/futex.h>
