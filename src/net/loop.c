@@ -675,7 +675,8 @@ int dxi_loop_create(const dxi_loop_options_t *options, dxi_loop_t **loop_out, dx
     loop->cpus = options->cpus;
     loop->busy_poll = options->busy_poll;
     loop->spin.most_ns = options->spin_ns;
-    loop->drive.patience_ns = DXI_DRIVE_PATIENCE_NS;
+    loop->drive.patience_ns =
+        options->drive_patience_ns != 0 ? options->drive_patience_ns : DXI_DRIVE_PATIENCE_NS;
     loop->wake_ns = INT64_MAX;
     loop->alarm_ns = INT64_MAX;
     loop->now_ns = dx_clock_ns();

@@ -28,8 +28,9 @@ typedef struct dxi_loop dxi_loop_t;
 typedef struct dxi_loop_options {
     const char *name; /* of its thread, as in "io.0"; copied */
     bool busy_poll;
-    int64_t spin_ns;   /* at most (net/spin.h); 0: it sleeps as soon as nothing is there */
-    dx_cpu_set_t cpus; /* empty: no wish */
+    int64_t spin_ns;           /* at most (net/spin.h); 0: it sleeps as soon as nothing is there */
+    dx_cpu_set_t cpus;         /* empty: no wish */
+    int64_t drive_patience_ns; /* behind the last dxi_loop_drive(); 0: DXI_DRIVE_PATIENCE_NS */
 } dxi_loop_options_t;
 
 /* Threads: any. Returns DX_OK, DX_ENOMEM, DX_EIO. */

@@ -20,6 +20,7 @@ typedef struct driven {
     dx_atomic64_t done; /* as far as `plain` */
     dx_atomic64_t by_drivers;
     dx_atomic64_t by_itself;
+    dx_atomic64_t turns; /* that drivers have taken */
     dx_atomic32_t ended;
 } driven_t;
 
@@ -35,6 +36,7 @@ static int deeds_run(void *context, int64_t now_ns)
         done++;
     }
     (void)dx_fetch_add_relaxed(drives ? &driven->by_drivers : &driven->by_itself, done);
+    (void)dx_fetch_add_relaxed(&driven->turns, drives);
     dx_store_release(&driven->done, driven->plain);
     return done;
 }
@@ -45,12 +47,11 @@ static void duty_add(void *context)
     dxi_loop_add_duty(driven->loop, &driven->duty);
 }
 
-static void driven_begin(driven_t *driven, bool busy_poll)
+static void driven_begin(driven_t *driven, const dxi_loop_options_t *options)
 {
     dx_error_t error = {0};
     *driven = (driven_t){.duty = {.run = deeds_run, .context = driven}};
-    assert_ok(dxi_loop_create(&(dxi_loop_options_t){.name = "driven", .busy_poll = busy_poll},
-                              &driven->loop, &error));
+    assert_ok(dxi_loop_create(options, &driven->loop, &error));
     assert_ok(dxi_loop_start(driven->loop, &error));
     driven->bell = dxi_loop_bell_of(driven->loop);
     dxi_loop_call(driven->loop, duty_add, driven);
@@ -95,7 +96,7 @@ static void who_drives_a_loop_is_alone_and_nothing_is_lost(void **state)
         driven_t driven;
         dx_thread_t *threads[DRIVERS];
         dx_error_t error = {0};
-        driven_begin(&driven, busy != 0);
+        driven_begin(&driven, &(dxi_loop_options_t){.busy_poll = busy != 0});
         for (int i = 0; i < DRIVERS; i++) {
             assert_ok(dx_thread_start(NULL, driver_run, &driven, &threads[i], &error));
         }
@@ -121,6 +122,35 @@ static void who_drives_a_loop_is_alone_and_nothing_is_lost(void **state)
     }
 }
 
+/* It goes on only when it is recalled. */
+static const dxi_loop_options_t patient = {.drive_patience_ns = INT64_MAX};
+
+/* The wish comes at any moment of a loop that falls asleep, and nobody rings a bell for anything
+ * else. */
+static void a_wish_to_drive_is_not_missed(void **state)
+{
+    (void)state;
+    driven_t driven;
+    uint64_t seed = 7;
+    driven_begin(&driven, &patient);
+    drives = true;
+    for (int i = 0; i < 3000; i++) {
+        const int64_t before = dx_load_relaxed(&driven.turns);
+        dxi_loop_call(driven.loop, nothing, NULL);
+        for (uint64_t pause = random_next(&seed) % 400; pause > 0; pause--) {
+            dx_cpu_relax();
+        }
+        const int64_t limit_ns = dx_clock_ns() + PATIENCE_NS;
+        while (dx_load_relaxed(&driven.turns) == before) {
+            (void)dxi_loop_drive(driven.loop);
+            (void)usleep(0);
+            assert_true(dx_clock_ns() < limit_ns);
+        }
+    }
+    drives = false;
+    dxi_loop_destroy(driven.loop);
+}
+
 static void where_am_i(void *context)
 {
     *(bool *)context = drives;
@@ -130,7 +160,7 @@ static void who_waits_for_a_loop_that_he_drives_is_served_by_its_thread(void **s
 {
     (void)state;
     driven_t driven;
-    driven_begin(&driven, false);
+    driven_begin(&driven, &patient);
     for (int i = 0; i < 20; i++) {
         bool by_driver = true;
         drive_begin(&driven);
@@ -145,7 +175,7 @@ static void a_loop_that_is_not_driven_any_more_goes_on(void **state)
 {
     (void)state;
     driven_t driven;
-    driven_begin(&driven, false);
+    driven_begin(&driven, &(dxi_loop_options_t){.name = "goes on"});
     drive_begin(&driven);
     const int64_t before = dx_load_relaxed(&driven.by_itself);
     deed_want(&driven);
@@ -159,7 +189,7 @@ static void a_loop_that_was_driven_ends(void **state)
     (void)state;
     for (int i = 0; i < 50; i++) {
         driven_t driven;
-        driven_begin(&driven, i % 2 != 0);
+        driven_begin(&driven, i % 2 != 0 ? &patient : &(dxi_loop_options_t){.busy_poll = true});
         for (int turns = i; turns > 0; turns--) {
             (void)dxi_loop_drive(driven.loop);
         }
@@ -183,8 +213,8 @@ static void a_loop_does_not_drive_itself_or_another(void **state)
     (void)state;
     driven_t one;
     driven_t other;
-    driven_begin(&one, false);
-    driven_begin(&other, false);
+    driven_begin(&one, &patient);
+    driven_begin(&other, &patient);
     inside_t inside = {.loop = one.loop};
     dxi_loop_call(one.loop, drive_inside, &inside);
     assert_int_equal(inside.code, DX_EDEADLOCK);
@@ -208,6 +238,7 @@ static void it_has_one_owner_at_a_time(void **state)
     dxi_drive_recall(&drive);
     dxi_drive_park(&drive); /* was recalled before it parked: comes back at once */
     assert_false(dxi_drive_wanted(&drive));
+    assert_int_equal(drive.recall.word, 0);
 }
 
 int main(void)
@@ -215,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_has_one_owner_at_a_time),
         cmocka_unit_test(who_drives_a_loop_is_alone_and_nothing_is_lost),
+        cmocka_unit_test(a_wish_to_drive_is_not_missed),
         cmocka_unit_test(who_waits_for_a_loop_that_he_drives_is_served_by_its_thread),
         cmocka_unit_test(a_loop_that_is_not_driven_any_more_goes_on),
         cmocka_unit_test(a_loop_that_was_driven_ends),
