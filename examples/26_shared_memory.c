@@ -142,7 +142,7 @@ int main(int argc, char **argv)
     /* Its thread looks for 50 us before it sleeps: while events come faster than that neither side
      * makes a system call. busy_poll never sleeps. */
     dx_client_t *client = NULL;
-    must(dx_client_connect(&(dx_client_options_t){.address = address, .spin_ns = 50 * 1000},
+    must(dx_client_connect(&(dx_client_options_t){.address = address, .spin_ns = INT64_C(50000)},
                            &client, &error));
     dx_atomic64_t last = {0};
     dx_client_subscription_t *subscription = NULL;
