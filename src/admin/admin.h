@@ -85,6 +85,14 @@ typedef struct dxi_admin_asker {
                    * that it was asked under a name of this host (DNS rebinding) */
 } dxi_admin_asker_t;
 
+/* What has become of a request, for an audit. */
+typedef struct dxi_admin_outcome {
+    dxi_admin_right_t right;             /* that its route wants */
+    const char *event, *action, *object; /* as dxi_admin_note() has them; NULL: nothing was noted */
+    int code;                            /* DX_OK, or that of the answer */
+    const char *reason;                  /* its sentence; NULL: DX_OK */
+} dxi_admin_outcome_t;
+
 typedef struct dxi_admin_options {
     const char *address; /* http://host:port or https://host:port; port 0 is any free one */
     const char *certificate_file, *key_file; /* of https, PEM */
@@ -105,6 +113,10 @@ typedef struct dxi_admin_options {
      * Threads: as routes. */
     int (*authorize)(void *context, dxi_admin_asker_t *asker, dxi_admin_right_t right,
                      dx_error_t *error);
+    /* An answer is on its way to who was asked for a right, whether it was given or not: behind the
+     * route, where it came to that. May be NULL. Threads: as routes. */
+    void (*answered)(void *context, const dxi_admin_asker_t *asker,
+                     const dxi_admin_outcome_t *outcome);
     /* Once a second while a stream is open: calls dxi_admin_publish(). May be NULL.
      * Threads: the server's own; one at a time. */
     void (*tick)(void *context);
@@ -180,6 +192,12 @@ const char *dxi_admin_header(const dxi_admin_request_t *request, const char *nam
 
 /* Who asked, as authorize() said. */
 const dxi_admin_asker_t *dxi_admin_asker(const dxi_admin_request_t *request);
+
+/* What the request is about, in the words of an audit: kept for `answered`, the newest counts.
+ * `event` and `action` must live as long as the server; `object` is copied, cut at 255 bytes, and
+ * may be NULL. */
+void dxi_admin_note(dxi_admin_request_t *request, const char *event, const char *action,
+                    const char *object);
 
 /* Answers with a text of malloc(), which is given away (NULL: no memory, answered as such). */
 void dxi_admin_answer(dxi_admin_request_t *request, int status, const char *type, char *text,

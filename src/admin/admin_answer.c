@@ -134,6 +134,7 @@ void dxi_admin_refuse(dxi_admin_request_t *request, int status, dxi_admin_refusa
     /* Six bytes for each that is escaped, the keys, the quotation marks. */
     const size_t room = 6 * (strlen(message) + strlen(rule)) + 128;
     char *const text = malloc(room);
+    (void)dxi_fail(&request->refused, code, "%s", message);
     if (refusal < DXI_ADMIN_REFUSALS) {
         dxi_admin_count(request->admin, refusal);
     }

@@ -147,7 +147,12 @@ struct dxi_admin_request {
     char *body;
     size_t body_bytes;
     bool body_too_long;
-    uint64_t epoch; /* of the streams, before it was authorized */
+    uint64_t epoch;             /* of the streams, before it was authorized */
+    bool asked, told;           /* authorize() was asked; `answered` was called */
+    const char *event, *action; /* as noted */
+    char object[256];
+    bool object_noted;
+    dx_error_t refused; /* what the answer says; code 0: it was answered as it wished */
     dxi_admin_asker_t asker;
     char peer[64];
     char names[2048];

@@ -141,6 +141,7 @@ static bool authorized(dxi_admin_request_t *request)
     if (right == DXI_ADMIN_EVERYBODY) {
         return true;
     }
+    request->asked = true;
     request->epoch = dxi_admin_epoch(admin);
     if (admin->options.verify_peer && request->asker.names == NULL) {
         code = dxi_fail(&error, DX_EAGAIN,
@@ -372,6 +373,25 @@ static void route_run(dxi_admin_request_t *request)
     }
 }
 
+/* Once for each request whose asker was asked about: in one place, behind everything that may be
+ * found wrong with it, so that what is told of it is what has become of it. */
+static void outcome_tell(dxi_admin_request_t *request)
+{
+    const dxi_admin_options_t *const options = &request->admin->options;
+    if (!request->asked || !request->answered || request->told || options->answered == NULL) {
+        return;
+    }
+    request->told = true;
+    const bool good = request->refused.code == DX_OK;
+    const dxi_admin_outcome_t outcome = {.right = request->match.route->right,
+                                         .event = request->event,
+                                         .action = request->action,
+                                         .object = request->object_noted ? request->object : NULL,
+                                         .code = request->refused.code,
+                                         .reason = good ? NULL : request->refused.message};
+    options->answered(options->context, &request->asker, &outcome);
+}
+
 dxi_mhd_t dxi_admin_on_request(void *admin, struct MHD_Connection *connection, const char *url,
                                const char *method, const char *version, const char *upload,
                                size_t *upload_bytes, void **request_at)
@@ -387,6 +407,7 @@ dxi_mhd_t dxi_admin_on_request(void *admin, struct MHD_Connection *connection, c
     if (!request->begun) {
         request->begun = true;
         (void)head_check(request, method);
+        outcome_tell(request);
         return request->queue_failed ? MHD_NO : MHD_YES;
     }
     if (*upload_bytes != 0) {
@@ -398,6 +419,7 @@ dxi_mhd_t dxi_admin_on_request(void *admin, struct MHD_Connection *connection, c
     }
     if (!request->answered) {
         route_run(request);
+        outcome_tell(request);
     }
     return request->queue_failed ? MHD_NO : MHD_YES;
 }
@@ -475,6 +497,15 @@ const char *dxi_admin_body(const dxi_admin_request_t *request, size_t *bytes_out
 const char *dxi_admin_header(const dxi_admin_request_t *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+void dxi_admin_note(dxi_admin_request_t *request, const char *event, const char *action,
+                    const char *object)
+{
+    request->event = event;
+    request->action = action;
+    request->object_noted = object != NULL;
+    (void)snprintf(request->object, sizeof request->object, "%s", object != NULL ? object : "");
 }
 
 const dxi_admin_asker_t *dxi_admin_asker(const dxi_admin_request_t *request)

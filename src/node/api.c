@@ -252,6 +252,10 @@ int dxi_api_body(const dxi_admin_request_t *request, const char *const *keys, js
     *object_out = NULL;
     json_t *const value = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (value == NULL) {
+        char *const near = strstr(why.text, " near "); /* what is there may be a secret */
+        if (near != NULL) {
+            *near = '\0';
+        }
         return dxi_fail(error, DX_EPARSE, "the body is no JSON, in line %d, column %d: %.100s",
                         why.line, why.column, why.text);
     }

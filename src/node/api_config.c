@@ -170,6 +170,7 @@ static int changes_answer(dxi_admin_request_t *request, changes_t *changes, int 
 DXI_API_ROUTE(dxi_api_config_reload)
 {
     changes_t changes = {.array = json_array()};
+    dxi_admin_note(request, "admin", "config.reload", NULL);
     return changes_answer(request, &changes, dxi_node_reload(context, change_add, &changes, error));
 }
 
@@ -178,6 +179,8 @@ DXI_API_ROUTE(dxi_api_config_set)
     static const char *const KEYS[] = {"value", NULL};
     json_t *body = NULL;
     const char *value = NULL;
+    const char *const name = dxi_admin_parameter(request, "name");
+    dxi_admin_note(request, "admin", "config.set", name); /* not the value: it may be a secret */
     int code = dxi_api_body(request, KEYS, &body, error);
     if (code == DX_OK) {
         code = dxi_api_body_text(body, "value", &value, error);
@@ -187,8 +190,7 @@ DXI_API_ROUTE(dxi_api_config_set)
         return code;
     }
     changes_t changes = {.array = json_array()};
-    code = dxi_node_set(context, dxi_admin_parameter(request, "name"), value, change_add, &changes,
-                        error);
+    code = dxi_node_set(context, name, value, change_add, &changes, error);
     json_decref(body);
     return changes_answer(request, &changes, code);
 }

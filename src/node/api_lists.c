@@ -227,6 +227,7 @@ DXI_API_ROUTE(dxi_api_connection_close)
 {
     dx_node_t *const node = context;
     int64_t id = 0;
+    dxi_admin_note(request, "admin", "connection.close", dxi_admin_parameter(request, "id"));
     int code = id_read(request, &id, error);
     if (code != DX_OK) {
         return code;

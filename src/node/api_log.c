@@ -75,11 +75,13 @@ DXI_API_ROUTE(dxi_api_log_level_set)
     dx_node_t *const node = context;
     json_t *body = NULL;
     const char *level = NULL;
+    dxi_admin_note(request, "admin", "log.level", NULL);
     int code = dxi_api_body(request, KEYS, &body, error);
     if (code == DX_OK) {
         code = dxi_api_body_text(body, "level", &level, error);
     }
     if (code == DX_OK) {
+        dxi_admin_note(request, "admin", "log.level", level);
         code = dxi_node_set(node, "log.level", level, NULL, NULL, error);
     }
     json_decref(body);

@@ -194,15 +194,17 @@ DXI_API_ROUTE(dxi_api_topic_create)
     json_t *body = NULL;
     const char *name = NULL;
     dx_topic_options_t options = {.retain_events = 0};
+    dxi_admin_note(request, "topic", "create", NULL);
     int code = dxi_api_body(request, KEYS, &body, error);
     if (code == DX_OK) {
         code = dxi_api_body_text(body, "name", &name, error);
     }
     if (code == DX_OK) {
+        dxi_admin_note(request, "topic", "create", name);
         code = options_read(body, &options, error);
     }
     if (code == DX_OK) {
-        code = dxi_node_admin_manages(node, dxi_admin_asker(request), name, error);
+        code = dxi_node_admin_manages(node, request, name, error);
     }
     if (code == DX_OK) {
         code = dx_bus_topic_create(node->bus, name, &options, error);
@@ -222,7 +224,8 @@ DXI_API_ROUTE(dxi_api_topic_change)
     const char *const name = dxi_admin_parameter(request, "name");
     json_t *body = NULL;
     dx_topic_stats_t there;
-    int code = dxi_node_admin_manages(node, dxi_admin_asker(request), name, error);
+    dxi_admin_note(request, "topic", "change", name);
+    int code = dxi_node_admin_manages(node, request, name, error);
     if (code == DX_OK) {
         code = dxi_api_body(request, KEYS, &body, error);
     }
@@ -246,7 +249,8 @@ DXI_API_ROUTE(dxi_api_topic_delete)
 {
     dx_node_t *const node = context;
     const char *const name = dxi_admin_parameter(request, "name");
-    int code = dxi_node_admin_manages(node, dxi_admin_asker(request), name, error);
+    dxi_admin_note(request, "topic", "delete", name);
+    int code = dxi_node_admin_manages(node, request, name, error);
     if (code == DX_OK) {
         code = dx_bus_topic_delete(node->bus, name, error);
     }

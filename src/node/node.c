@@ -23,7 +23,7 @@
  *   N3  no loop takes `mutex`, and nobody who holds the bus's mutex for commands
  *
  * THREADS. Those of its parts: the bus's and the admin server's from dx_node_start() on, those of
- * the audit and the tracer from dx_node_create() on (docs/architecture.md). Questions of clients are
+ * the audit and the tracer from dx_node_create() on (docs/architecture.md). Clients' questions are
  * answered in the bus's thread for commands.
  *
  * SPDX-License-Identifier: Apache-2.0

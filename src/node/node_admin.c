@@ -48,6 +48,11 @@ static const dxi_admin_route_t ROUTES[] = {
 
 /* ------------------------------------------------------------------------------------ who asks */
 
+static dxi_access_action_t action_of(dxi_admin_right_t right)
+{
+    return right == DXI_ADMIN_READ ? DXI_ACCESS_ADMIN_READ : DXI_ACCESS_ADMIN_WRITE;
+}
+
 /* By the node's token, or by a certificate that TLS has verified: whoever may connect may ask. */
 static int authorize_by_token(dx_node_t *node, dxi_admin_asker_t *asker, dx_error_t *error)
 {
@@ -86,67 +91,69 @@ static int login(dx_node_t *node, const dxi_admin_asker_t *asker, dxi_access_log
     return code == DX_EPERM ? DX_EAGAIN : code;
 }
 
-/* Users: each says what it may. What changes something, and what is refused, is written down. */
+/* Users: each says what it may. */
 static int authorize_by_user(dx_node_t *node, dxi_admin_asker_t *asker, dxi_admin_right_t right,
                              dx_error_t *error)
 {
-    const dxi_access_action_t action =
-        right == DXI_ADMIN_READ ? DXI_ACCESS_ADMIN_READ : DXI_ACCESS_ADMIN_WRITE;
-    dx_error_t why = {.code = 0};
+    const dxi_access_action_t action = action_of(right);
     dxi_access_login_t who;
-    char what[160];
-    (void)snprintf(what, sizeof what, "%s %.140s", asker->method, asker->path);
-    int code = login(node, asker, &who, &why);
+    int code = login(node, asker, &who, error);
     if (code == DX_OK) {
         (void)snprintf(asker->user, sizeof asker->user, "%s", dxi_access_user_name(who.user));
-        code = dxi_access_allows(who.user, action, NULL, 0, &why);
+        code = dxi_access_allows(who.user, action, NULL, 0, error);
     }
-    const dxi_access_event_t event = {.event = code == DX_OK ? "admin" : "refused",
-                                      .user = asker->user[0] != '\0' ? asker->user : NULL,
-                                      .address = asker->peer,
-                                      .action = dxi_access_action_name(action),
-                                      .object = what,
-                                      .code = code == DX_EAGAIN ? DX_EPERM : code,
-                                      .reason = code == DX_OK ? NULL : why.message};
     if (code == DX_EPERM) {
-        dxi_access_refused(node->access, &who, action, &event);
-    } else if (code != DX_OK || right == DXI_ADMIN_WRITE) {
-        dxi_access_audit(node->access, &event);
+        dxi_access_refused(node->access, &who, action, NULL);
     }
     dxi_access_logout(node->access, &who);
-    if (code != DX_OK && error != NULL) {
-        *error = why;
-    }
     return code;
 }
 
-int dxi_node_admin_manages(dx_node_t *node, const dxi_admin_asker_t *asker, const char *topic,
+int dxi_node_admin_manages(dx_node_t *node, dxi_admin_request_t *request, const char *topic,
                            dx_error_t *error)
 {
-    dx_error_t why = {.code = 0};
     dxi_access_login_t who;
     if (!dxi_access_on(node->access)) {
         return DX_OK;
     }
-    int code = login(node, asker, &who, &why);
+    int code = login(node, dxi_admin_asker(request), &who, error);
     if (code == DX_OK) {
-        code = dxi_access_allows(who.user, DXI_ACCESS_MANAGE, topic, strlen(topic), &why);
+        code = dxi_access_allows(who.user, DXI_ACCESS_MANAGE, topic, strlen(topic), error);
     }
     if (code == DX_EPERM) {
-        const dxi_access_event_t event = {.event = "refused",
-                                          .user = asker->user,
-                                          .address = asker->peer,
-                                          .action = dxi_access_action_name(DXI_ACCESS_MANAGE),
-                                          .object = topic,
-                                          .code = code,
-                                          .reason = why.message};
-        dxi_access_refused(node->access, &who, DXI_ACCESS_MANAGE, &event);
+        dxi_access_refused(node->access, &who, DXI_ACCESS_MANAGE, NULL);
+        dxi_admin_note(request, "refused", dxi_access_action_name(DXI_ACCESS_MANAGE), topic);
     }
     dxi_access_logout(node->access, &who);
-    if (code != DX_OK && error != NULL) {
-        *error = why;
-    }
     return code == DX_EAGAIN ? DX_EPERM : code; /* the users changed a moment ago */
+}
+
+/* The audit: what was to change something, with what has become of it, and what was refused. */
+static void answered(void *context, const dxi_admin_asker_t *asker,
+                     const dxi_admin_outcome_t *outcome)
+{
+    const dx_node_t *const node = context;
+    const bool refused = outcome->code == DX_EPERM;
+    if (outcome->right != DXI_ADMIN_WRITE && !refused) {
+        return;
+    }
+    char what[160];
+    (void)snprintf(what, sizeof what, "%s %.140s", asker->method, asker->path);
+    dxi_access_event_t event = {.event = refused ? "refused" : "admin",
+                                .user = asker->user[0] != '\0' ? asker->user : NULL,
+                                .address = asker->peer,
+                                .action = what,
+                                .code = outcome->code,
+                                .reason = outcome->reason};
+    if (outcome->action != NULL) {
+        event.event = outcome->event;
+        event.action = outcome->action;
+        event.object = outcome->object;
+    } else if (refused) {
+        event.action = dxi_access_action_name(action_of(outcome->right));
+        event.object = what;
+    }
+    dxi_access_audit(node->access, &event);
 }
 
 static int authorize(void *context, dxi_admin_asker_t *asker, dxi_admin_right_t right,
@@ -188,6 +195,7 @@ static void options_fill(const dx_config_t *config, dx_node_t *node,
         .route_count = sizeof ROUTES / sizeof ROUTES[0],
         .context = node,
         .authorize = authorize,
+        .answered = answered,
         .tick = dxi_api_tick,
         .log = node != NULL ? node->log.log : NULL,
     };

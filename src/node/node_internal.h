@@ -96,9 +96,9 @@ DX_NODISCARD int dxi_node_admin_init(dx_node_t *node, dx_error_t *error);
 DX_NODISCARD int dxi_node_admin_check(const dx_config_t *config, dx_error_t *error);
 DX_NODISCARD int dxi_node_admin_bind(dx_node_t *node, dx_error_t *error);
 /* Whether who asks may create, change and delete a topic, beside what its route wants: as clients
- * must be allowed to. What is refused is counted and written down.
+ * must be allowed to. What is refused is counted, and noted for the audit.
  * Returns DX_OK, DX_EPERM, DX_ENOMEM. Threads: any. */
-DX_NODISCARD int dxi_node_admin_manages(dx_node_t *node, const dxi_admin_asker_t *asker,
+DX_NODISCARD int dxi_node_admin_manages(dx_node_t *node, dxi_admin_request_t *request,
                                         const char *topic, dx_error_t *error);
 void dxi_node_admin_unbind(dx_node_t *node);
 DX_NODISCARD int dxi_node_admin_serve(dx_node_t *node, dx_error_t *error);

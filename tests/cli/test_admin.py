@@ -23,6 +23,19 @@ ROUTE = re.compile(r'\{DXI_ADMIN_([A-Z]+), DXI_ADMIN_(\w+), (?:true|false), "([^
 PAGE_QUERY = "sort order limit offset"
 
 
+def audit_lines(file, **wanted):
+    """The lines of an audit with these values; None: the key is not there."""
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines
+            if all(line.get(key) == value for key, value in wanted.items())]
+
+
+def audit_has(test, file, wanted):
+    """Waits for a line, of which there is one."""
+    wait_for(lambda: audit_lines(file, **wanted), f"the audit has {wanted}")
+    test.assertEqual(len(audit_lines(file, **wanted)), 1, wanted)
+
+
 class Description(DxTest):
     def routes(self):
         """Routes of the node's source: method and path, with their query parameters."""
@@ -286,22 +299,43 @@ class Users(AdminTest):
         self.by("reader", "DELETE", "/api/v1/topics/mine.a", 403)
         self.by("writer", "DELETE", "/api/v1/topics/mine.a", 204)
 
+    def audited(self, **wanted):
+        audit_has(self, self.audit, wanted)
+
     def test_what_is_changed_and_refused_is_in_the_audit(self):
-        self.by("writer", "PUT", "/api/v1/log/level", 200, {"level": "info"})
+        self.by("writer", "PUT", "/api/v1/log/level", 200, {"level": "error"})
+        self.audited(user="writer", event="admin", action="log.level", object="error",
+                     result="DX_OK")
         self.by("reader", "POST", "/api/v1/config/reload", 403)
-
-        def lines():
-            return [json.loads(line) for line in
-                    self.audit.read_text(encoding="utf-8").splitlines()]
-
-        def there(**wanted):
-            return any(all(line.get(key) == value for key, value in wanted.items())
-                       for line in lines())
-        wait_for(lambda: there(user="writer", event="admin", object="PUT /api/v1/log/level"), "one")
-        wait_for(lambda: there(user="reader", event="refused",
-                               object="POST /api/v1/config/reload"), "the other")
+        self.audited(user="reader", event="refused", action="admin write",
+                     object="POST /api/v1/config/reload", result="DX_EPERM")
+        self.by("no token", "GET", "/metrics", 401)
+        self.audited(user=None, event="refused", action="admin read", object="GET /metrics",
+                     result="DX_EPERM", reason="the token is wrong")
         for token in self.tokens.values():
             self.assertNotIn(token, self.audit.read_text(encoding="utf-8"))
+
+    def test_the_audit_says_what_became_of_a_change_and_of_which_topic(self):
+        self.by("writer", "POST", "/api/v1/topics", 201, {"name": "mine.audited"})
+        self.audited(user="writer", event="topic", action="create", object="mine.audited",
+                     result="DX_OK")
+        self.by("writer", "POST", "/api/v1/topics", 409, {"name": "mine.audited", "full": "fail"})
+        self.audited(event="topic", action="create", object="mine.audited", result="DX_EEXIST")
+        self.by("writer", "POST", "/api/v1/topics", 403, {"name": "yours.audited"})
+        self.audited(event="refused", action="manage", object="yours.audited", result="DX_EPERM")
+        self.by("writer", "DELETE", "/api/v1/topics/mine.audited", 204)
+        self.audited(event="topic", action="delete", object="mine.audited", result="DX_OK")
+        self.by("writer", "PUT", "/api/v1/config/limits.connections_max", 400, {"value": "none"})
+        self.audited(event="admin", action="config.set", object="limits.connections_max",
+                     result="DX_EINVAL")
+        self.by("writer", "PUT", "/api/v1/config/bus.shards", 409, {"value": "512"})
+        self.audited(event="admin", action="config.set", object="bus.shards", result="DX_EBUSY")
+        answer = self.admin.ask("PUT", "/api/v1/config/log.level", b'{"value": "x" secret',
+                                headers={"Content-Type": "application/json"})
+        self.assertEqual(answer.status, 400)
+        self.audited(event="admin", action="config.set", object="log.level", result="DX_EPARSE")
+        self.assertNotIn("secret", self.audit.read_text(encoding="utf-8"))
+        self.assertEqual(len(audit_lines(self.audit, object="yours.audited")), 1)
 
     def test_who_is_removed_reads_no_more(self):
         self.addCleanup(self.users_change)
@@ -399,6 +433,33 @@ class Files(DxTest):
         self.assertIn("(secret)", text)
         self.assertNotIn(b"sesame", admin.ask("GET", "/metrics").body)
         self.assertNotIn(b"sesame", admin.ask("GET", "/api/v1/log").body)
+
+    def test_without_users_the_audit_has_the_same(self):
+        audit = self.folder / "audit.log"
+        self.write(f"auth: {{token: open-sesame}}\naccess: {{audit_file: {audit}}}\n")
+        _, admin = self.start()
+        admin.token = "wrong"
+        self.ask(admin, "GET", "/metrics", 401)
+        admin.token = "open-sesame"
+        self.ask(admin, "GET", "/api/v1/node")
+        self.ask(admin, "PUT", "/api/v1/log/level", 200, {"level": "debug"})
+        self.ask(admin, "PUT", "/api/v1/config/log.level", 200, {"value": "info"})
+        self.ask(admin, "POST", "/api/v1/topics", 201, {"name": "a.topic"})
+        self.ask(admin, "DELETE", "/api/v1/topics/a.topic", 204)
+        self.ask(admin, "DELETE", "/api/v1/topics/a.topic", 404)
+        self.ask(admin, "POST", "/api/v1/config/reload", 200)
+        for event, action, object_, result in (
+                ("refused", "admin read", "GET /metrics", "DX_EPERM"),
+                ("admin", "log.level", "debug", "DX_OK"),
+                ("admin", "config.set", "log.level", "DX_OK"),
+                ("topic", "create", "a.topic", "DX_OK"),
+                ("topic", "delete", "a.topic", "DX_OK"),
+                ("topic", "delete", "a.topic", "DX_ENOTFOUND"),
+                ("admin", "config.reload", None, "DX_OK")):
+            audit_has(self, audit, {"event": event, "action": action, "object": object_,
+                                    "result": result})
+        self.assertEqual(len(audit_lines(audit, event="refused")), 1)
+        self.assertNotIn("sesame", audit.read_text(encoding="utf-8"))
 
     def test_streams_end_when_the_token_changes_and_not_else(self):
         self.write("auth: {token: open-sesame}\n")

@@ -28,6 +28,7 @@ typedef struct world {
     char names[256];          /* of the certificate of the last asker */
     uint32_t greetings;       /* events given to a new reader */
     bool rights_change;       /* while who asks is being authorized */
+    char outcomes[512];       /* what was told of requests, a line each */
 } world_t;
 
 static inline char *text_new(const char *text)
@@ -67,7 +68,7 @@ static inline int route_body(void *context, dxi_admin_request_t *request, dx_err
 static inline int route_fail(void *context, dxi_admin_request_t *request, dx_error_t *error)
 {
     const world_t *const world = context;
-    (void)request;
+    dxi_admin_note(request, "trial", "fail", "it");
     return dxi_fail(error, world->code, "%s", world->sentence);
 }
 
@@ -117,6 +118,19 @@ static inline int world_authorize(void *context, dxi_admin_asker_t *asker, dxi_a
     return right <= world->rights ? DX_OK : dxi_fail(error, DX_EPERM, "user x may not write");
 }
 
+static inline void world_answered(void *context, const dxi_admin_asker_t *asker,
+                                  const dxi_admin_outcome_t *outcome)
+{
+    world_t *const world = context;
+    const size_t used = strlen(world->outcomes);
+    (void)snprintf(world->outcomes + used, sizeof world->outcomes - used,
+                   "%s %s %d %s %s %s %s %s\n", asker->method, asker->path, (int)outcome->right,
+                   outcome->event != NULL ? outcome->event : "-",
+                   outcome->action != NULL ? outcome->action : "-",
+                   outcome->object != NULL ? outcome->object : "-", dx_error_name(outcome->code),
+                   outcome->reason != NULL ? outcome->reason : "-");
+}
+
 static const dxi_admin_route_t world_routes[] = {
     {DXI_ADMIN_GET, DXI_ADMIN_EVERYBODY, false, "/", NULL, route_nothing},
     {DXI_ADMIN_GET, DXI_ADMIN_READ, false, "/things/{name}", "x n", route_echo},
@@ -133,7 +147,8 @@ static inline dxi_admin_options_t world_options(world_t *world)
                                  .routes = world_routes,
                                  .route_count = COUNT_OF(world_routes),
                                  .context = world,
-                                 .authorize = world_authorize};
+                                 .authorize = world_authorize,
+                                 .answered = world_answered};
 }
 
 static inline void world_start(world_t *world, const dxi_admin_options_t *options)

@@ -255,6 +255,32 @@ static void a_body_is_taken_up_to_its_bound_and_not_one_byte_beyond(void **state
     assert_contains(ask(served.admin, "POST /things", "X-Requested-By: x\r\n", "{}"), " 415 ");
 }
 
+/* Nothing of who need not be asked, once of everything else, behind the route. */
+static void what_becomes_of_a_request_is_told_once(void **state)
+{
+    world_t world = {
+        .token = "secret", .rights = DXI_ADMIN_WRITE, .code = DX_EBUSY, .sentence = "it is busy"};
+    (void)state;
+    const dxi_admin_options_t options = world_options(&world);
+    world_start(&world, &options);
+#define TOKEN "Authorization: Bearer secret\r\n"
+    (void)ask(world.admin, "GET /", "", "");
+    (void)ask(world.admin, "GET /nowhere", TOKEN, "");
+    (void)ask(world.admin, "GET /things/a", "", "");
+    (void)ask(world.admin, "GET /things/a", TOKEN, "");
+    (void)ask(world.admin, "DELETE /things/a", TOKEN, "");
+    (void)ask(world.admin, "POST /things", TOKEN JSON_WRITE, "{}");
+    (void)ask(world.admin, "GET /fail", TOKEN, "");
+    dxi_admin_destroy(world.admin);
+    assert_string_equal(world.outcomes,
+                        "GET /things/a 1 - - - DX_EPERM the token is wrong\n"
+                        "GET /things/a 1 - - - DX_OK -\n"
+                        "DELETE /things/a 2 - - - DX_EPERM the request changes something and has "
+                        "no header X-Requested-By\n"
+                        "POST /things 2 - - - DX_OK -\n"
+                        "GET /fail 1 trial fail it DX_EBUSY it is busy\n");
+}
+
 /* -------------------------------------------------------------------------------------- streams */
 
 static void wait_readers(uint32_t count)
@@ -418,6 +444,7 @@ int main(void)
         cmocka_unit_test(rights_are_asked_for_before_anything_is_read),
         cmocka_unit_test(a_body_is_taken_up_to_its_bound_and_not_one_byte_beyond),
         cmocka_unit_test(readers_get_what_is_published_and_no_more_than_the_limit_may_read),
+        cmocka_unit_test(what_becomes_of_a_request_is_told_once),
         cmocka_unit_test(who_reads_must_ask_again_when_rights_change),
         cmocka_unit_test(a_slow_reader_loses_events_and_is_told_how_many),
         cmocka_unit_test_teardown(connections_above_the_limit_are_told_so, serve_end),
