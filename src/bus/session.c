@@ -378,6 +378,7 @@ static void go_on(dxi_session_t *session)
 {
     if (!dxi_aside_empty(&session->aside)) {
         dxi_session_aside_run(session);
+        dxi_session_commands_run(session);
         dxi_session_bells(session->home);
         dxi_session_grant(session);
     }

@@ -3,6 +3,10 @@
  * A command is copied out of its frame, run in the commands' thread, which may wait for all loops,
  * and comes back with its answer, whole frames, as a task of the session's loop.
  *
+ * Who asks for the ring of a direct topic to publish there is told that everything it has published
+ * is in it. So that question waits while events of the session stand aside (session_aside.c), and
+ * the frames behind it are read: they may be what those events wait for.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
@@ -25,6 +29,7 @@ typedef struct topic_command {
     uint64_t correlation;
     uint32_t frame_bytes_max;
     bool correlated;
+    bool after_events; /* it waits until none of the session's stands aside */
     uint8_t type;
     const dxi_access_user_t *user; /* whose list it is, held; NULL: everything is listed */
     const char *writes;            /* it changes something: what, for the audit; NULL: nothing */
@@ -296,6 +301,7 @@ static int direct_allowed(dxi_session_t *session, topic_command_t *it, const cha
         user_keep(session, it);
         return DX_OK;
     }
+    it->after_events = publish;
     if (publish && session->access != NULL && session->access->limited) {
         return dxi_fail(&it->error, DX_EPERM,
                         "user %s has a rate of publishing, which a ring of its own would pass by: "
@@ -376,6 +382,29 @@ int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx
     }
     asker_keep(session, it);
     session->commands++;
+    if (it->after_events && !dxi_aside_empty(&session->aside)) {
+        it->command.next = session->behind;
+        session->behind = &it->command;
+        return DX_OK;
+    }
     dxi_command_post(session->bus, &it->command);
     return DX_OK;
+}
+
+void dxi_session_commands_run(dxi_session_t *session)
+{
+    while (session->behind != NULL && dxi_aside_empty(&session->aside)) {
+        dxi_command_t *const command = session->behind;
+        session->behind = command->next;
+        dxi_command_post(session->bus, command);
+    }
+}
+
+void dxi_session_commands_drop(dxi_session_t *session)
+{
+    while (session->behind != NULL) {
+        topic_command_t *const it = (topic_command_t *)(void *)session->behind;
+        session->behind = it->command.next;
+        dxi_free(it); /* it has not run: there is no answer in it, and no user held */
+    }
 }

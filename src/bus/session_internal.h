@@ -99,7 +99,8 @@ struct dxi_session {
 
     dxi_remote_t *remotes[DXI_SESSION_BUCKETS];
     uint32_t remote_count;
-    uint32_t commands; /* on their way */
+    uint32_t commands;     /* on their way */
+    dxi_command_t *behind; /* of them, those that wait until nothing stands aside */
 
     /* Publishing. */
     uint64_t taken_events, taken_bytes;
@@ -251,6 +252,10 @@ void dxi_remote_ended(dxi_remote_t *remote, int code, const char *sentence);
 
 /* session_commands.c */
 int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error);
+/* Nothing stands aside any more: commands that wait for that go on. */
+void dxi_session_commands_run(dxi_session_t *session);
+/* The session is freed: they are forgotten. */
+void dxi_session_commands_drop(dxi_session_t *session);
 
 /* session_out.c. All by the session's loop. */
 /* Whether answers still wait to be put together, or for room. */

@@ -501,6 +501,7 @@ void dxi_session_out_close(dxi_session_t *session)
 {
     dxi_free(session->outbox.bytes);
     dxi_free(session->aside.bytes);
+    dxi_session_commands_drop(session);
     session->outbox = (dxi_outbox_t){0};
     session->aside = (dxi_aside_t){0};
 }

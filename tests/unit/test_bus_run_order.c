@@ -129,6 +129,17 @@ static void fill(raw_t *raw, const node_t *node, const char *topic)
     assert_true(dx_load_relaxed(&node->bus->aside_bytes) > 0);
 }
 
+/* All that fill() has published. */
+static void expect_events(raw_t *raw)
+{
+    for (uint64_t i = 1; i <= EVENTS;) {
+        const dx_frame_view_t *view = raw_next(raw);
+        if (view->header->type == DX_FRAME_EVENT) {
+            assert_int_equal(view->header->sequence, i++);
+        }
+    }
+}
+
 static void what_a_client_has_published_goes_on_although_it_is_gone_with_much_under_way(
     void **state)
 {
@@ -149,16 +160,80 @@ static void what_a_client_has_published_goes_on_although_it_is_gone_with_much_un
         raw_close(&raw);
         commands_go_on(&node);
         raw_credit(&slow, 7, MUCH, MUCH);
-        for (uint64_t i = 1; i <= EVENTS;) {
-            const dx_frame_view_t *view = raw_next(&slow);
-            if (view->header->type == DX_FRAME_EVENT) {
-                assert_int_equal(view->header->sequence, i++);
-            }
-        }
+        expect_events(&slow);
         WAIT_UNTIL(node_stat(&node).open == 1);
         raw_close(&slow);
         node_end(&node);
     }
+}
+
+static void ask_direct(const raw_t *raw, uint64_t correlation, const char *argument)
+{
+    char text[64];
+    const int bytes = snprintf(text, sizeof text, "direct%c%s", '\0', argument);
+    const dx_frame_part_t part = dx_frame_part_of(DX_PART_CORRELATION, &correlation, 8);
+    raw_send(raw,
+             &(dx_frame_draft_t){.type = DX_FRAME_ASK,
+                                 .parts = &part,
+                                 .part_count = 1,
+                                 .payload_bytes = (uint32_t)bytes},
+             text);
+}
+
+static void who_asks_where_to_publish_is_answered_behind_its_events(void **state)
+{
+    (void)state;
+    for (uint32_t loops = 1; loops <= 2; loops++) {
+        node_t node;
+        raw_t raw;
+        node_start(&node, loops);
+        block(&raw, &node, "t"); /* it waits for itself */
+        fill(&raw, &node, "t");
+        ask_direct(&raw, 1, "publish t");
+        ask_direct(&raw, 2, "subscribe t");
+        const dx_frame_view_t *view = raw_expect(&raw, DX_FRAME_ANSWER);
+        assert_int_equal(dx_frame_part_u64(view, DX_PART_CORRELATION, 0), 2);
+        raw_expect_nothing(&raw);
+        raw_credit(&raw, 7, MUCH, MUCH);
+        bool answered = false;
+        for (uint64_t i = 1; i <= EVENTS || !answered;) {
+            view = raw_next(&raw);
+            if (view->header->type == DX_FRAME_EVENT) {
+                assert_int_equal(view->header->sequence, i++);
+            } else if (view->header->type == DX_FRAME_ANSWER) {
+                assert_int_equal(dx_frame_part_u64(view, DX_PART_CORRELATION, 0), 1);
+                answered = true;
+            }
+        }
+        raw_close(&raw);
+        node_end(&node);
+    }
+}
+
+static void who_goes_while_its_question_waits_leaves_nothing(void **state)
+{
+    (void)state;
+#if DX_TEST_HOOKS
+    const int64_t live = dxi_live_count();
+#endif
+    node_t node;
+    raw_t raw;
+    raw_t slow;
+    node_start(&node, 1);
+    block(&slow, &node, "t");
+    raw_open(&raw, &node);
+    fill(&raw, &node, "t");
+    ask_direct(&raw, 1, "publish t");
+    raw_expect_nothing(&raw);
+    raw_close(&raw);
+    raw_credit(&slow, 7, MUCH, MUCH);
+    expect_events(&slow);
+    WAIT_UNTIL(node_stat(&node).open == 1);
+    raw_close(&slow);
+    node_end(&node);
+#if DX_TEST_HOOKS
+    assert_int_equal(dxi_live_count(), live);
+#endif
 }
 
 int main(void)
@@ -168,6 +243,8 @@ int main(void)
         cmocka_unit_test(who_unsubscribes_from_what_is_then_refused_hears_of_both),
         cmocka_unit_test(
             what_a_client_has_published_goes_on_although_it_is_gone_with_much_under_way),
+        cmocka_unit_test(who_asks_where_to_publish_is_answered_behind_its_events),
+        cmocka_unit_test(who_goes_while_its_question_waits_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
