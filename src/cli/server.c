@@ -2,7 +2,8 @@
  *
  *     starting -> RUNNING -> SIGTERM or SIGINT: draining -> exit 0
  *                   |  ^          second signal: ends at once
- *                   v  | SIGHUP: reads the file again, all or nothing
+ *                   v  | SIGHUP: reads the file again, all or nothing; with --dev and no file it
+ *                        is as SIGTERM: a terminal that is closed leaves no node behind
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -74,7 +75,8 @@ static const dxi_usage_t USAGE = {
         "\n"
         "SIGTERM and Ctrl-C drain it: it accepts nothing new, delivers and answers what it\n"
         "has, and ends with 0; a second one ends it at once. SIGHUP reads the file again,\n"
-        "all or nothing.\n",
+        "all or nothing; with --dev and without --config it drains and ends, as when the\n"
+        "terminal is closed.\n",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx server --dev\n"
@@ -250,8 +252,12 @@ static void on_stopping(void *context, dx_node_t *node, int signal)
 
 static int node_run(const dx_config_t *config, server_t *server)
 {
-    const dxi_daemon_options_t options = {
-        .config = config, .on_running = on_running, .on_stopping = on_stopping, .context = server};
+    const dxi_daemon_options_t options = {.config = config,
+                                          .on_running = on_running,
+                                          .on_stopping = on_stopping,
+                                          .context = server,
+                                          .hangup_ends = server->settings->dev &&
+                                                         server->settings->file == NULL};
     dx_error_t error = {0};
     server->local = dx_config_bool(config, "local.enabled");
     const int result = dxi_daemon_run(&options, &error);

@@ -7,6 +7,8 @@
  *        |  ^---------------------'
  *        '--SIGTERM, SIGINT--> drains (both have their default again: a second one kills) --> over
  *
+ * There is nothing to reload for who drains, so SIGHUP is ignored from then on.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "node/daemon.h"
@@ -33,12 +35,12 @@ static void signals_of_daemon(sigset_t *set_out)
     (void)sigaddset(set_out, SIGHUP);
 }
 
-/* Until one of the two comes that end it. Returns which. */
-static int signals_serve(dx_node_t *node, const sigset_t *signals)
+/* Until one comes that ends it. Returns which. */
+static int signals_serve(dx_node_t *node, const sigset_t *signals, bool hangup_ends)
 {
     for (;;) {
         const int number = sigwaitinfo(signals, NULL);
-        if (number == SIGHUP) {
+        if (number == SIGHUP && !hangup_ends) {
             /* The node has logged what changed, or why nothing did; the daemon goes on. */
             dxi_notify_reloading();
             (void)!dx_node_reload(node, NULL);
@@ -60,13 +62,17 @@ static int node_serve(const dxi_daemon_options_t *options, dx_node_t *node, cons
         options->on_running(options->context, node);
     }
     dxi_notify("READY=1\nSTATUS=runs");
-    const int number = signals_serve(node, signals);
+    const int number = signals_serve(node, signals, options->hangup_ends);
     dxi_notify("STOPPING=1\nSTATUS=delivers what it has");
-    DX_LOG_INFO(dx_node_log(node), "node", "SIG%s: stops", number == SIGTERM ? "TERM" : "INT");
+    DX_LOG_INFO(dx_node_log(node), "node", "SIG%s: stops",
+                number == SIGTERM  ? "TERM"
+                : number == SIGINT ? "INT"
+                                   : "HUP");
     if (options->on_stopping != NULL) {
         options->on_stopping(options->context, node, number);
     }
     /* A second one ends the process: a drain must never keep a person waiting. */
+    (void)signal(SIGHUP, SIG_IGN); /* also one that waits already */
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     return dx_node_stop(node, 0, error);
 }

@@ -16,18 +16,20 @@ typedef struct dxi_daemon_options {
     /* A signal asks it to end, and it drains. May be NULL. */
     void (*on_stopping)(void *context, dx_node_t *node, int signal);
     void *context;
+    bool hangup_ends; /* there is no file to read again: SIGHUP ends it, as SIGTERM does */
 } dxi_daemon_options_t;
 
 /* Makes and starts a node, and returns when it has stopped.
  *
  *     SIGTERM, SIGINT   drains and ends; the second one ends the process at once
- *     SIGHUP            reads the configuration again; what is wrong with it goes to the log
+ *     SIGHUP            reads the configuration again; what is wrong with it goes to the log. With
+ *                       `hangup_ends` as SIGTERM; ignored from the begin of the drain on
  *
  * Where systemd has set NOTIFY_SOCKET, it is told of each of these steps (Type=notify).
  *
  * Blocks these signals in the calling thread before any thread is made, and restores its mask at
- * the end. SIGPIPE is ignored from then on, and the limit of open
- * files is raised to what is allowed.
+ * the end. SIGPIPE is ignored from then on, and the limit of open files is raised to what is
+ * allowed.
  * Returns DX_OK after a complete drain, DX_ETIMEDOUT when something was left, or why it did not
  * start: as dx_node_create() and dx_node_start().
  * Threads: main. */

@@ -168,6 +168,14 @@ class Stopping(ServerTest):
         self.assertEqual(limit(), "80")
 
 
+    def test_a_closed_terminal_ends_a_development_node_in_order(self):
+        server = self.server("--dev", "--listen", "tcp://127.0.0.1:0", "--set",
+                             "admin.address=http://127.0.0.1:0", TMPDIR=str(self.folder))
+        code, said = server.stop(signal.SIGHUP)
+        self.assertEqual(code, OK, said)
+        self.assertIn("draining", said)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
     def test_a_second_signal_ends_a_drain_at_once(self):
         server = self.server("--listen", self.socket, "--set", "timeouts.drain_ms=600s",
                              "--set", "timeouts.close_ms=600s", "--set", "topics.retain_events=0")
@@ -182,6 +190,7 @@ class Stopping(ServerTest):
         self.ok("pub", "t", "{{.Random 30000}}", "-n", 40, "-a", self.socket)
         server.process.terminate()
         wait_for(lambda: b"draining" in server.process.stderr.readline(), "it drains")
+        server.process.send_signal(signal.SIGHUP)  # there is nothing to reload any more
         server.process.terminate()
         self.assertEqual(server.process.wait(timeout=60), -signal.SIGTERM)
 
