@@ -102,6 +102,20 @@ int dxi_api_answer(dxi_admin_request_t *request, int status, json_t *object)
     return DX_OK;
 }
 
+int dxi_api_made(json_t *object, json_t **object_out, dx_error_t *error)
+{
+    *object_out = object;
+    return object != NULL ? DX_OK : dxi_fail(error, DX_ENOMEM, "no memory for the answer");
+}
+
+int dxi_api_answer_made(dxi_admin_request_t *request, dx_node_t *node, dxi_api_object_fn make,
+                        const char *argument, dx_error_t *error)
+{
+    json_t *object = NULL;
+    const int code = make(node, argument, &object, error);
+    return code == DX_OK ? dxi_api_answer(request, 200, object) : code;
+}
+
 /* --------------------------------------------------------------------------------------- lists */
 
 void dxi_api_list_add(dxi_api_list_t *list, const void *item)
@@ -189,7 +203,9 @@ static json_t *page_make(const dxi_api_list_t *list, const dxi_api_page_t *page,
         for (size_t i = 0; i < list->count; i++) {
             order[i] = list->items + i * list->item_bytes;
         }
-        qsort_r(order, list->count, sizeof *order, item_compare, (void *)(uintptr_t)page);
+        if (page->sort != NULL) {
+            qsort_r(order, list->count, sizeof *order, item_compare, (void *)(uintptr_t)page);
+        }
         const size_t first = (size_t)page->offset;
         for (size_t i = first; i < list->count && i - first < (size_t)page->limit && !failed; i++) {
             failed = json_array_append_new(array, make(order[i])) != 0;
@@ -203,20 +219,27 @@ static json_t *page_make(const dxi_api_list_t *list, const dxi_api_page_t *page,
     return array;
 }
 
+int dxi_api_page_made(dxi_api_list_t *list, const dxi_api_page_t *page, const char *key,
+                      uint64_t total, json_t *(*make)(const void *item), json_t **object_out,
+                      dx_error_t *error)
+{
+    static const dxi_api_page_t ALL = {.limit = INT64_MAX};
+    json_t *const array = list->failed ? NULL : page_make(list, page != NULL ? page : &ALL, make);
+    const size_t matched = list->count;
+    dxi_api_list_free(list);
+    json_t *object = dxi_api_put(json_object(), key, array);
+    object = dxi_api_put(object, "matched", json_integer((json_int_t)matched));
+    object = dxi_api_put(object, "total", json_integer((json_int_t)total));
+    return dxi_api_made(object, object_out, error);
+}
+
 int dxi_api_page_answer(dxi_admin_request_t *request, dxi_api_list_t *list,
                         const dxi_api_page_t *page, const char *key, uint64_t total,
                         json_t *(*make)(const void *item), dx_error_t *error)
 {
-    json_t *const array = list->failed ? NULL : page_make(list, page, make);
-    const size_t matched = list->count;
-    dxi_api_list_free(list);
-    if (array == NULL) {
-        return dxi_fail(error, DX_ENOMEM, "no memory for a list of %zu", matched);
-    }
-    json_t *object = dxi_api_put(json_object(), key, array);
-    object = dxi_api_put(object, "matched", json_integer((json_int_t)matched));
-    object = dxi_api_put(object, "total", json_integer((json_int_t)total));
-    return dxi_api_answer(request, 200, object);
+    json_t *object = NULL;
+    const int code = dxi_api_page_made(list, page, key, total, make, &object, error);
+    return code == DX_OK ? dxi_api_answer(request, 200, object) : code;
 }
 
 /* -------------------------------------------------------------------------------------- bodies */

@@ -52,6 +52,30 @@ json_t *dxi_api_put(json_t *object, const char *key, json_t *value);
 /* Answers with an object, which is taken. Always DX_OK. */
 int dxi_api_answer(dxi_admin_request_t *request, int status, json_t *object);
 
+/* What a node says of itself, to whoever asks: routes of the admin server and questions of clients
+ * (node_ask.c) answer with the same objects. `argument` is "" where there is none.
+ * Return DX_OK and an object, DX_ENOMEM, DX_ESTATE (the node does not run), what else they say.
+ * Threads: any that is no loop. */
+typedef int (*dxi_api_object_fn)(dx_node_t *node, const char *argument, json_t **object_out,
+                                 dx_error_t *error);
+#define DXI_API_OBJECT(name)                                                                       \
+    int name(dx_node_t *node, const char *argument, json_t **object_out, dx_error_t *error)
+DXI_API_OBJECT(dxi_api_node_object);          /* api_node.c */
+DXI_API_OBJECT(dxi_api_subscriptions_object); /* api_lists.c: all of them */
+DXI_API_OBJECT(dxi_api_connections_object);
+DXI_API_OBJECT(dxi_api_rings_object);
+DXI_API_OBJECT(dxi_api_config_object);     /* api_config.c: of an option, a section, or all */
+DXI_API_OBJECT(dxi_api_config_set_object); /* OPTION=VALUE */
+DXI_API_OBJECT(dxi_api_config_reload_object);
+DXI_API_OBJECT(dxi_api_log_object);       /* api_log.c: so many lines, or all */
+DXI_API_OBJECT(dxi_api_log_level_object); /* sets it to the argument */
+
+/* What such a function ends with: `object`, or the sentence that there is no memory for it. */
+int dxi_api_made(json_t *object, json_t **object_out, dx_error_t *error);
+/* Answers a request with what one of them makes. Returns DX_OK, or its code. */
+int dxi_api_answer_made(dxi_admin_request_t *request, dx_node_t *node, dxi_api_object_fn make,
+                        const char *argument, dx_error_t *error);
+
 /* A list under construction, in which only a page is shown. */
 typedef struct dxi_api_list {
     size_t item_bytes;
@@ -65,7 +89,7 @@ void dxi_api_list_free(dxi_api_list_t *list);
 
 /* What a request wants to see of a list. */
 typedef struct dxi_api_page {
-    const dxi_api_field_t *sort;
+    const dxi_api_field_t *sort; /* NULL: as they came */
     bool descending;
     int64_t limit, offset;
 } dxi_api_page_t;
@@ -76,8 +100,12 @@ DX_NODISCARD int dxi_api_page_read(const dxi_admin_request_t *request, const cha
                                    bool descending, const dxi_api_field_t *fields, size_t count,
                                    dxi_api_page_t *page_out, dx_error_t *error);
 
-/* Sorts the list, puts the page under `key`, and "matched" and "total", and answers. `make` makes
- * an object of an item. Frees the list. Returns DX_OK, or a code. */
+/* An object: the page of the sorted list under `key` (`page` NULL: all of it, as it came), and
+ * "matched" and "total". `make` makes an object of an item. Frees the list. As dxi_api_made(). */
+int dxi_api_page_made(dxi_api_list_t *list, const dxi_api_page_t *page, const char *key,
+                      uint64_t total, json_t *(*make)(const void *item), json_t **object_out,
+                      dx_error_t *error);
+/* Answers with it. */
 int dxi_api_page_answer(dxi_admin_request_t *request, dxi_api_list_t *list,
                         const dxi_api_page_t *page, const char *key, uint64_t total,
                         json_t *(*make)(const void *item), dx_error_t *error);

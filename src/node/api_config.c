@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -41,8 +42,8 @@ static json_t *option_make(const dx_config_t *config, const dx_config_option_t *
 /* Whether an option is asked for: all, those of a section, or one. */
 static bool is_asked(const dx_config_option_t *option, const char *name)
 {
-    const size_t bytes = name != NULL ? strlen(name) : 0;
-    return name == NULL || strcmp(option->name, name) == 0 ||
+    const size_t bytes = strlen(name);
+    return bytes == 0 || strcmp(option->name, name) == 0 ||
            (strncmp(option->name, name, bytes) == 0 && option->name[bytes] == '.');
 }
 
@@ -52,18 +53,16 @@ static json_t *path_make(const dx_config_t *config)
     return path != NULL ? dxi_api_text(path) : json_null();
 }
 
-DXI_API_ROUTE(dxi_api_config)
+DXI_API_OBJECT(dxi_api_config_object)
 {
-    dx_node_t *const node = context;
-    const char *const name = dxi_admin_query(request, "name");
     size_t count = 0;
     const dx_config_option_t *const rows = dx_config_options(&count);
-    json_t *const array = json_array();
+    json_t *array = json_array();
     bool failed = array == NULL;
     (void)pthread_mutex_lock(&node->mutex);
     json_t *object = dxi_api_put(json_object(), "file", path_make(node->config));
     for (size_t i = 0; i < count && !failed; i++) {
-        if (is_asked(&rows[i], name)) {
+        if (is_asked(&rows[i], argument)) {
             failed = json_array_append_new(array, option_make(node->config, &rows[i])) != 0;
         }
     }
@@ -71,14 +70,20 @@ DXI_API_ROUTE(dxi_api_config)
     if (!failed && json_array_size(array) == 0) {
         json_decref(array);
         json_decref(object);
-        return dxi_config_index(name, error); /* says what is near */
+        return dxi_config_index(argument, error); /* says what is near */
     }
     if (failed) {
         json_decref(array);
-        json_decref(object);
-        return dxi_api_answer(request, 500, NULL);
+        array = NULL;
     }
-    return dxi_api_answer(request, 200, dxi_api_put(object, "options", array));
+    return dxi_api_made(dxi_api_put(object, "options", array), object_out, error);
+}
+
+DXI_API_ROUTE(dxi_api_config)
+{
+    const char *const name = dxi_admin_query(request, "name");
+    return dxi_api_answer_made(request, context, dxi_api_config_object, name != NULL ? name : "",
+                               error);
 }
 
 /* -------------------------------------------------------------------------- against its file */
@@ -158,20 +163,48 @@ static void change_add(void *context, const dx_config_change_t *change)
     changes->failed = changes->failed || json_array_append_new(changes->array, object) != 0;
 }
 
-static int changes_answer(dxi_admin_request_t *request, changes_t *changes, int code)
+static int changes_made(changes_t *changes, int code, json_t **object_out, dx_error_t *error)
 {
-    if (code < 0) {
+    if (code < 0 || changes->failed) {
         json_decref(changes->array);
-        return code;
+        changes->array = NULL;
     }
-    return dxi_api_answer(request, 200, dxi_api_put(json_object(), "changes", changes->array));
+    return code < 0 ? code
+                    : dxi_api_made(dxi_api_put(json_object(), "changes", changes->array),
+                                   object_out, error);
+}
+
+DXI_API_OBJECT(dxi_api_config_reload_object)
+{
+    changes_t changes = {.array = json_array()};
+    (void)argument;
+    const int code = dxi_node_reload(node, change_add, &changes, error);
+    return changes_made(&changes, code, object_out, error);
 }
 
 DXI_API_ROUTE(dxi_api_config_reload)
 {
-    changes_t changes = {.array = json_array()};
     dxi_admin_note(request, "admin", "config.reload", NULL);
-    return changes_answer(request, &changes, dxi_node_reload(context, change_add, &changes, error));
+    return dxi_api_answer_made(request, context, dxi_api_config_reload_object, "", error);
+}
+
+static int option_set(dx_node_t *node, const char *name, const char *value, json_t **object_out,
+                      dx_error_t *error)
+{
+    changes_t changes = {.array = json_array()};
+    const int code = dxi_node_set(node, name, value, change_add, &changes, error);
+    return changes_made(&changes, code, object_out, error);
+}
+
+DXI_API_OBJECT(dxi_api_config_set_object)
+{
+    const char *const equals = strchr(argument, '=');
+    if (equals == NULL) {
+        return dxi_fail(error, DX_EINVAL, "config.set wants OPTION=VALUE, has \"%.60s\"", argument);
+    }
+    char name[2 * DX_CONFIG_NAME_BYTES_MAX];
+    (void)snprintf(name, sizeof name, "%.*s", (int)(equals - argument), argument);
+    return option_set(node, name, equals + 1, object_out, error);
 }
 
 DXI_API_ROUTE(dxi_api_config_set)
@@ -189,8 +222,8 @@ DXI_API_ROUTE(dxi_api_config_set)
         json_decref(body);
         return code;
     }
-    changes_t changes = {.array = json_array()};
-    code = dxi_node_set(context, name, value, change_add, &changes, error);
+    json_t *object = NULL;
+    code = option_set(context, name, value, &object, error);
     json_decref(body);
-    return changes_answer(request, &changes, code);
+    return code == DX_OK ? dxi_api_answer(request, 200, object) : code;
 }

@@ -72,6 +72,19 @@ static json_t *subscription_make(const void *item)
                           item);
 }
 
+DXI_API_OBJECT(dxi_api_subscriptions_object)
+{
+    subscriptions_t all = {.list = {.item_bytes = sizeof(subscription_t)}, .connection = -1};
+    const int total = dxi_bus_subscriptions_each(node->bus, subscription_add, &all);
+    (void)argument;
+    if (total < 0) {
+        dxi_api_list_free(&all.list);
+        return list_failed(total, error);
+    }
+    return dxi_api_page_made(&all.list, NULL, "subscriptions", (uint64_t)total, subscription_make,
+                             object_out, error);
+}
+
 DXI_API_ROUTE(dxi_api_subscriptions)
 {
     static const char *const SORTS[] = {"lag",        "name",      "pattern", "group",
@@ -131,6 +144,12 @@ static const dxi_api_field_t CONNECTION_FIELDS[] = {
     OF(frames_out, DXI_API_U64),
     OF(bytes_in, DXI_API_U64),
     OF(bytes_out, DXI_API_U64),
+    OF(batches_in, DXI_API_U64),
+    OF(batch_bytes_in, DXI_API_U64),
+    OF(batch_raw_bytes_in, DXI_API_U64),
+    OF(batches_out, DXI_API_U64),
+    OF(batch_bytes_out, DXI_API_U64),
+    OF(batch_raw_bytes_out, DXI_API_U64),
     OF(refused, DXI_API_U64),
     {"send_queue_bytes", DXI_API_U64, offsetof(connection_t, info.send_queue_bytes)},
 };
@@ -157,6 +176,20 @@ static void connection_add(void *context, const dxi_session_info_t *info)
 static json_t *connection_make(const void *item)
 {
     return dxi_api_fields(json_object(), CONNECTION_FIELDS, DXI_API_COUNT(CONNECTION_FIELDS), item);
+}
+
+DXI_API_OBJECT(dxi_api_connections_object)
+{
+    connections_t all = {
+        .list = {.item_bytes = sizeof(connection_t)}, .id = -1, .now_ns = dx_clock_ns()};
+    const int total = dxi_bus_sessions_each(node->bus, connection_add, &all);
+    (void)argument;
+    if (total < 0) {
+        dxi_api_list_free(&all.list);
+        return list_failed(total, error);
+    }
+    return dxi_api_page_made(&all.list, NULL, "connections", (uint64_t)total, connection_make,
+                             object_out, error);
 }
 
 DXI_API_ROUTE(dxi_api_connections)
@@ -254,12 +287,13 @@ static json_t *ring_make(const dxi_lane_stat_t *lane)
         json_pack("{s:s, s:I, s:I}", "name", "shard", "consumed_slots",
                   (json_int_t)ring->consumed + 1, "lag_slots", (json_int_t)ring->depth);
     return json_pack(
-        "{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:[o]}", "name",
+        "{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:[o]}", "name",
         dxi_api_text(ring->name), "shard", (json_int_t)lane->shard, "loop", (json_int_t)lane->loop,
         "capacity_slots", (json_int_t)ring->slot_count, "slot_bytes", (json_int_t)ring->slot_bytes,
         "used_slots", (json_int_t)lane->used, "published_slots", (json_int_t)ring->published + 1,
-        "claim_waits", (json_int_t)ring->claim_waits, "claim_wait_ns",
-        (json_int_t)ring->claim_wait_ns, "refusals", (json_int_t)ring->refusals, "wakes",
+        "consumed_slots", (json_int_t)ring->consumed + 1, "claim_waits",
+        (json_int_t)ring->claim_waits, "claim_wait_ns", (json_int_t)ring->claim_wait_ns, "refusals",
+        (json_int_t)ring->refusals, "drops", (json_int_t)ring->drops, "wakes",
         (json_int_t)ring->wakes, "producers", (json_int_t)ring->producers, "consumers", consumer);
 }
 
@@ -276,14 +310,14 @@ static json_t *loop_make(dx_node_t *node, uint32_t index, const dxi_loop_t *loop
                      (json_int_t)stat.turn_max_ns);
 }
 
-DXI_API_ROUTE(dxi_api_rings)
+/* Numbers since the start: who asks twice has what was in between, over the time in between. */
+DXI_API_OBJECT(dxi_api_rings_object)
 {
-    dx_node_t *const node = context;
     json_t *const rings = json_array();
     json_t *const loops = json_array();
     dxi_lane_stat_t lane;
     bool failed = false;
-    (void)error;
+    (void)argument;
     for (uint32_t i = 0; dxi_bus_lane_stat(node->bus, i, &lane) == DX_OK && !failed; i++) {
         failed = json_array_append_new(rings, ring_make(&lane)) != 0;
     }
@@ -295,5 +329,11 @@ DXI_API_ROUTE(dxi_api_rings)
     json_t *object = failed ? NULL : json_object();
     object = dxi_api_put(object, "rings", rings);
     object = dxi_api_put(object, "loops", loops);
-    return dxi_api_answer(request, 200, object);
+    object = dxi_api_put(object, "taken_ns", json_integer((json_int_t)dx_clock_ns()));
+    return dxi_api_made(object, object_out, error);
+}
+
+DXI_API_ROUTE(dxi_api_rings)
+{
+    return dxi_api_answer_made(request, context, dxi_api_rings_object, "", error);
 }

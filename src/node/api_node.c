@@ -182,7 +182,25 @@ static json_t *identity_make(const dx_node_t *node, const dxi_figures_t *figures
         (json_int_t)figures->shards, "loops", (json_int_t)figures->loops);
 }
 
-DXI_API_ROUTE(dxi_api_node)
+/* NULL: no memory. */
+static json_t *trace_make(const dx_tracer_t *tracer)
+{
+    static const dxi_api_field_t FIELDS[] = {
+        {"recorded", DXI_API_U64, offsetof(dx_tracer_stats_t, recorded)},
+        {"dropped", DXI_API_U64, offsetof(dx_tracer_stats_t, dropped)},
+        {"exported", DXI_API_U64, offsetof(dx_tracer_stats_t, exported)},
+        {"rejected", DXI_API_U64, offsetof(dx_tracer_stats_t, rejected)},
+        {"failed", DXI_API_U64, offsetof(dx_tracer_stats_t, failed)},
+        {"waiting", DXI_API_U64, offsetof(dx_tracer_stats_t, waiting)},
+        {"requests", DXI_API_U64, offsetof(dx_tracer_stats_t, requests)},
+        {"request_failures", DXI_API_U64, offsetof(dx_tracer_stats_t, failures)},
+    };
+    dx_tracer_stats_t stats;
+    dx_tracer_stats(tracer, &stats);
+    return dxi_api_fields(json_object(), FIELDS, DXI_API_COUNT(FIELDS), &stats);
+}
+
+DXI_API_OBJECT(dxi_api_node_object)
 {
     static const dxi_api_field_t FIELDS[] = {
         FIGURE("connections_accepted", listeners.accepted),
@@ -197,8 +215,8 @@ DXI_API_ROUTE(dxi_api_node)
         {"published_rate_1m", DXI_API_DOUBLE, offsetof(dxi_figures_t, totals.rate_1m)},
         {"delivered_rate_1m", DXI_API_DOUBLE, offsetof(dxi_figures_t, delivered_rate_1m)},
     };
-    dx_node_t *const node = context;
     dxi_figures_t figures;
+    (void)argument;
     const int code = dxi_figures_collect(node, &figures, NULL, NULL, error);
     if (code != DX_OK) {
         return code;
@@ -208,9 +226,19 @@ DXI_API_ROUTE(dxi_api_node)
     object = dxi_api_put(object, "latency", dxi_api_latency(&figures));
     object = dxi_api_put(object, "process", dxi_api_process(&figures.process));
     object = dxi_api_put(object, "addresses", addresses_make(node));
-    object =
-        dxi_api_put(object, "admin_address", json_string(dxi_admin_address(node->admin.server)));
-    return dxi_api_answer(request, 200, object);
+    if (node->admin.server != NULL) {
+        object = dxi_api_put(object, "admin_address",
+                             json_string(dxi_admin_address(node->admin.server)));
+    }
+    if (node->tracer != NULL) {
+        object = dxi_api_put(object, "trace", trace_make(node->tracer));
+    }
+    return dxi_api_made(object, object_out, error);
+}
+
+DXI_API_ROUTE(dxi_api_node)
+{
+    return dxi_api_answer_made(request, context, dxi_api_node_object, "", error);
 }
 
 /* -------------------------------------------------------------------------------------- errors */

@@ -108,6 +108,15 @@ class Routes(AdminTest):
         self.get("/api/v1/errors")
         self.end(sub)
 
+    def test_1_a_client_is_answered_with_the_same_fields(self):
+        sub = self.start("sub", "same.*")
+        wait_for(lambda: "same.*" in self.ok("node", "subscriptions"), "it subscribes")
+        for schema, *words in (("Node", "node", "info"), ("Connections", "node", "connections"),
+                               ("Subscriptions", "node", "subscriptions"), ("Log", "node", "log"),
+                               ("Config", "config", "get", "admin")):
+            check(self.json(*words), {"$ref": f"#/components/schemas/{schema}"}, " ".join(words))
+        self.end(sub)
+
     def test_1_the_page_and_the_description_are_served(self):
         page = self.ask("GET", "/")
         self.assertEqual(page.headers["content-type"], "text/html; charset=utf-8")

@@ -206,13 +206,15 @@ class FakeNode:
         return {"rings": [{
             "name": f"shard.{i}", "shard": i, "loop": i % len(self.busy),
             "capacity_slots": ring["capacity"], "slot_bytes": 64, "used_slots": ring["used"],
-            "published_slots": int(self.sum("published") / (i + 1)), "claim_waits": i * 7,
-            "claim_wait_ns": i * 81234, "refusals": 0, "wakes": 12, "producers": 2,
+            "published_slots": int(self.sum("published") / (i + 1)), "consumed_slots": 1,
+            "claim_waits": i * 7, "claim_wait_ns": i * 81234, "refusals": 0, "drops": 0,
+            "wakes": 12, "producers": 2,
             "consumers": [{"name": f"io.{i % len(self.busy)}", "consumed_slots": 1,
                            "lag_slots": ring["used"]}]} for i, ring in enumerate(self.rings)],
             "loops": [{"name": f"io.{i}", "turns": int(time.time() * 1000), "sleeps": 100,
                        "bells": 50, "busy_ns": 1, "busy_ratio": busy, "turn_max_ns": 81234}
-                      for i, busy in enumerate(self.busy)]}
+                      for i, busy in enumerate(self.busy)],
+            "taken_ns": time.monotonic_ns()}
 
     def config(self):
         return {"file": "/etc/disruptorx/node.yaml", "options": [
@@ -362,8 +364,9 @@ def connection_of(number, name, **changes):
     return {"id": number, "name": name, "address": f"127.0.0.1:{40000 + number}", "kind": "tcp",
             "tls": False, "tls_subject": "", "user": "", "open": True, "age_ns": number * 10 ** 10,
             "rtt_ns": 85000, "subscriptions": 1, "events_in": 0, "events_out": 0, "frames_in": 0,
-            "frames_out": 0, "bytes_in": 0, "bytes_out": 0, "refused": 0, "send_queue_bytes": 0,
-            **changes}
+            "frames_out": 0, "bytes_in": 0, "bytes_out": 0, "batches_in": 0, "batch_bytes_in": 0,
+            "batch_raw_bytes_in": 0, "batches_out": 0, "batch_bytes_out": 0,
+            "batch_raw_bytes_out": 0, "refused": 0, "send_queue_bytes": 0, **changes}
 
 
 def fill(node, topics, factor=1):

@@ -154,6 +154,9 @@ static void it_lists_the_rings_and_the_loops_that_serve_them(void **state)
         assert_true(number_in(ring, "capacity_slots") >= 1024);
         assert_true(number_in(ring, "used_slots") <= number_in(ring, "capacity_slots"));
         published += number_in(ring, "published_slots");
+        assert_true(number_in(ring, "consumed_slots") <= number_in(ring, "published_slots"));
+        assert_int_equal(number_in(ring, "drops"), 0);
+        assert_int_equal(json_array_size(json_object_get(ring, "consumers")), 1);
     }
     assert_true(published > 0);
     assert_string_equal(text_in(json_array_get(loops, 0), "name"), "io.0");
@@ -219,7 +222,7 @@ static void what_it_cannot_answer_has_a_sentence(void **state)
     node_end(node);
     char *text = NULL;
     dx_node_t *const idle = node_new(config);
-    assert_int_equal(dxi_node_ask(idle, "node", NULL, &text, NULL), DX_ESTATE);
+    assert_int_equal(dxi_node_ask(idle, "subscriptions", NULL, &text, NULL), DX_ESTATE);
     dx_node_destroy(idle);
     dx_config_destroy(config);
 }
