@@ -151,7 +151,8 @@ typedef struct dx_topic_stats {
     uint64_t duplicates;
     uint64_t delivered; /* events times subscriptions */
     uint64_t redelivered;
-    uint64_t dropped;        /* not delivered to a subscription by its policy, each told as a gap */
+    uint64_t dropped;        /* missed by a subscription, by its policy or as its client takes no
+                              * frame of that size, each told as a gap */
     uint64_t dead;           /* given up after the last attempt, sent to the dead-letter topic */
     uint64_t filtered;       /* left out by subscriptions' filters */
     uint64_t unheard;        /* published while nobody subscribed */

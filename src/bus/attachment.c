@@ -364,7 +364,10 @@ static void part_ready(void *context)
 void dxi_part_starve(dxi_part_t *part)
 {
     dx_store32_relaxed(&part->starved, 1);
-    dx_store32_relaxed(&part->attachment->hungry, 1);
+    /* RELEASE, pairs with the exchange in dxi_attachment_feed(): whoever takes `hungry` away, for
+     * room of another kind perhaps, sees `starved` too; else nobody would look at it again. A store
+     * would hide the `starved` of a part that set it before; an exchange carries it on. */
+    (void)dx_exchange32_acq_rel(&part->attachment->hungry, 1);
     dx_fence_seq_cst(); /* A2, pairs with dxi_attachment_feed() */
 }
 
@@ -374,6 +377,7 @@ void dxi_attachment_feed(dxi_attachment_t *attachment)
     if (dx_load32_relaxed(&attachment->hungry) == 0) {
         return;
     }
+    /* ACQUIRE, pairs with dxi_part_starve(): each part that has set it is seen as starved. */
     (void)dx_exchange32_acq_rel(&attachment->hungry, 0);
     for (uint32_t i = 0; i < attachment->bus->options.shards; i++) {
         dxi_part_t *part = dxi_attachment_part(attachment, i);

@@ -76,6 +76,18 @@ void dxi_subscriber_refused(dxi_subscriber_t *member, int code)
     }
 }
 
+void dxi_link_took(dxi_link_t *link, dxi_subscriber_t *member, int code, uint32_t events)
+{
+    if (DX_LIKELY(code != DXI_DELIVER_DROPPED)) {
+        link->topic->delivered += events;
+        return;
+    }
+    link->dropped += events;
+    link->topic->dropped += events;
+    link->flow->gaps++;
+    member->gaps++;
+}
+
 int dxi_flow_gap(dxi_shard_t *shard, dxi_flow_t *flow, const dx_gap_t *gap)
 {
     for (uint32_t i = 0; i < flow->member_count; i++) {
@@ -140,10 +152,9 @@ static void event_unpack(dxi_shard_t *shard, const dx_frame_header_t *pack, uint
 static bool link_offer(dxi_shard_t *shard, dxi_link_t *link, dxi_incoming_t *incoming, bool more)
 {
     dxi_flow_t *const flow = link->flow;
-    dxi_topic_t *const topic = link->topic;
     if ((link->flags & DXI_LINK_FILTERED) != 0 && !dxi_flow_wants(flow, incoming)) {
         link->filtered++;
-        topic->filtered++;
+        link->topic->filtered++;
         return true;
     }
     if (flow->team != NULL) {
@@ -152,12 +163,14 @@ static bool link_offer(dxi_shard_t *shard, dxi_link_t *link, dxi_incoming_t *inc
     dxi_subscriber_t *const member = flow->members[0];
     const dxi_delivery_t delivery = {
         .frame = incoming->frame, .bytes = incoming->bytes, .more = more};
-    if (member->closed ||
-        !dxi_subscriber_took(
-            member, shard->actions.deliver(shard->actions.context, member->user, &delivery))) {
+    if (member->closed) {
         return false;
     }
-    topic->delivered++;
+    const int code = shard->actions.deliver(shard->actions.context, member->user, &delivery);
+    if (!dxi_subscriber_took(member, code)) {
+        return false;
+    }
+    dxi_link_took(link, member, code, 1);
     return true;
 }
 
@@ -244,7 +257,7 @@ DX_NOINLINE static void pack_deliver(dxi_shard_t *shard, const dxi_incoming_t *p
         if (code == DXI_DELIVER_SPLIT) {
             link_events(shard, link, pack);
         } else if (dxi_subscriber_took(link->flow->members[0], code)) {
-            topic->delivered += pack->events;
+            dxi_link_took(link, link->flow->members[0], code, pack->events);
         } else {
             dxi_link_to_lagging(link, pack->sequence);
             shard->slow++;
@@ -273,8 +286,10 @@ void dxi_topic_deliver(dxi_shard_t *shard, dxi_incoming_t *incoming)
             continue;
         }
         const int code = deliver(context, link->user, &delivery);
-        if (DX_LIKELY(code == DX_OK) || dxi_subscriber_took(link->flow->members[0], code)) {
+        if (DX_LIKELY(code == DX_OK)) {
             delivered++;
+        } else if (dxi_subscriber_took(link->flow->members[0], code)) {
+            dxi_link_took(link, link->flow->members[0], code, 1);
         } else {
             dxi_link_to_lagging(link, incoming->sequence);
             shard->slow++;
@@ -332,7 +347,7 @@ static uint32_t link_offer_pack(dxi_shard_t *shard, dxi_link_t *link, const dxi_
         return 0;
     }
     const uint32_t events = dxi_frame_events(pack->frame);
-    link->topic->delivered += events;
+    dxi_link_took(link, member, code, events);
     return events;
 }
 

@@ -193,7 +193,7 @@ struct dxi_attachment {
     bool literal;         /* without wildcards: only in the lane of its topic, unless keyed */
     bool listed;          /* in bus->attachments */
     dx_atomic64_t *parts; /* by lane, a dxi_part_t *; NULL: none there */
-    dx_atomic32_t hungry; /* a part is starved */
+    dx_atomic32_t hungry; /* a part is starved, of those that nobody has fed since */
     dxi_attachment_t *next, *previous;
 };
 

@@ -160,11 +160,12 @@ static int too_large(dxi_part_t *part, const dxi_delivery_t *delivery)
     }
     uint32_t bytes = 0;
     const char *topic = dx_frame_part(&view, DX_PART_TOPIC, &bytes);
-    return part->attachment->gap(part, &(dx_gap_t){.topic = topic,
-                                                   .topic_bytes = bytes,
-                                                   .shard = delivery->frame->shard,
-                                                   .first = delivery->frame->sequence,
-                                                   .last = delivery->frame->sequence});
+    const int code = part->attachment->gap(part, &(dx_gap_t){.topic = topic,
+                                                             .topic_bytes = bytes,
+                                                             .shard = delivery->frame->shard,
+                                                             .first = delivery->frame->sequence,
+                                                             .last = delivery->frame->sequence});
+    return code == DX_OK ? DXI_DELIVER_DROPPED : code;
 }
 
 static bool may_deliver(dxi_part_t *part, const dxi_remote_t *remote)

@@ -71,6 +71,7 @@ typedef struct dxi_delivery {
 
 #define DXI_DELIVER_DONE 1
 #define DXI_DELIVER_SPLIT 2
+#define DXI_DELIVER_DROPPED 3
 
 /* A direct topic's order is not the shard's: it is that of a ring that others use besides. The
  * shard puts into that ring what it is told of (dxi_shard_event()), and is told what comes out of
@@ -102,7 +103,8 @@ typedef struct dxi_shard_actions {
      * returns (DX_DISPATCH_SHARD) says so: DXI_DELIVER_DONE is DX_OK and an acknowledgement; any
      * other negative code is a negative answer with that code. A frame with several events
      * (wire/pack.h) is taken as a whole, or not: DXI_DELIVER_SPLIT asks for its events one by one;
-     * who reads no packs, and who has no room for the whole. */
+     * who reads no packs, and who has no room for the whole. Who can never take an event, and has
+     * been told so as of a gap, says DXI_DELIVER_DROPPED; not for one that is acknowledged. */
     int (*deliver)(void *context, void *user, const dxi_delivery_t *delivery);
     /* Tells it of events that it will not get. May return as deliver(). */
     int (*gap)(void *context, void *user, const dx_gap_t *gap);

@@ -299,6 +299,10 @@ DX_INLINE bool dxi_subscriber_took(dxi_subscriber_t *member, int code)
     return false;
 }
 
+/* Counts events that a member took for its flow's link, with what deliver() said: delivered, or
+ * dropped. */
+void dxi_link_took(dxi_link_t *link, dxi_subscriber_t *member, int code, uint32_t events);
+
 /* Feeds the flow with what it lags behind, as far as there is room. */
 void dxi_flow_feed(dxi_shard_t *shard, dxi_flow_t *flow);
 

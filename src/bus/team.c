@@ -249,13 +249,19 @@ static bool pending_offer(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *p
     if (!dxi_subscriber_took(member, code)) {
         return false;
     }
+    if (DX_UNLIKELY(code == DXI_DELIVER_DROPPED)) {
+        assert(pending->attempt == 0 && team->flow->options.ack == DX_ACK_NONE);
+        dxi_link_took(pending->link, member, code, 1);
+        dxi_pending_drop(shard, team, pending);
+        return true;
+    }
     pending->attempt++;
     if (again) {
         member->redelivered++;
         pending->link->topic->redelivered++;
     } else {
         member->delivered++;
-        pending->link->topic->delivered++;
+        dxi_link_took(pending->link, member, code, 1);
         pending->link->waiting--;
     }
     given_settle(shard, team, pending, member, code, clock_ns);

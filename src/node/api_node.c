@@ -266,7 +266,7 @@ static const struct problem {
             "Publications that had been taken before."),
     PROBLEM("publish", "unheard", totals.sums.unheard, "Events published while nobody subscribed."),
     PROBLEM("deliver", "dropped", totals.sums.dropped,
-            "Events not delivered to a slow subscription, each told as a gap."),
+            "Events that a subscription missed, slow or unable to read them, each told as a gap."),
     PROBLEM("deliver", "slow", totals.slow,
             "How often a subscription fell behind for want of room or credit."),
     PROBLEM("deliver", "redelivered", totals.sums.redelivered, "Events delivered again."),

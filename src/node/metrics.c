@@ -386,8 +386,8 @@ static void topics_write(dxi_metrics_text_t *text, const dxi_metrics_topics_t *t
         [DXI_METRICS_DELIVERED] = {"messages_delivered_total", "Events times subscriptions."},
         [DXI_METRICS_REDELIVERED] = {"messages_redelivered_total", "Events delivered again."},
         [DXI_METRICS_DROPPED] = {"messages_dropped_total",
-                                 "Events not delivered to a slow subscription, each told as a "
-                                 "gap."},
+                                 "Events that a subscription missed, slow or unable to read "
+                                 "them, each told as a gap."},
         [DXI_METRICS_REFUSED] = {"messages_refused_total", "Publications that were not taken."},
         [DXI_METRICS_DEAD] = {"messages_dead_lettered_total",
                               "Events given up after the last attempt."},

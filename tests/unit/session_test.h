@@ -209,9 +209,11 @@ static inline void raw_expect_nothing(raw_t *raw)
     (void)raw_expect(raw, DX_FRAME_PONG);
 }
 
+static uint32_t raw_frame_bytes_max = 1048576; /* that clients say they take */
+
 static inline void raw_hello_can(raw_t *raw, uint64_t capabilities)
 {
-    const dx_frame_capabilities_t can = {capabilities, 1048576, 1, 1};
+    const dx_frame_capabilities_t can = {capabilities, raw_frame_bytes_max, 1, 1};
     const dx_frame_part_t part = dx_frame_part_of(DX_PART_CAPABILITIES, &can, sizeof can);
     raw_send(raw, &(dx_frame_draft_t){.type = DX_FRAME_HELLO, .parts = &part, .part_count = 1},
              NULL);

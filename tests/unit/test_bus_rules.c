@@ -485,6 +485,33 @@ static void statistics_say_what_happened(void **state)
     assert_true(next_ns == INT64_MAX); /* what has faded costs no tick */
 }
 
+static void what_a_subscriber_can_never_take_counts_as_dropped(void **state)
+{
+    (void)state;
+    const dx_subscription_options_t all[] = {{.pattern = "t"},
+                                             {.pattern = "t", .group = "g", .ack = DX_ACK_NONE}};
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        rig_subscribe(&rig, &a, &all[i]);
+        rig_publish(&rig, "t", 2);
+        a.room = 0;
+        rig_publish(&rig, "t", 3);
+        a.deliver_code = DXI_DELIVER_DROPPED;
+        rig_ready(&rig, &a, 2); /* of those it lags behind */
+        a.deliver_code = DX_OK;
+        rig_ready(&rig, &a, -1);
+        rig_publish(&rig, "t", 1);
+        a.deliver_code = DXI_DELIVER_DROPPED;
+        rig_publish(&rig, "t", 1); /* as soon as it comes */
+        const dx_subscription_stats_t stats = rig_stats(&a);
+        assert_int_equal(stats.delivered, 4);
+        assert_int_equal(stats.dropped, 3);
+        assert_int_equal(stats.gaps, 3);
+        assert_int_equal(rig_topic(&rig, "t").delivered, 4 * (i + 1));
+        assert_int_equal(rig_topic(&rig, "t").dropped, 3 * (i + 1));
+        rig_unsubscribe(&rig, &a);
+    }
+}
+
 static void many_topics_and_subscribers_are_no_trouble(void **state)
 {
     (void)state;
@@ -583,6 +610,7 @@ int main(void)
         TEST(topics_are_declared_changed_and_deleted),
         TEST(old_events_are_let_go_by_the_tick),
         TEST(statistics_say_what_happened),
+        TEST(what_a_subscriber_can_never_take_counts_as_dropped),
         TEST(many_topics_and_subscribers_are_no_trouble),
         cmocka_unit_test(without_memory_a_call_fails_and_changes_nothing),
     };

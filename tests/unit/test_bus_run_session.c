@@ -218,6 +218,43 @@ static void what_is_no_longer_kept_comes_as_a_gap(void **state)
     }
 }
 
+static void what_is_too_large_for_a_client_is_a_gap_and_counts_as_dropped(void **state)
+{
+    (void)state;
+    FOR_EACH_LOOPS(loops)
+    {
+        node_t node;
+        raw_t in;
+        raw_t small;
+        static const char data[8192];
+        node_start(&node, loops);
+        raw_open(&in, &node);
+        raw_frame_bytes_max = 4096;
+        raw_open(&small, &node);
+        raw_frame_bytes_max = 1048576;
+        raw_subscribed(&small, 1, "t", NULL, "");
+        raw_publish(&in, "t", 1, "x", 1);
+        raw_publish(&in, "t", 2, data, sizeof data);
+        raw_publish(&in, "t", 3, "y", 1);
+        raw_acknowledged(&in, 3);
+        (void)raw_expect(&small, DX_FRAME_DELIVER);
+        (void)raw_expect(&small, DX_FRAME_EVENT);
+        const dx_frame_view_t *view = raw_expect(&small, DX_FRAME_GAP);
+        uint32_t bytes = 0;
+        const dx_frame_range_t *range = dx_frame_part(view, DX_PART_RANGE, &bytes);
+        assert_true(range->first == 2 && range->last == 2);
+        (void)raw_expect(&small, DX_FRAME_DELIVER);
+        assert_int_equal(raw_expect(&small, DX_FRAME_EVENT)->header->sequence, 3);
+        dx_topic_stats_t stats;
+        check_said(dx_bus_topic_stats(node.bus, "t", &stats, &said), "dx_bus_topic_stats()");
+        assert_int_equal(stats.delivered, 2);
+        assert_int_equal(stats.dropped, 1);
+        raw_close(&in);
+        raw_close(&small);
+        node_end(&node);
+    }
+}
+
 static void answers_of_a_subscriber_count(void **state)
 {
     (void)state;
@@ -537,6 +574,7 @@ int main(void)
         cmocka_unit_test(credit_counts_bytes_as_well),
         cmocka_unit_test(packs_go_to_who_reads_them_and_has_credit_for_the_whole),
         cmocka_unit_test(what_is_no_longer_kept_comes_as_a_gap),
+        cmocka_unit_test(what_is_too_large_for_a_client_is_a_gap_and_counts_as_dropped),
         cmocka_unit_test(answers_of_a_subscriber_count),
         cmocka_unit_test(unsubscribing_ends_the_deliveries),
         cmocka_unit_test(bad_subscriptions_are_refused_with_a_sentence),
