@@ -41,6 +41,7 @@ typedef struct dx_config_option {
     const char *name; /* section and name, as in "limits.connections_max" */
     dx_config_type_t type;
     bool live;         /* takes effect while the node runs; else at its next start */
+    bool reload_only;  /* live, by a reload of the file only: nobody sets it from elsewhere */
     bool secret;       /* its value is never printed */
     bool power_of_two; /* INTEGER, BYTES */
     const char *default_text;

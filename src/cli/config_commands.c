@@ -252,7 +252,9 @@ static int options_table(const char *speaker, json_t *options)
         dxi_table_cell(table, "%s", value[0] == '\0' ? "(empty)" : value);
         dxi_table_cell(table, "%s", dxi_answer_text(option, "origin"));
         dxi_table_cell(table, "%s",
-                       json_is_true(json_object_get(option, "live")) ? "at once" : "at a start");
+                       json_is_true(json_object_get(option, "reload_only")) ? "at a reload"
+                       : json_is_true(json_object_get(option, "live"))      ? "at once"
+                                                                            : "at a start");
     }
     dxi_table_print(table, stdout, 0, dxi_output_width(stdout));
     dxi_table_destroy(table);
@@ -321,7 +323,8 @@ static int set_run(int argc, char **argv)
         .operands = "OPTION VALUE",
         .description =
             "Changes an option of a node that runs, until it ends: the file stays as it is, and\n"
-            "a reload keeps what was set. Only options that take effect at once can be set.\n",
+            "a reload keeps what was set. Only options that take effect at once can be set;\n"
+            "those that name files of the node's host change by its file and a reload.\n",
         .examples = "  dx config set limits.connections_max 2000\n"
                     "  dx config set log.level=debug\n",
         .operands_max = 2,

@@ -40,7 +40,7 @@ static void option_write(FILE *stream, const dx_config_option_t *option)
     text_write(stream, option->help);
     fputs("\n.br\n", stream);
     written_write(stream, dxi_config_rule_write, option);
-    fprintf(stream, "; %s%s.\n", option->live ? "live" : "restart",
+    fprintf(stream, "; %s%s.\n", dxi_config_effect(option),
             option->secret ? "; never printed" : "");
 }
 
@@ -65,8 +65,9 @@ void dxi_man_config_write(FILE *stream)
           "environment is DX_ and the name in capitals, with an underscore for the dot:\n"
           "DX_LIMITS_CONNECTIONS_MAX=500.\n"
           ".PP\n"
-          "Options that are live change by a reload (SIGHUP, \\fBdx config reload\\fR); others\n"
-          "need a restart. \\fBdx config sample\\fR prints a file with all of them, \\fBdx config\n"
+          "Options that are live change by a reload (SIGHUP, \\fBdx config reload\\fR) or\n"
+          "\\fBdx config set\\fR, those with reload by a reload only; others need a restart.\n"
+          " \\fBdx config sample\\fR prints a file with all of them, \\fBdx config\n"
           "check\\fR says what is wrong with one.\n"
           ".PP\n"
           "The name of an option is its section and its key: limits.connections_max is\n"

@@ -31,10 +31,11 @@ static json_t *option_make(const dx_config_t *config, const dx_config_option_t *
         return NULL;
     }
     const size_t section_bytes = strcspn(option->name, ".");
-    return json_pack("{s:s, s:s%, s:o, s:s, s:s, s:s, s:b, s:b, s:o, s:s}", "name", option->name,
-                     "section", option->name, section_bytes, "value", dxi_api_text(value), "origin",
-                     origin, "default", option->default_text, "type", TYPES[option->type], "live",
-                     option->live, "secret", option->secret, "choices",
+    return json_pack("{s:s, s:s%, s:o, s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:s}", "name",
+                     option->name, "section", option->name, section_bytes, "value",
+                     dxi_api_text(value), "origin", origin, "default", option->default_text, "type",
+                     TYPES[option->type], "live", option->live, "reload_only", option->reload_only,
+                     "secret", option->secret, "choices",
                      texts_make(option->type == DX_CONFIG_CHOICE ? option->choices : NULL), "help",
                      option->help);
 }

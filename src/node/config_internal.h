@@ -92,6 +92,9 @@ DX_NODISCARD int dxi_config_files_check(const dx_config_t *config, dx_error_t *e
 void dxi_config_sample_write(FILE *stream);
 void dxi_config_manual_write(FILE *stream);
 
+/* When a change of an option takes effect: "live", "reload" (live, by a reload only), "restart". */
+const char *dxi_config_effect(const dx_config_option_t *option);
+
 /* What an option may be, "bytes, a power of two, 64Ki to 1Gi", and its default as YAML. */
 void dxi_config_rule_write(FILE *stream, const dx_config_option_t *option);
 void dxi_config_default_write(FILE *stream, const dx_config_option_t *option);

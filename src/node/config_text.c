@@ -103,28 +103,34 @@ static const char *own_name(const dx_config_option_t *option)
 
 /* --------------------------------------------------------------------------------------- sample */
 
+const char *dxi_config_effect(const dx_config_option_t *option)
+{
+    return option->reload_only ? "reload" : option->live ? "live" : "restart";
+}
+
 static void sample_row_write(FILE *stream, const dx_config_option_t *option)
 {
     wrapped_write(stream, "  #", option->help);
     (void)fprintf(stream, "  # (");
     dxi_config_rule_write(stream, option);
-    (void)fprintf(stream, "; %s)\n  #%s: ", option->live ? "live" : "restart", own_name(option));
+    (void)fprintf(stream, "; %s)\n  #%s: ", dxi_config_effect(option), own_name(option));
     dxi_config_default_write(stream, option);
     (void)fputc('\n', stream);
 }
 
 void dxi_config_sample_write(FILE *stream)
 {
-    (void)fprintf(stream,
-                  "# node.yaml - the configuration of a DisruptorX node: every option, with its "
-                  "default.\n"
-                  "#\n"
-                  "# Take the \"#\" away in front of what you change.   dx config check node.yaml\n"
-                  "# \"live\" options change by a reload (SIGHUP, dx config reload); others need a "
-                  "restart.\n"
-                  "# This file is generated (src/node/config_table.c).\n"
-                  "#\n"
-                  "# SPDX-License-Identifier: Apache-2.0\n");
+    (void)fprintf(
+        stream,
+        "# node.yaml - the configuration of a DisruptorX node: every option, with its "
+        "default.\n"
+        "#\n"
+        "# Take the \"#\" away in front of what you change.   dx config check node.yaml\n"
+        "# \"live\" options change by a reload (SIGHUP, dx config reload) or dx config set,\n"
+        "# \"reload\" ones by a reload only; others need a restart.\n"
+        "# This file is generated (src/node/config_table.c).\n"
+        "#\n"
+        "# SPDX-License-Identifier: Apache-2.0\n");
     size_t section_count = 0, row_count = 0;
     const dxi_config_section_t *const sections = dxi_config_sections(&section_count);
     const dx_config_option_t *const rows = dx_config_options(&row_count);
@@ -191,10 +197,13 @@ static const char INTRODUCTION[] =
     "\n"
     "**Live** options take effect while the node runs: by SIGHUP or `dx config reload`, which read "
     "the file\n"
-    "again, or by `dx config set`. A reload is all or nothing: when an option that is not live "
-    "differs, it is\n"
-    "refused with the names of those options, and nothing changes. What changed stands in the "
-    "log.\n"
+    "again, or by `dx config set`. Those that say `reload` name files: who may set options from "
+    "elsewhere may not\n"
+    "choose files of this host, so they change in the file, by a reload, only. A reload is all or "
+    "nothing: when an\n"
+    "option that is not live differs, it is refused with the names of those options, and nothing "
+    "changes. What\n"
+    "changed stands in the log.\n"
     "\n"
     "A file has at most 1 MiB, a value 1023 bytes. Of YAML, anchors, aliases, tags and several "
     "documents are\n"
@@ -206,8 +215,11 @@ static void manual_row_write(FILE *stream, const dx_config_option_t *option)
     dxi_config_default_write(stream, option);
     (void)fprintf(stream, "` | ");
     dxi_config_rule_write(stream, option);
-    (void)fprintf(stream, " | %s | %s%s |\n", option->live ? "yes" : "", option->help,
-                  option->secret ? " Never printed." : "");
+    (void)fprintf(stream, " | %s | %s%s |\n",
+                  option->reload_only ? "reload"
+                  : option->live      ? "yes"
+                                      : "",
+                  option->help, option->secret ? " Never printed." : "");
 }
 
 void dxi_config_manual_write(FILE *stream)

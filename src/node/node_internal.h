@@ -111,7 +111,7 @@ DX_NODISCARD int dxi_node_reconfigure(dx_node_t *node, const dx_config_t *config
                                       dx_config_change_fn visit, void *context, dx_error_t *error);
 DX_NODISCARD int dxi_node_reload(dx_node_t *node, dx_config_change_fn visit, void *context,
                                  dx_error_t *error);
-/* One option. */
+/* One option. Returns as dxi_node_reconfigure(); DX_EPERM: it changes by a reload only. */
 DX_NODISCARD int dxi_node_set(dx_node_t *node, const char *name, const char *text,
                               dx_config_change_fn visit, void *context, dx_error_t *error);
 

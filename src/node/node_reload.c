@@ -17,6 +17,7 @@
 
 #include "base/fail.h"
 #include "disruptorx/clock.h"
+#include "node/config_internal.h"
 #include "node/node_access.h"
 
 /* The names of what differs and needs a restart. */
@@ -195,13 +196,31 @@ int dxi_node_reload(dx_node_t *node, dx_config_change_fn visit, void *context, d
     return code;
 }
 
+/* Who may change options from elsewhere is not trusted with files of this host: he could have the
+ * node read any, write to any, or leave no trace of him in the audit. */
+static int settable(const char *name, dx_error_t *error)
+{
+    size_t count = 0;
+    const int row = dxi_config_index(name, error);
+    if (row < 0 || !dx_config_options(&count)[row].reload_only) {
+        return row < 0 ? row : DX_OK;
+    }
+    return dxi_fail(error, DX_EPERM,
+                    "%s can't be set, because it names a file of the node's host; change it in the "
+                    "configuration file and reload (dx config reload, SIGHUP)",
+                    name);
+}
+
 int dxi_node_set(dx_node_t *node, const char *name, const char *text, dx_config_change_fn visit,
                  void *context, dx_error_t *error)
 {
     dx_error_t why = {.code = 0};
     dx_config_t *fresh = NULL;
     (void)pthread_mutex_lock(&node->mutex);
-    int code = dx_config_copy(node->config, &fresh, &why);
+    int code = settable(name, &why);
+    if (code == DX_OK) {
+        code = dx_config_copy(node->config, &fresh, &why);
+    }
     if (code == DX_OK) {
         code = dx_config_set(fresh, name, text, &why);
     }

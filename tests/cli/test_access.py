@@ -272,6 +272,12 @@ class Reloads(AccessTest):
         self.assertEqual(stat.S_IMODE(self.audit.stat().st_mode), 0o600)
         self.assertTrue(old.read_text("utf-8").endswith("}\n"))
 
+    def test_nobody_stops_the_audit_from_elsewhere(self):
+        self.refused("change it in the configuration file and reload", "admin", "config", "set",
+                     "access.audit_file=")
+        self.audited(event="admin", action="config.set", object="access.audit_file",
+                     result="DX_EPERM")
+
     def test_check_reads_the_users_file(self):
         file = self.folder / "checked.yaml"
         users = self.folder / "checked-users.yaml"

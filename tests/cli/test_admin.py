@@ -346,6 +346,12 @@ class Users(AdminTest):
         self.assertNotIn("secret", self.audit.read_text(encoding="utf-8"))
         self.assertEqual(len(audit_lines(self.audit, object="yours.audited")), 1)
 
+    def test_nobody_stops_the_audit_from_elsewhere(self):
+        for name in ("access.audit_file", "auth.token_file", "log.file"):
+            error = self.by("writer", "PUT", f"/api/v1/config/{name}", 403, {"value": ""}).json()
+            self.assertIn("change it in the configuration file", error["message"])
+            self.audited(event="admin", action="config.set", object=name, result="DX_EPERM")
+
     def test_who_is_removed_reads_no_more(self):
         self.addCleanup(self.users_change)
         self.admin.token = self.tokens["reader"]

@@ -237,13 +237,25 @@ class Resources(FaultTest):
 
 @unittest.skipUnless(os.path.exists("/dev/full"), "there is no /dev/full")
 class FullDisk(FaultTest):
-    server_options = (*ADMIN, "--set", "log.file=/dev/full", "--set", "log.level=debug")
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="dx-test-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.config = pathlib.Path(folder.name) / "node.yaml"
+        cls.log_to("/dev/full")
+        cls.server_options = (*ADMIN, "-c", cls.config)
+        super().setUpClass()
+
+    @classmethod
+    def log_to(cls, file):
+        cls.config.write_text(f"log: {{file: {file}, level: debug}}\n", encoding="utf-8")
 
     def test_a_log_without_room_is_counted_and_goes_on_elsewhere(self):
         self.witness.publish("during")
         wait_for(lambda: self.count("log_lines_lost_total") > 0, "lines are counted")
         file = self.folder / "node.log"
-        self.ok("config", "set", "log.file", file)
+        self.log_to(file)
+        self.ok("config", "reload")
         wait_for(lambda: self.can_connect() and file.exists() and file.stat().st_size > 0,
                  "lines are written")
 

@@ -74,6 +74,7 @@ static void every_row_is_complete_and_its_name_says_its_unit(void **state)
         const bool says_time =
             last != NULL &&
             (strcmp(last, "_ms") == 0 || strcmp(last, "_us") == 0 || strcmp(last, "_s") == 0);
+        assert_true(row[i].live || !row[i].reload_only);
         assert_int_equal(says_time, row[i].type == DX_CONFIG_DURATION);
         assert_int_equal(strstr(row[i].name, "_bytes") != NULL, row[i].type == DX_CONFIG_BYTES);
         if (is_number(&row[i])) {

@@ -230,6 +230,30 @@ static void what_was_set_stays_through_a_reload(void **state)
     node_end(node);
 }
 
+/* But a reload takes them. */
+static void what_names_a_file_is_not_set_from_elsewhere(void **state)
+{
+    (void)state;
+    static const char *const OPTIONS[] = {"auth.token_file", "access.audit_file", "log.file"};
+    dx_node_t *const node = node_of_file("");
+    char path[80], more[256];
+    (void)snprintf(path, sizeof path, "%s/token", node_folder);
+    text_to_file(path, "first\n");
+    for (size_t i = 0; i < COUNT_OF(OPTIONS); i++) {
+        dx_error_t error = {0};
+        assert_fails(dxi_node_set(node, OPTIONS[i], path, NULL, NULL, &error), DX_EPERM, error,
+                     "change it in the configuration file and reload");
+        assert_contains(error.message, OPTIONS[i]);
+    }
+    assert_false(dxi_auth_wanted(&node->auth));
+    (void)snprintf(more, sizeof more, "auth: {token_file: %s}\n", path);
+    file_says("", more);
+    assert_int_equal(dx_node_reload(node, NULL), 1);
+    assert_true(dxi_auth_check(&node->auth, "first", 5));
+    node_end(node);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void without_a_file_a_reload_reads_what_options_name(void **state)
 {
     (void)state;
@@ -274,6 +298,7 @@ int main(void)
         cmocka_unit_test(a_pipe_in_a_files_place_keeps_nobody_waiting),
         cmocka_unit_test(a_token_is_read_again_from_its_file),
         cmocka_unit_test(what_was_set_stays_through_a_reload),
+        cmocka_unit_test(what_names_a_file_is_not_set_from_elsewhere),
         cmocka_unit_test(without_a_file_a_reload_reads_what_options_name),
         cmocka_unit_test(each_failed_allocation_is_survived),
     };
