@@ -54,6 +54,10 @@ void dxi_admin_on_completed(void *admin, struct MHD_Connection *connection, void
     (void)how;
     dxi_admin_phase_set(admin, connection, DXI_ADMIN_IDLE);
     if (done != NULL) {
+        if (done->body != NULL) {
+            explicit_bzero(done->body,
+                           done->body_bytes); /* the value of an option may be a secret */
+        }
         free(done->body);
         dxi_free(done);
         *request = NULL;

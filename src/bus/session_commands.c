@@ -120,6 +120,13 @@ static void write_down(const topic_command_t *it)
     dxi_access_audit(it->policy->access, &event);
 }
 
+static void command_free(topic_command_t *it)
+{
+    explicit_bzero(it->text, sizeof it->text); /* the value of an option may be a secret */
+    dxi_free(it->frames);
+    dxi_free(it);
+}
+
 static void command_back(void *context)
 {
     topic_command_t *it = context;
@@ -138,8 +145,7 @@ static void command_back(void *context)
             at += bytes;
         }
     }
-    dxi_free(it->frames);
-    dxi_free(it);
+    command_free(it);
 }
 
 /* -------------------------------------------------------------------------------------- running */
@@ -279,6 +285,7 @@ static int ask_read(topic_command_t *it, const dx_frame_view_t *frame)
     }
     if (frame->payload_bytes != 0) {
         memcpy(it->text, frame->payload, frame->payload_bytes);
+        explicit_bzero((void *)(uintptr_t)frame->payload, frame->payload_bytes); /* and here */
     }
     return DX_OK;
 }
@@ -377,7 +384,7 @@ int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx
     code = code != DX_OK ? code : command_allowed(session, it);
     if (code != DX_OK) {
         dxi_session_say_result(session, it->correlated, it->correlation, code, it->error.message);
-        dxi_free(it);
+        command_free(it);
         return DX_OK;
     }
     asker_keep(session, it);

@@ -25,7 +25,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/alloc.h"
+#include "base/secret.h"
 #include "disruptorx/clock.h"
 #include "trace/context.h"
 #include "trace/tracer_internal.h"
@@ -163,8 +163,7 @@ static void headers_take(dx_tracer_t *tracer)
     if (dxi_post_set_headers(tracer->post, headers) != DX_OK) {
         DX_LOG_ERROR(tracer->log, "trace", "no memory for other headers: they stay as they were");
     }
-    explicit_bzero(headers, strlen(headers));
-    dxi_free(headers);
+    dxi_secret_free(headers, DXI_POST_HEADERS_BYTES_MAX + 1);
 }
 
 static void batch_send(dx_tracer_t *tracer)

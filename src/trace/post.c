@@ -140,6 +140,15 @@ static bool header_add(struct curl_slist **list, const char *line)
     return true;
 }
 
+/* Wipes what curl_slist_free_all() would leave behind. */
+static void headers_free(struct curl_slist *list)
+{
+    for (struct curl_slist *it = list; it != NULL; it = it->next) {
+        explicit_bzero(it->data, strlen(it->data));
+    }
+    curl_slist_free_all(list);
+}
+
 int dxi_post_set_headers(dxi_post_t *post, const char *headers)
 {
     char line[DXI_POST_HEADERS_BYTES_MAX + 4];
@@ -157,11 +166,11 @@ int dxi_post_set_headers(dxi_post_t *post, const char *headers)
     }
     explicit_bzero(line, sizeof line);
     if (!fits) {
-        curl_slist_free_all(list);
+        headers_free(list);
         return DX_ENOMEM;
     }
     (void)curl_easy_setopt(post->curl, CURLOPT_HTTPHEADER, list);
-    curl_slist_free_all(post->headers);
+    headers_free(post->headers);
     post->headers = list;
     return DX_OK;
 }
@@ -245,7 +254,7 @@ void dxi_post_destroy(dxi_post_t *post)
     if (post->curl != NULL) {
         curl_easy_cleanup(post->curl);
     }
-    curl_slist_free_all(post->headers);
+    headers_free(post->headers);
     dxi_free(post);
 }
 

@@ -32,6 +32,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/options.h"
+#include "base/secret.h"
 #include "disruptorx/clock.h"
 #include "trace/context.h"
 #include "trace/tracer_internal.h"
@@ -402,10 +403,7 @@ void dx_tracer_destroy(dx_tracer_t *tracer, int64_t timeout_ns)
         buffer_destroy(dxi_trace_buffer_at(tracer, i));
     }
     dxi_post_destroy(tracer->post);
-    if (tracer->headers != NULL) {
-        explicit_bzero(tracer->headers, strlen(tracer->headers));
-        dxi_free(tracer->headers);
-    }
+    dxi_secret_free(tracer->headers, DXI_POST_HEADERS_BYTES_MAX + 1);
     if (tracer->has_sync) {
         (void)pthread_mutex_destroy(&tracer->mutex);
         (void)pthread_cond_destroy(&tracer->changed);
@@ -431,20 +429,16 @@ int dx_tracer_set_headers(dx_tracer_t *tracer, const char *headers, dx_error_t *
     if (code != DX_OK) {
         return code;
     }
-    const size_t bytes = (headers != NULL ? strlen(headers) : 0) + 1;
-    char *const copy = dxi_alloc_zeroed(1, bytes);
+    char *const copy = dxi_secret_alloc(DXI_POST_HEADERS_BYTES_MAX + 1);
     if (copy == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for the headers of a tracer");
     }
-    memcpy(copy, headers != NULL ? headers : "", bytes);
+    (void)snprintf(copy, DXI_POST_HEADERS_BYTES_MAX + 1, "%s", headers != NULL ? headers : "");
     (void)pthread_mutex_lock(&tracer->mutex);
     char *const old = tracer->headers;
     tracer->headers = copy;
     (void)pthread_mutex_unlock(&tracer->mutex);
-    if (old != NULL) {
-        explicit_bzero(old, strlen(old));
-        dxi_free(old);
-    }
+    dxi_secret_free(old, DXI_POST_HEADERS_BYTES_MAX + 1);
     return DX_OK;
 }
 

@@ -53,7 +53,7 @@ struct dx_tracer {
     pthread_cond_t changed;
     uint32_t flushing; /* who waits in dx_tracer_flush() */
     bool ends;
-    char *headers; /* to be taken over; NULL: none */
+    char *headers; /* to be taken over, in memory that no core has; NULL: none */
 
     dx_atomic64_t deadline_ns; /* of requests: INT64_MAX until it ends */
 

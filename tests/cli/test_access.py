@@ -338,9 +338,16 @@ class SharedToken(Secrets):
     def setUpClass(cls):
         super().setUpClass()
         cls.server.stop()
+        cls.key = cls.folder / "admin.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-keyout", cls.key, "-out",
+                        cls.folder / "admin.pem"], check=True, capture_output=True)
         (cls.folder / "node.yaml").write_text(
             f"listen:\n  addresses: ['unix://{cls.folder}/dx.sock']\n"
             f"auth:\n  token: dxt_planted-in-the-configuration\n"
+            f"admin:\n  enabled: true\n  address: https://127.0.0.1:0\n"
+            f"  certificate_file: {cls.folder}/admin.pem\n  key_file: {cls.key}\n"
+            f"trace:\n  endpoint: http://127.0.0.1:9\n"
             f"log:\n  file: {cls.log}\n", encoding="utf-8")
         cls.server = Server("-c", cls.folder / "node.yaml")
 
@@ -351,6 +358,21 @@ class SharedToken(Secrets):
         self.assertNotIn("planted", self.log.read_text("utf-8"))
         self.assertNotEqual(self.memory_with(["dx.sock"]), [], "what is no secret is found")
         self.assertEqual(self.memory_with([token]), [])
+
+    def test_the_key_of_the_admin_server_is_in_no_core(self):
+        token = "dxt_planted-in-the-configuration"
+        self.ok("config", "reload", "--token", token)
+        lines = self.key.read_text("utf-8").splitlines()
+        self.assertEqual(self.memory_with([lines[2], lines[9]]), [])
+
+    def test_what_is_set_is_in_no_core(self):
+        token = "dxt_planted-in-the-configuration"
+        header = "planted-as-a-header-0123456789"
+        self.ok("config", "set", "trace.headers", f"authorization={header}", "--token", token)
+        self.ok("config", "set", f"auth.token={token}-as-it-was-set", "--token", token)
+        self.addCleanup(self.ok, "config", "set", f"auth.token={token}", "--token",
+                        f"{token}-as-it-was-set")
+        self.assertEqual(self.memory_with([header, "as-it-was-set"]), [])
 
 
 class UserCommand(DxTest):
