@@ -278,6 +278,7 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
     session->dirty = true; /* in no list any more, and not to be put there */
     session->touched = true;
     table_remove(session);
+    dxi_session_commands_drop(session);
     if (!dxi_bus_runs(session->bus)) {
         dxi_session_aside_drop(session);
     }

@@ -7,6 +7,10 @@
  * is in it. So that question waits while events of the session stand aside (session_aside.c), and
  * the frames behind it are read: they may be what those events wait for.
  *
+ * A list of many topics may be longer than all that is kept for a client that does not read. It is
+ * kept in its command and said piece by piece, as the client reads; later commands of the session
+ * wait until it is said. So there is one list at a time, and answers keep their order.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
@@ -44,7 +48,13 @@ typedef struct topic_command {
     char *frames;
     size_t bytes, room;
     size_t last; /* the last of them */
+    size_t said; /* so far */
 } topic_command_t;
+
+static topic_command_t *command_of(dxi_command_t *command)
+{
+    return (topic_command_t *)(void *)command;
+}
 
 /* -------------------------------------------------------------------------------------- answers */
 
@@ -120,11 +130,45 @@ static void write_down(const topic_command_t *it)
     dxi_access_audit(it->policy->access, &event);
 }
 
+static void user_release(topic_command_t *it)
+{
+    if (it->user != NULL) {
+        dxi_access_user_release(it->policy->access, it->user);
+        it->user = NULL;
+    }
+}
+
 static void command_free(topic_command_t *it)
 {
+    user_release(it);
     explicit_bzero(it->text, sizeof it->text); /* the value of an option may be a secret */
     dxi_free(it->frames);
     dxi_free(it);
+}
+
+/* Says what is left of the answer: of a list as much as may wait. Returns whether all is said. */
+static bool answer_say(dxi_session_t *session, topic_command_t *it)
+{
+    if (it->code != DX_OK || it->bytes == 0) {
+        dxi_session_say_result(session, it->correlated, it->correlation, it->code,
+                               it->error.message);
+        return true;
+    }
+    while (it->said < it->bytes &&
+           (it->type != DX_FRAME_TOPIC_LIST || !dxi_session_outbox_full(session))) {
+        const dx_frame_header_t *frame = (const void *)(it->frames + it->said);
+        const uint32_t bytes = dx_frame_header_frame_bytes(frame);
+        dxi_session_say_frame(session, frame, bytes);
+        it->said += bytes;
+    }
+    return it->said == it->bytes;
+}
+
+static void answer_end(dxi_session_t *session, topic_command_t *it)
+{
+    session->commands--;
+    session->listing = session->listing && it->type != DX_FRAME_TOPIC_LIST;
+    command_free(it);
 }
 
 static void command_back(void *context)
@@ -132,20 +176,15 @@ static void command_back(void *context)
     topic_command_t *it = context;
     dxi_session_t *session = dxi_session_find(it->home, it->origin);
     write_down(it);
-    if (session != NULL && session->connection != NULL) {
-        session->commands--;
-        if (it->code != DX_OK || it->bytes == 0) {
-            dxi_session_say_result(session, it->correlated, it->correlation, it->code,
-                                   it->error.message);
-        }
-        for (size_t at = 0; it->code == DX_OK && at < it->bytes;) {
-            const dx_frame_header_t *frame = (const void *)(it->frames + at);
-            const uint32_t bytes = dx_frame_header_frame_bytes(frame);
-            dxi_session_say_frame(session, frame, bytes);
-            at += bytes;
-        }
+    if (session == NULL || session->connection == NULL) {
+        command_free(it);
+    } else if (answer_say(session, it)) {
+        answer_end(session, it);
+        dxi_session_commands_run(session);
+    } else {
+        assert(session->answer == NULL);
+        session->answer = &it->command; /* the outbox is not empty: on_writable() follows */
     }
-    command_free(it);
 }
 
 /* -------------------------------------------------------------------------------------- running */
@@ -221,7 +260,7 @@ static int ask_run(topic_command_t *it)
 
 static void command_run(dxi_command_t *command)
 {
-    topic_command_t *it = (topic_command_t *)(void *)command;
+    topic_command_t *it = command_of(command);
     switch (it->type) {
     case DX_FRAME_TOPIC_CREATE:
         it->code = dx_bus_topic_create(it->bus, it->topic, &it->options, &it->error);
@@ -242,10 +281,7 @@ static void command_run(dxi_command_t *command)
         it->code = ask_run(it);
         break;
     }
-    if (it->user != NULL) {
-        dxi_access_user_release(it->policy->access, it->user);
-        it->user = NULL;
-    }
+    user_release(it);
     if (it->code != DX_OK && it->error.message[0] == '\0') {
         (void)dxi_fail(&it->error, it->code, "%s", dx_error_text(it->code));
     }
@@ -389,29 +425,53 @@ int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx
     }
     asker_keep(session, it);
     session->commands++;
-    if (it->after_events && !dxi_aside_empty(&session->aside)) {
-        it->command.next = session->behind;
-        session->behind = &it->command;
-        return DX_OK;
+    dxi_command_t **last = &session->behind;
+    while (*last != NULL) {
+        last = &(*last)->next;
     }
-    dxi_command_post(session->bus, &it->command);
+    it->command.next = NULL;
+    *last = &it->command;
+    dxi_session_commands_run(session);
     return DX_OK;
+}
+
+/* Posts those that may run now. */
+static void behind_run(dxi_session_t *session)
+{
+    for (dxi_command_t **at = &session->behind; *at != NULL && !session->listing;) {
+        topic_command_t *const it = command_of(*at);
+        if (it->after_events && !dxi_aside_empty(&session->aside)) {
+            at = &it->command.next;
+            continue;
+        }
+        *at = it->command.next;
+        session->listing = it->type == DX_FRAME_TOPIC_LIST;
+        dxi_command_post(session->bus, &it->command);
+    }
 }
 
 void dxi_session_commands_run(dxi_session_t *session)
 {
-    while (session->behind != NULL && dxi_aside_empty(&session->aside)) {
-        dxi_command_t *const command = session->behind;
-        session->behind = command->next;
-        dxi_command_post(session->bus, command);
+    if (session->answer != NULL) {
+        topic_command_t *const it = command_of(session->answer);
+        if (!answer_say(session, it)) {
+            return;
+        }
+        session->answer = NULL;
+        answer_end(session, it);
     }
+    behind_run(session);
 }
 
 void dxi_session_commands_drop(dxi_session_t *session)
 {
     while (session->behind != NULL) {
-        topic_command_t *const it = (topic_command_t *)(void *)session->behind;
+        topic_command_t *const it = command_of(session->behind);
         session->behind = it->command.next;
-        dxi_free(it); /* it has not run: there is no answer in it, and no user held */
+        command_free(it);
+    }
+    if (session->answer != NULL) {
+        command_free(command_of(session->answer));
+        session->answer = NULL;
     }
 }

@@ -25,7 +25,7 @@ typedef struct dxi_session_access dxi_session_access_t;
 #define DXI_SESSION_ACKS 64                      /* answers put together before they are sent */
 #define DXI_SESSION_COMMANDS_MAX 256             /* on their way; then frames wait */
 #define DXI_SESSION_FLIGHT_BYTES INT64_C(262144) /* on their way from other loops */
-#define DXI_OUTBOX_WAIT_BYTES ((size_t)1048576)  /* with more than that waiting, frames wait */
+#define DXI_OUTBOX_WAIT_BYTES ((size_t)1048576)  /* with more than that, frames and lists wait */
 #define DXI_OUTBOX_BYTES_MAX ((size_t)67108864)  /* with more than that, the session ends */
 #define DXI_RUN_BYTES ((size_t)65536)            /* claimed at once of the sending ring */
 #define DXI_DELIVER_BYTES 96                     /* of a DELIVER frame without ATTEMPT */
@@ -100,7 +100,9 @@ struct dxi_session {
     dxi_remote_t *remotes[DXI_SESSION_BUCKETS];
     uint32_t remote_count;
     uint32_t commands;     /* on their way */
-    dxi_command_t *behind; /* of them, those that wait until nothing stands aside */
+    dxi_command_t *behind; /* of them, those that are not to run yet, */
+    dxi_command_t *answer; /* and the list of topics that is being said */
+    bool listing;          /* from running such a list until it is said */
 
     /* Publishing. */
     uint64_t taken_events, taken_bytes;
@@ -189,11 +191,16 @@ DX_INLINE void dxi_count(dx_atomic64_t *figure, int64_t delta)
     dx_store_relaxed(figure, dx_load_relaxed(figure) + delta);
 }
 
+/* More waits to be sent than an answer adds to. */
+DX_INLINE bool dxi_session_outbox_full(const dxi_session_t *session)
+{
+    return session->outbox.end - session->outbox.begin > DXI_OUTBOX_WAIT_BYTES;
+}
+
 /* Whether it has too much under way to take another frame. */
 DX_INLINE bool dxi_session_overloaded(const dxi_session_t *session)
 {
-    return session->outbox.end - session->outbox.begin > DXI_OUTBOX_WAIT_BYTES ||
-           session->commands >= DXI_SESSION_COMMANDS_MAX;
+    return dxi_session_outbox_full(session) || session->commands >= DXI_SESSION_COMMANDS_MAX;
 }
 
 /* The session of an origin; NULL when it is gone. Threads: its loop. */
@@ -252,9 +259,9 @@ void dxi_remote_ended(dxi_remote_t *remote, int code, const char *sentence);
 
 /* session_commands.c */
 int dxi_session_command(dxi_session_t *session, const dx_frame_view_t *frame, dx_error_t *error);
-/* Nothing stands aside any more: commands that wait for that go on. */
+/* Goes on with an answer, and with commands that waited, as far as they may. */
 void dxi_session_commands_run(dxi_session_t *session);
-/* The session is freed: they are forgotten. */
+/* The connection is gone: they are forgotten. */
 void dxi_session_commands_drop(dxi_session_t *session);
 
 /* session_out.c. All by the session's loop. */

@@ -13,7 +13,8 @@
  * Frames that must not wait for room (answers, gaps, what other loops have sent) go into the outbox
  * when there is none; while it holds anything, everything else goes behind it or waits, so the
  * order stays. Its size is bounded by what a client can ask for; a client that asks and never reads
- * is ended at DXI_OUTBOX_BYTES_MAX.
+ * is ended at DXI_OUTBOX_BYTES_MAX. A list of topics can be longer: it comes piece by piece
+ * (session_commands.c).
  *
  * INVARIANTS
  *
@@ -492,6 +493,7 @@ void dxi_session_writable(void *context, dxi_connection_t *connection)
     dxi_session_t *session = context;
     (void)connection;
     outbox_send(session);
+    dxi_session_commands_run(session);
     if (outbox_empty(session)) {
         dxi_session_feed(session);
     }
@@ -501,7 +503,6 @@ void dxi_session_out_close(dxi_session_t *session)
 {
     dxi_free(session->outbox.bytes);
     dxi_free(session->aside.bytes);
-    dxi_session_commands_drop(session);
     session->outbox = (dxi_outbox_t){0};
     session->aside = (dxi_aside_t){0};
 }

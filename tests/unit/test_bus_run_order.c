@@ -7,7 +7,7 @@
  */
 #include "session_test.h"
 
-#include "bus/runtime.h"
+#include "bus/session_internal.h"
 
 static void commands_hold(const node_t *node)
 {
@@ -236,6 +236,103 @@ static void who_goes_while_its_question_waits_leaves_nothing(void **state)
 #endif
 }
 
+#define TOPICS 10000 /* a list of them is longer than what is kept for who does not read */
+#define NAME_BYTES 240
+
+static void many_topics(const raw_t *raw)
+{
+    char name[NAME_BYTES + 1];
+    memset(name, 'n', NAME_BYTES);
+    for (int i = 0; i < TOPICS; i++) {
+        (void)snprintf(name + NAME_BYTES - 6, 7, "%06d", i);
+        raw_publish(raw, name, 0, "x", 1);
+    }
+}
+
+/* What waits in the node for the only client, and how many of its commands are under way. */
+typedef struct waiting {
+    dxi_bus_loop_t *loop;
+    size_t outbox;
+    uint32_t commands;
+    bool list;
+} waiting_t;
+
+static void look(void *context)
+{
+    waiting_t *const waiting = context;
+    const dxi_session_t *const session = waiting->loop->sessions->all;
+    waiting->outbox = session->outbox.end - session->outbox.begin;
+    waiting->commands = session->commands;
+    waiting->list = session->answer != NULL;
+}
+
+static waiting_t waiting_of(const node_t *node)
+{
+    waiting_t waiting = {.loop = &node->bus->loops[0]};
+    dxi_loop_call(waiting.loop->loop, look, &waiting);
+    return waiting;
+}
+
+/* The answer to a TOPIC_LIST: all topics, in their order. */
+static void expect_list(raw_t *raw)
+{
+    char name[8];
+    for (int i = 0; i < TOPICS; i++) {
+        const dx_frame_view_t *const view = raw_expect(raw, DX_FRAME_TOPIC_INFO);
+        assert_int_equal((view->header->flags & DX_FRAME_MORE) != 0, i + 1 < TOPICS);
+        (void)snprintf(name, sizeof name, "%06d\"", i);
+        const size_t at = strlen("{\"name\":\"") + NAME_BYTES - 6;
+        assert_memory_equal((const char *)view->payload + at, name, 7);
+    }
+}
+
+static void a_long_list_comes_as_the_client_reads(void **state)
+{
+    (void)state;
+    node_t node;
+    raw_t raw;
+    node_open(&node, &(dx_bus_options_t){.shards = 2, .loops = 1, .topics_max = TOPICS}, NULL);
+    raw_open(&raw, &node);
+    many_topics(&raw);
+    raw_expect_nothing(&raw);
+    raw_command(&raw, DX_FRAME_TOPIC_LIST, NULL, "");
+    raw_command(&raw, DX_FRAME_TOPIC_LIST, NULL, "");
+    raw_command(&raw, DX_FRAME_TOPIC_STATS, "none", "");
+    WAIT_UNTIL(waiting_of(&node).list);
+    const waiting_t waiting = waiting_of(&node);
+    assert_int_equal(waiting.commands, 3);
+    assert_in_range(waiting.outbox, 1, 2 * DXI_OUTBOX_WAIT_BYTES);
+    expect_list(&raw);
+    expect_list(&raw);
+    (void)raw_expect(&raw, DX_FRAME_NACK); /* answers keep their order */
+    assert_int_equal(waiting_of(&node).commands, 0);
+    raw_close(&raw);
+    node_end(&node);
+}
+
+static void who_goes_in_the_middle_of_a_list_leaves_nothing(void **state)
+{
+    (void)state;
+#if DX_TEST_HOOKS
+    const int64_t live = dxi_live_count();
+#endif
+    node_t node;
+    raw_t raw;
+    node_open(&node, &(dx_bus_options_t){.shards = 2, .loops = 1, .topics_max = TOPICS}, NULL);
+    raw_open(&raw, &node);
+    many_topics(&raw);
+    raw_expect_nothing(&raw);
+    raw_command(&raw, DX_FRAME_TOPIC_LIST, NULL, "");
+    raw_command(&raw, DX_FRAME_TOPIC_LIST, NULL, "");
+    WAIT_UNTIL(waiting_of(&node).list);
+    raw_close(&raw);
+    node_quiet(&node);
+    node_end(&node);
+#if DX_TEST_HOOKS
+    assert_int_equal(dxi_live_count(), live);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +342,8 @@ int main(void)
             what_a_client_has_published_goes_on_although_it_is_gone_with_much_under_way),
         cmocka_unit_test(who_asks_where_to_publish_is_answered_behind_its_events),
         cmocka_unit_test(who_goes_while_its_question_waits_leaves_nothing),
+        cmocka_unit_test(a_long_list_comes_as_the_client_reads),
+        cmocka_unit_test(who_goes_in_the_middle_of_a_list_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
