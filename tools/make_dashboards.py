@@ -103,16 +103,16 @@ INTERNALS = [
     ("Rings", HEIGHT, [
         lines("Used", "Part of each ring's slots.", "percentunit",
               (f"{metric('ring_used_slots')} / {metric('ring_capacity_slots')}", "{{ring}}")),
-        lines("Published", "Slots a second.", "ops",
-              (rate("ring_published_slots_total", "ring"), "{{ring}}")),
+        lines("Published", "Events a second.", "ops",
+              (rate("ring_published_events_total", "ring"), "{{ring}}")),
         lines("Publishers wait", "Seconds a second that publishers waited for room.", "s",
               (rate("ring_claim_wait_seconds_total", "ring"), "{{ring}}")),
     ]),
     ("Loops and consumers", HEIGHT, [
         lines("Busy", "Part of the time that a loop had work.", "percentunit",
               (metric("consumer_busy_ratio"), "{{consumer}}")),
-        lines("Lag", "Slots that a shard is behind.", "none",
-              (metric("consumer_lag_slots"), "{{ring}}")),
+        lines("Lag", "Events that a shard is behind.", "none",
+              (metric("consumer_lag_events"), "{{ring}}")),
         lines("Longest turn", "Of each loop, in the last second: whatever else it serves waited so "
               "long.", "s", (metric("loop_turn_max_seconds"), "{{loop}}")),
     ]),

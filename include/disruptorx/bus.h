@@ -279,8 +279,9 @@ typedef struct dx_subscription_stats {
     uint64_t gaps;
     uint64_t dead;
     uint64_t filtered;
-    uint64_t pending; /* delivered and not acknowledged */
-    uint64_t lag;     /* events of its topics that it has not been given yet */
+    uint64_t pending;    /* delivered and not acknowledged */
+    uint64_t lag;        /* events of its topics that it has not been given yet */
+    int64_t lag_unix_ns; /* when the oldest of these that is kept was published; 0: there is none */
 } dx_subscription_stats_t;
 
 /* ------------------------------------------------------------------------------------------ bus */

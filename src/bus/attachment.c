@@ -533,6 +533,7 @@ static void stats_in_loop(void *context)
         sum->filtered += one.filtered;
         sum->pending += one.pending;
         sum->lag += one.lag;
+        sum->lag_unix_ns = dxi_older(sum->lag_unix_ns, one.lag_unix_ns);
     }
 }
 

@@ -227,6 +227,46 @@ int dxi_bus_lane_stat(const dx_bus_t *bus, uint32_t shard, dxi_lane_stat_t *stat
     return DX_OK;
 }
 
+typedef struct events_call {
+    dxi_lane_t *lane;
+    dxi_lane_events_t *events;
+} events_call_t;
+
+/* Publishers do not count: what is in the ring is counted here, by who alone may take it out. */
+static void events_in_loop(void *context)
+{
+    const events_call_t *const call = context;
+    dxi_lane_t *const lane = call->lane;
+    dxi_lane_events_t *const events = call->events;
+    events->consumed = events->published = lane->consumed;
+    memcpy(events->batches, lane->batches, sizeof events->batches);
+    events->blocked_ns = lane->blocked_ns;
+    if (lane->blocked_since_ns != 0) {
+        events->blocked_ns += dx_clock_ns() - lane->blocked_since_ns;
+    }
+    const int64_t last = dx_consumer_poll(&lane->consumer);
+    if (last >= lane->consumer.next) {
+        dx_spans_t spans = dx_consumer_spans(&lane->consumer, last);
+        while (dx_spans_next(&spans) != NULL) {
+            events->published++;
+        }
+    }
+}
+
+int dxi_bus_lane_events(dx_bus_t *bus, uint32_t shard, dxi_lane_events_t *events_out)
+{
+    memset(events_out, 0, sizeof *events_out);
+    if (shard >= bus->options.shards) {
+        return DX_ENOTFOUND;
+    }
+    if (dx_load32_relaxed(&bus->state) == DXI_BUS_STOPPED) {
+        return DX_ESTATE;
+    }
+    events_call_t call = {bus->lanes[shard], events_out};
+    dxi_loop_call(call.lane->owner->loop, events_in_loop, &call);
+    return DX_OK;
+}
+
 /* --------------------------------------------------------------------------------------- frames */
 
 int dxi_lane_put(dxi_lane_t *lane, dx_producer_t *producer, const void *frame, uint32_t bytes,
@@ -363,6 +403,28 @@ static int lane_events(dxi_lane_t *lane)
     return done;
 }
 
+/* A batch of what is in the ring, counted. */
+static int lane_batch(dxi_lane_t *lane)
+{
+    const int done = lane_events(lane);
+    if (done != 0) {
+        lane->consumed += (uint64_t)done;
+        lane->batches[done == 1 ? 0 : 32 - __builtin_clz((unsigned)done - 1)]++;
+    }
+    return done;
+}
+
+/* How long subscriptions that block have held the shard up. */
+static void lane_blocked(dxi_lane_t *lane, int64_t now_ns)
+{
+    if (!lane->blocked) {
+        lane->blocked_ns += now_ns - lane->blocked_since_ns;
+        lane->blocked_since_ns = 0;
+    } else if (lane->blocked_since_ns == 0) {
+        lane->blocked_since_ns = now_ns;
+    }
+}
+
 /* Timers of the shard. They may be a millisecond late, so that an event does not cost a tick. */
 static void lane_tick(dxi_lane_t *lane, int64_t now_ns)
 {
@@ -389,11 +451,14 @@ int dxi_bus_loop_run(void *bus_loop, int64_t now_ns)
     int done = dxi_sessions_run(loop, now_ns);
     for (uint32_t i = 0; i < loop->lane_count; i++) {
         dxi_lane_t *lane = loop->lanes[i];
-        done += lane_events(lane);
+        done += lane_batch(lane);
         if (DX_UNLIKELY(lane->directs != NULL)) {
             done += dxi_direct_run(lane, now_ns);
         }
         lane_tick(lane, now_ns);
+        if (DX_UNLIKELY(lane->blocked != (lane->blocked_since_ns != 0))) {
+            lane_blocked(lane, now_ns);
+        }
         if (lane->blocked) {
             dxi_loop_wake_at(loop->loop, now_ns + TICK_NS);
         }

@@ -94,8 +94,12 @@ struct dxi_lane {
     dxi_lane_note_t aside_note;
     dxi_times_t times; /* of the short way, good for `times_left` events */
     int times_left;
-    int64_t ticked_ns;          /* when it was ticked last */
-    int64_t tick_due_ns;        /* when it must be again */
+    int64_t ticked_ns;   /* when it was ticked last */
+    int64_t tick_due_ns; /* when it must be again */
+    uint64_t consumed;   /* events, out of the ring */
+    uint64_t batches[DXI_LANE_BATCHES];
+    int64_t blocked_ns;         /* waited for subscriptions, until `blocked_since_ns` */
+    int64_t blocked_since_ns;   /* 0: it does not wait */
     uint8_t queue_span[8];      /* the newest of a traced event */
     dx_frame_view_t view;       /* of `frame`: made once, whoever gets it */
     struct dxi_direct *directs; /* the rings of its direct topics: src/bus/direct.c */

@@ -116,6 +116,21 @@ typedef struct dxi_lane_stat {
  * Threads: any. */
 DX_NODISCARD int dxi_bus_lane_stat(const dx_bus_t *bus, uint32_t shard, dxi_lane_stat_t *stat_out);
 
+#define DXI_LANE_BATCHES 10
+
+/* What went through it. An event of a ring is a frame; a compressed batch is one. What came the
+ * short way (lane.c) is not among them. */
+typedef struct dxi_lane_events {
+    uint64_t published;                 /* handled, or there to be handled */
+    uint64_t consumed;                  /* handled */
+    uint64_t batches[DXI_LANE_BATCHES]; /* turns that handled up to 1, 2, 4, ... 512 events */
+    int64_t blocked_ns; /* how long the shard waited for a subscription (DX_SLOW_BLOCK) */
+} dxi_lane_events_t;
+
+/* The same, and DX_ESTATE after the bus has stopped. Waits for the shard's loop.
+ * Threads: any that is no loop. */
+DX_NODISCARD int dxi_bus_lane_events(dx_bus_t *bus, uint32_t shard, dxi_lane_events_t *events_out);
+
 /* Says goodbye to all sessions, and waits until they are gone or `timeout_ns` is over.
  * Returns how many were left. Threads: owner of the bus. */
 int dxi_bus_sessions_close(dx_bus_t *bus, int64_t timeout_ns);

@@ -182,6 +182,12 @@ int dxi_shard_acknowledge(dxi_shard_t *shard, dxi_subscriber_t *subscriber, cons
  * Returns when it must be called next (dx_clock_ns()), INT64_MAX when nothing is due. */
 int64_t dxi_shard_tick(dxi_shard_t *shard, int64_t clock_ns, int64_t unix_ns);
 
+/* The earlier of two times; 0 is none. */
+DX_INLINE int64_t dxi_older(int64_t one, int64_t other)
+{
+    return one == 0 || (other != 0 && other < one) ? other : one;
+}
+
 /* Topics: as the functions of disruptorx/bus.h, for this shard. */
 DX_NODISCARD int dxi_shard_topic_create(dxi_shard_t *shard, const char *name,
                                         const dx_topic_options_t *options, dx_error_t *error);

@@ -405,6 +405,17 @@ void dxi_shard_ready(dxi_shard_t *shard, dxi_subscriber_t *subscriber, int64_t c
     }
 }
 
+/* When the oldest event was published that a link lags behind with, of those that are kept. */
+static int64_t link_lag_unix_ns(const dxi_link_t *link)
+{
+    const dxi_retain_t *const retain = &link->topic->retain;
+    if (dxi_link_lag(link) == 0 || retain->first >= retain->next) {
+        return 0;
+    }
+    const uint64_t oldest = link->next > retain->first ? link->next : retain->first;
+    return oldest < retain->next ? (int64_t)dxi_retain_at(retain, oldest)->timestamp_ns : 0;
+}
+
 /* Sums over the flow. */
 static void flow_stats(const dxi_flow_t *flow, dx_subscription_stats_t *stats)
 {
@@ -419,6 +430,10 @@ static void flow_stats(const dxi_flow_t *flow, dx_subscription_stats_t *stats)
         stats->dropped += link->dropped;
         stats->filtered += link->filtered;
         stats->lag += dxi_link_lag(link) + link->waiting;
+        stats->lag_unix_ns = dxi_older(stats->lag_unix_ns, link_lag_unix_ns(link));
+    }
+    if (flow->team != NULL) {
+        stats->lag_unix_ns = dxi_older(stats->lag_unix_ns, dxi_team_waiting_unix_ns(flow->team));
     }
 }
 

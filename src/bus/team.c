@@ -41,6 +41,23 @@ int dxi_team_open(dxi_shard_t *shard, dxi_flow_t *flow)
     return DX_OK;
 }
 
+static int64_t first_unix_ns(const dxi_list_t *list)
+{
+    return dxi_list_empty(list)
+               ? 0
+               : (int64_t)DXI_LIST_OBJECT(list->next, const dxi_pending_t, in_order)
+                     ->frame->timestamp_ns;
+}
+
+int64_t dxi_team_waiting_unix_ns(const dxi_team_t *team)
+{
+    int64_t oldest = first_unix_ns(&team->loose); /* each list is in the order of arrival */
+    for (uint32_t i = 0; team->buckets != NULL && i < team->bucket_count; i++) {
+        oldest = dxi_older(oldest, first_unix_ns(&team->buckets[i].waiting));
+    }
+    return oldest;
+}
+
 /* Drops what is pending of a link, of all links when it is NULL. */
 static void pending_drop_all(dxi_shard_t *shard, dxi_team_t *team, const dxi_link_t *link)
 {

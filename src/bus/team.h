@@ -93,6 +93,9 @@ struct dxi_team {
     int64_t linger_ns; /* without members: its end; else INT64_MAX */
 };
 
+/* When the oldest event was published that waits for a member with room; 0: none does. */
+int64_t dxi_team_waiting_unix_ns(const dxi_team_t *team);
+
 /* --------------------------------------------------------------------------------- pending.c */
 
 /* A copy of the event, WAITING, in the table, in no list. NULL: no memory. */

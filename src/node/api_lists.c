@@ -43,6 +43,7 @@ static const dxi_api_field_t SUBSCRIPTION_FIELDS[] = {
     STATS(filtered, DXI_API_U64),
     STATS(pending, DXI_API_U64),
     STATS(lag, DXI_API_U64),
+    STATS(lag_unix_ns, DXI_API_I64),
 };
 
 typedef struct subscriptions {

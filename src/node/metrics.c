@@ -139,6 +139,35 @@ static void samples(dxi_metrics_text_t *text, const char *name, const char *type
     }
 }
 
+/* The rings of all shards, looked at once. */
+typedef struct lane {
+    dxi_lane_stat_t stat;
+    dxi_lane_events_t events;
+} lane_t;
+
+typedef struct lanes {
+    lane_t *all;
+    uint32_t count;
+    int64_t blocked_ns;
+} lanes_t;
+
+static int lanes_look(dx_node_t *node, uint32_t shards, lanes_t *lanes, dx_error_t *error)
+{
+    *lanes = (lanes_t){.all = calloc(shards, sizeof *lanes->all)};
+    if (lanes->all == NULL) {
+        return dxi_fail(error, DX_ENOMEM, "no memory for the numbers of %u shards", shards);
+    }
+    for (; lanes->count < shards; lanes->count++) {
+        lane_t *const lane = &lanes->all[lanes->count];
+        if (dxi_bus_lane_stat(node->bus, lanes->count, &lane->stat) != DX_OK ||
+            dxi_bus_lane_events(node->bus, lanes->count, &lane->events) != DX_OK) {
+            return dxi_fail(error, DX_ESTATE, "the bus can't say what its rings do: it stops");
+        }
+        lanes->blocked_ns += lane->events.blocked_ns;
+    }
+    return DX_OK;
+}
+
 /* --------------------------------------------------------------------------------------- parts */
 
 static void build_write(dxi_metrics_text_t *text)
@@ -177,13 +206,20 @@ static void network_write(dxi_metrics_text_t *text, const dxi_figures_t *figures
             bytes);
 }
 
-static void backpressure_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
+static void backpressure_write(dxi_metrics_text_t *text, const dxi_figures_t *figures,
+                               const lanes_t *lanes)
 {
-    const char *const labels[] = {"cause", "ring_full", NULL};
+    const struct cause {
+        const char *name;
+        int64_t ns;
+    } CAUSES[] = {{"ring_full", (int64_t)figures->ring_wait_ns}, {"slow_block", lanes->blocked_ns}};
     dxi_metrics_head(text, "backpressure_seconds_total", "counter",
-                     "How long publishers were held back, all together.");
-    dxi_metrics_sample(text, "backpressure_seconds_total", labels,
-                       (double)figures->ring_wait_ns / 1e9);
+                     "How long publishers were held back by full rings, and shards by "
+                     "subscriptions that block; all together.");
+    for (size_t i = 0; i < DXI_API_COUNT(CAUSES); i++) {
+        const char *const labels[] = {"cause", CAUSES[i].name, NULL};
+        dxi_metrics_sample(text, "backpressure_seconds_total", labels, (double)CAUSES[i].ns / 1e9);
+    }
 }
 
 static void config_write(dxi_metrics_text_t *text, const dxi_figures_t *figures)
@@ -278,71 +314,96 @@ static void durations_write(dxi_metrics_text_t *text, const dxi_figures_t *figur
 typedef struct ring_metric {
     const char *name, *type, *help;
     bool consumer; /* it has the label of the consumer, too */
-    double scale;
-    double (*value)(const dxi_lane_stat_t *lane);
+    double (*value)(const lane_t *lane);
 } ring_metric_t;
 
-static double ring_capacity(const dxi_lane_stat_t *lane)
+static double ring_capacity(const lane_t *lane)
 {
-    return (double)lane->ring.slot_count;
+    return (double)lane->stat.ring.slot_count;
 }
-static double ring_used(const dxi_lane_stat_t *lane)
+static double ring_used(const lane_t *lane)
 {
-    return (double)lane->used;
+    return (double)lane->stat.used;
 }
-static double ring_published(const dxi_lane_stat_t *lane)
+static double ring_published(const lane_t *lane)
 {
-    return (double)(lane->ring.published + 1);
+    return (double)lane->events.published;
 }
-static double ring_consumed(const dxi_lane_stat_t *lane)
+static double ring_consumed(const lane_t *lane)
 {
-    return (double)(lane->ring.consumed + 1);
+    return (double)lane->events.consumed;
 }
-static double ring_waits(const dxi_lane_stat_t *lane)
+static double ring_waits(const lane_t *lane)
 {
-    return (double)lane->ring.claim_waits;
+    return (double)lane->stat.ring.claim_waits;
 }
-static double ring_wait_ns(const dxi_lane_stat_t *lane)
+static double ring_wait_seconds(const lane_t *lane)
 {
-    return (double)lane->ring.claim_wait_ns;
+    return (double)lane->stat.ring.claim_wait_ns / 1e9;
 }
-static double ring_refusals(const dxi_lane_stat_t *lane)
+static double ring_refusals(const lane_t *lane)
 {
-    return (double)lane->ring.refusals;
+    return (double)lane->stat.ring.refusals;
 }
-static double ring_lag(const dxi_lane_stat_t *lane)
+static double ring_lag(const lane_t *lane)
 {
-    return (double)lane->ring.depth;
+    return (double)(lane->events.published - lane->events.consumed);
 }
 
-static void rings_write(dxi_metrics_text_t *text, dx_node_t *node)
+/* How many events a turn took out of a ring: buckets of powers of two. */
+static void batches_write(dxi_metrics_text_t *text, const lanes_t *lanes)
+{
+    dxi_metrics_head(text, "ring_batch_size_events", "histogram",
+                     "How many events a turn of a loop took out of a ring at a time.");
+    for (uint32_t i = 0; i < lanes->count; i++) {
+        const lane_t *const lane = &lanes->all[i];
+        const char *const plain[] = {"ring", lane->stat.ring.name, NULL};
+        uint64_t count = 0;
+        for (uint32_t j = 0; j <= DXI_LANE_BATCHES; j++) {
+            char bound[16] = "+Inf";
+            const char *const labels[] = {"ring", lane->stat.ring.name, "le", bound, NULL};
+            if (j < DXI_LANE_BATCHES) {
+                count += lane->events.batches[j];
+                (void)snprintf(bound, sizeof bound, "%u", 1U << j);
+            }
+            dxi_metrics_sample(text, "ring_batch_size_events_bucket", labels, (double)count);
+        }
+        dxi_metrics_sample(text, "ring_batch_size_events_sum", plain,
+                           (double)lane->events.consumed);
+        dxi_metrics_sample(text, "ring_batch_size_events_count", plain, (double)count);
+    }
+}
+
+static void rings_write(dxi_metrics_text_t *text, const lanes_t *lanes)
 {
     static const ring_metric_t METRICS[] = {
-        {"ring_capacity_slots", "gauge", "Slots of 64 bytes in the ring before a shard.", false, 1,
+        {"ring_capacity_slots", "gauge",
+         "Slots of 64 bytes in the ring before a shard; an event takes one or more.", false,
          ring_capacity},
-        {"ring_used_slots", "gauge", "Slots that are claimed and not yet free.", false, 1,
-         ring_used},
-        {"ring_published_slots_total", "counter",
-         "Slots published; what the short way takes is not among them.", false, 1, ring_published},
-        {"ring_consumed_slots_total", "counter", "Slots handled.", true, 1, ring_consumed},
-        {"ring_claim_waits_total", "counter", "How often a publisher waited for room.", false, 1,
+        {"ring_used_slots", "gauge", "Slots that are claimed and not yet free.", false, ring_used},
+        {"ring_published_events_total", "counter",
+         "Events published into it, a compressed batch as one; what the short way takes is not "
+         "among them.",
+         false, ring_published},
+        {"ring_consumed_events_total", "counter", "Those of them that were handled.", true,
+         ring_consumed},
+        {"ring_claim_waits_total", "counter", "How often a publisher waited for room.", false,
          ring_waits},
         {"ring_claim_wait_seconds_total", "counter", "How long publishers waited for room.", false,
-         1e-9, ring_wait_ns},
-        {"ring_refused_claims_total", "counter", "Publications refused for want of room.", false, 1,
+         ring_wait_seconds},
+        {"ring_refused_claims_total", "counter", "Publications refused for want of room.", false,
          ring_refusals},
-        {"consumer_lag_slots", "gauge", "Slots published and not handled yet.", true, 1, ring_lag},
+        {"consumer_lag_events", "gauge", "Events published and not handled yet.", true, ring_lag},
     };
-    dxi_lane_stat_t lane;
     for (size_t i = 0; i < DXI_API_COUNT(METRICS); i++) {
         dxi_metrics_head(text, METRICS[i].name, METRICS[i].type, METRICS[i].help);
-        for (uint32_t j = 0; dxi_bus_lane_stat(node->bus, j, &lane) == DX_OK; j++) {
-            const char *const labels[] = {"ring", lane.ring.name,
+        for (uint32_t j = 0; j < lanes->count; j++) {
+            const char *const labels[] = {"ring", lanes->all[j].stat.ring.name,
                                           METRICS[i].consumer ? "consumer" : NULL, "shard", NULL};
-            dxi_metrics_sample(text, METRICS[i].name, labels,
-                               METRICS[i].value(&lane) * METRICS[i].scale);
+            dxi_metrics_sample(text, METRICS[i].name, labels, METRICS[i].value(&lanes->all[j]));
         }
     }
+    batches_write(text, lanes);
 }
 
 static void loops_write(dxi_metrics_text_t *text, dx_node_t *node)
@@ -419,13 +480,14 @@ static void topics_write(dxi_metrics_text_t *text, const dxi_metrics_topics_t *t
 typedef struct group {
     char pattern[DX_TOPIC_BYTES_MAX + 1];
     char name[DX_GROUP_BYTES_MAX + 1]; /* "": those without a group, of this pattern */
-    uint64_t lag, pending, members;
+    uint64_t lag, lag_ns, pending, members;
 } group_t;
 
 typedef struct groups {
     group_t *all;
     size_t count, room;
     uint64_t lag_max, send_queue;
+    int64_t now_unix_ns;
     bool failed;
 } groups_t;
 
@@ -455,6 +517,9 @@ static void group_add(void *context, uint64_t connection, const dx_subscription_
     memcpy(group->pattern, stats->pattern, sizeof group->pattern);
     memcpy(group->name, stats->group, sizeof group->name);
     group->lag = stats->lag;
+    group->lag_ns = stats->lag_unix_ns != 0 && stats->lag_unix_ns < groups->now_unix_ns
+                        ? (uint64_t)(groups->now_unix_ns - stats->lag_unix_ns)
+                        : 0;
     group->pending = stats->pending;
     group->members = 1;
 }
@@ -473,6 +538,7 @@ static void groups_merge(groups_t *groups)
         const group_t *const next = &groups->all[i];
         if (group_compare(one, next) == 0) {
             one->lag = one->lag > next->lag ? one->lag : next->lag;
+            one->lag_ns = one->lag_ns > next->lag_ns ? one->lag_ns : next->lag_ns;
             one->pending += next->pending;
             one->members++;
         } else {
@@ -495,14 +561,19 @@ static void groups_write(dxi_metrics_text_t *text, groups_t *groups)
     static const struct group_metric {
         const char *name, *help;
         size_t offset;
+        double scale;
     } METRICS[] = {
         {"group_lag_messages",
          "Events that a group, or the slowest subscription of a pattern, has "
          "not been given yet.",
-         offsetof(group_t, lag)},
-        {"group_pending_messages", "Delivered and not acknowledged.", offsetof(group_t, pending)},
+         offsetof(group_t, lag), 1},
+        {"group_lag_seconds",
+         "How long ago the oldest of these events that is kept was published; 0: there is none.",
+         offsetof(group_t, lag_ns), 1e-9},
+        {"group_pending_messages", "Delivered and not acknowledged.", offsetof(group_t, pending),
+         1},
         {"group_members", "Members of a group, or subscriptions of a pattern.",
-         offsetof(group_t, members)},
+         offsetof(group_t, members), 1},
     };
     groups_merge(groups);
     if (groups->count != 0) {
@@ -517,14 +588,16 @@ static void groups_write(dxi_metrics_text_t *text, groups_t *groups)
             const char *const labels[] = {"topic", groups->all[j].pattern, "group",
                                           groups->all[j].name, NULL};
             if (j < DXI_METRICS_GROUPS_MAX) {
-                dxi_metrics_sample(text, METRICS[i].name, labels, (double)value);
-            } else {
+                dxi_metrics_sample(text, METRICS[i].name, labels, (double)value * METRICS[i].scale);
+            } else if (METRICS[i].scale == 1) {
                 rest += value;
+            } else {
+                rest = rest > value ? rest : value; /* times do not add up */
             }
         }
         if (groups->count > DXI_METRICS_GROUPS_MAX) { /* no pattern has a blank in it */
             static const char *const OTHER[] = {"topic", "other groups", "group", "", NULL};
-            dxi_metrics_sample(text, METRICS[i].name, OTHER, (double)rest);
+            dxi_metrics_sample(text, METRICS[i].name, OTHER, (double)rest * METRICS[i].scale);
         }
     }
 }
@@ -565,13 +638,18 @@ static int topics_look(dx_node_t *node, dxi_figures_t *figures, dx_error_t *erro
 static int metrics_write(dx_node_t *node, dxi_metrics_text_t *text, dx_error_t *error)
 {
     dxi_figures_t figures;
-    groups_t groups = {.all = NULL};
+    lanes_t lanes = {.all = NULL};
+    groups_t groups = {.all = NULL, .now_unix_ns = dx_clock_realtime_ns()};
     int code = topics_look(node, &figures, error);
     if (code == DX_OK && (dxi_bus_subscriptions_each(node->bus, group_add, &groups) < 0 ||
                           dxi_bus_sessions_each(node->bus, queue_add, &groups) < 0)) {
         code = dxi_fail(error, DX_ESTATE, "the bus can't say what its clients do: it stops");
     }
+    if (code == DX_OK) {
+        code = lanes_look(node, figures.shards, &lanes, error);
+    }
     if (code != DX_OK) {
+        free(lanes.all);
         free(groups.all);
         return code;
     }
@@ -583,16 +661,17 @@ static int metrics_write(dx_node_t *node, dxi_metrics_text_t *text, dx_error_t *
     network_write(text, &figures);
     dxi_metrics_one(text, "network_send_queue_bytes", "gauge", "What waits to be sent to clients.",
                     (double)groups.send_queue);
-    backpressure_write(text, &figures);
+    backpressure_write(text, &figures, &lanes);
     config_write(text, &figures);
     access_write(text, &figures);
     durations_write(text, &figures);
-    rings_write(text, node);
+    rings_write(text, &lanes);
     loops_write(text, node);
     topics_write(text, node->admin.topics);
     groups_write(text, &groups);
     admin_write(text, &figures);
     trace_write(text, node);
+    free(lanes.all);
     free(groups.all);
     return DX_OK;
 }

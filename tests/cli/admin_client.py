@@ -233,18 +233,25 @@ class Metrics:
         self.samples[key] = value
 
     def histograms_check(self):
-        for name in [n for n, t in self.types.items() if t == "histogram"]:
-            buckets = [(dict(k[1])["le"], v) for k, v in self.samples.items()
-                       if k[0] == name + "_bucket"]
-            bounds = [float(le) for le, _ in buckets]
-            counts = [count for _, count in buckets]
-            if bounds != sorted(bounds) or counts != sorted(counts) or bounds[-1] != float("inf"):
+        series = {}
+        for (name, labels), value in self.samples.items():
+            base = re.sub(r"_bucket$", "", name)
+            if base != name and self.types.get(base) == "histogram":
+                others = tuple(label for label in labels if label[0] != "le")
+                series.setdefault((base, others), []).append((float(dict(labels)["le"]), value))
+        for (name, labels), buckets in series.items():
+            bounds, counts = zip(*buckets)
+            if list(bounds) != sorted(bounds) or list(counts) != sorted(counts) or \
+                    bounds[-1] != float("inf"):
                 raise AssertionError(f"the buckets of {name} don't rise")
             if len(buckets) > 23:
                 raise AssertionError(f"{name} has {len(buckets)} buckets")
-            total = [v for k, v in self.samples.items() if k[0] == name + "_count"]
-            if total != [counts[-1]]:
+            total = self.samples.get((name + "_count", labels))
+            if total != counts[-1]:
                 raise AssertionError(f"{name}_count is {total}, +Inf is {counts[-1]}")
+        for name in (name for name, type_ in self.types.items() if type_ == "histogram"):
+            if name not in {base for base, _ in series}:
+                raise AssertionError(f"{name} has no buckets")
 
     def value(self, name, **labels):
         return self.samples[(name, tuple(sorted(labels.items())))]

@@ -17,6 +17,7 @@ import unittest
 from admin_client import ADMIN, OPENAPI, Admin, AdminTest, Metrics, Stream, check, check_answer
 from dx_program import FAILED, ROOT, DxTest
 from node_program import Server, wait_for
+from wire_peer import connect, greet, subscribe
 
 ROUTE = re.compile(r'\{DXI_ADMIN_([A-Z]+), DXI_ADMIN_(\w+), (?:true|false), "([^"]+)",\s*'
                    r'(NULL|(?:"[^"]*"|PAGE_QUERY| )+)', re.S)
@@ -247,9 +248,28 @@ class Routes(AdminTest):
             self.assertGreaterEqual(total(after, name) - total(before, name), least, name)
         self.assertEqual(after.value("disruptorx_build_info", version="0.1.0",
                                      commit=self.get("/api/v1/node")["commit"]), 1)
+        ring = "disruptorx_ring_{}_events_total".format # they move in unit.bus_lane
+        self.assertGreaterEqual(total(after, ring("published")), total(after, ring("consumed")))
+        self.assertEqual(total(after, "disruptorx_ring_batch_size_events_sum"),
+                         total(after, ring("consumed")))
+        self.assertEqual(set(after.all("disruptorx_backpressure_seconds_total")),
+                         {(("cause", "ring_full"),), (("cause", "slow_block"),)})
         for name in ("disruptorx_publish_duration_seconds",
                      "disruptorx_end_to_end_duration_seconds"):
             self.assertEqual(after.types[name], "histogram") # they move in unit.bus_totals
+
+    def test_3_who_lags_is_told_in_events_and_in_seconds(self):
+        with greet(connect(self.server.address())) as peer:
+            subscribe(peer, "lag.*", 1, 1 << 20)
+            wait_for(lambda: "lag.*" in self.ok("node", "subscriptions"), "it subscribes")
+            self.ok("pub", "lag.a", "--count", 3, "--ack", "x")
+            labels = {"topic": "lag.*", "group": ""}
+            lag = self.metrics()
+            self.assertEqual(lag.value("disruptorx_group_lag_messages", **labels), 2)
+            seconds = lag.value("disruptorx_group_lag_seconds", **labels)
+            self.assertTrue(0 < seconds < 600, seconds)
+            later = self.metrics().value("disruptorx_group_lag_seconds", **labels)
+            self.assertGreater(later, seconds)
 
     def test_4_no_route_was_forgotten(self):
         described = {(method, path) for path, operations in OPENAPI["paths"].items()

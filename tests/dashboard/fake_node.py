@@ -357,7 +357,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 def subscription_of(name, pattern, connection, **changes):
     return {"name": name, "pattern": pattern, "group": "", "connection": connection,
             "delivered": 0, "redelivered": 0, "acknowledged": 0, "refused": 0, "dropped": 0,
-            "gaps": 0, "dead": 0, "filtered": 0, "pending": 0, "lag": 0, **changes}
+            "gaps": 0, "dead": 0, "filtered": 0, "pending": 0, "lag": 0,
+            "lag_unix_ns": 0, **changes}
 
 
 def connection_of(number, name, **changes):

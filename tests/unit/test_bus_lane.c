@@ -1,4 +1,5 @@
-/* test_bus_lane.c - the short way past a lane's ring: it overtakes nothing that was claimed.
+/* test_bus_lane.c - a lane's ring and the short way past it: it overtakes nothing that was claimed;
+ * what is counted.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -83,10 +84,43 @@ static void what_a_client_publishes_goes_behind_a_claim_that_is_open(void **stat
     serve_end(served);
 }
 
+/* Publishers do not count: what waits is counted by who asks, and what was taken by its loop. */
+static void what_goes_through_the_ring_is_counted_by_events_and_batches(void **state)
+{
+    (void)state;
+    served_t *const served = serve(1);
+    dxi_lane_events_t events;
+    claim_t claims[3];
+    for (size_t i = 0; i < 3; i++) {
+        claims[i] = claim_begin(served->bus, "lane", i);
+    }
+    const uint32_t shard = claims[0].lane->index;
+    for (size_t i = 3; i > 1; i--) { /* behind one that is open: they are not there yet */
+        assert_true(dx_producer_publish_span(&claims[i - 1].producer, claims[i - 1].sequence) >= 0);
+        dx_producer_close(&claims[i - 1].producer);
+    }
+    assert_ok(dxi_bus_lane_events(served->bus, shard, &events));
+    assert_int_equal(events.published, 0);
+    claim_end(&claims[0]);
+    do {
+        assert_ok(dxi_bus_lane_events(served->bus, shard, &events));
+        assert_true(events.published == 0 || events.published == 3);
+        assert_true(events.consumed == 0 || events.consumed == 3);
+    } while (events.consumed != 3);
+    assert_int_equal(events.published, 3);
+    assert_int_equal(events.batches[2], 1); /* of 3 or 4 */
+    assert_int_equal(events.batches[0] + events.batches[1], 0);
+    assert_int_equal(events.blocked_ns, 0);
+    assert_int_equal(dxi_bus_lane_events(served->bus, served->bus->options.shards, &events),
+                     DX_ENOTFOUND);
+    serve_end(served);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_client_publishes_goes_behind_a_claim_that_is_open),
+        cmocka_unit_test(what_goes_through_the_ring_is_counted_by_events_and_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,10 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <unistd.h>
+
+#include "bus/session.h"
+
 #include "bus_test.h"
 
 static void events_reach_handlers_in_order(void **state)
@@ -241,6 +245,54 @@ static void a_blocking_subscription_loses_nothing(void **state)
         assert_ok(dx_subscription_close(subscription, SOON_NS));
         bus_ended(bus);
     }
+}
+
+static int64_t blocked_ns(dx_bus_t *bus)
+{
+    dxi_lane_events_t events;
+    int64_t sum = 0;
+    for (uint32_t i = 0; dxi_bus_lane_events(bus, i, &events) == DX_OK; i++) {
+        sum += events.blocked_ns;
+    }
+    return sum;
+}
+
+static void how_long_a_blocking_subscription_holds_a_shard_up_is_counted(void **state)
+{
+    (void)state;
+    dx_bus_t *bus = bus_started(1);
+    seen_t seen;
+    seen_init(&seen);
+    seen.hold = true;
+    assert_ok(dx_bus_topic_create(bus, "t", &(dx_topic_options_t){.retain_events = 8}, &said));
+    dx_subscription_t *subscription = NULL;
+    assert_ok(dx_bus_subscribe(bus,
+                               &(dx_subscription_options_t){.pattern = "t",
+                                                            .on_event = seen_event,
+                                                            .context = &seen,
+                                                            .slow = DX_SLOW_BLOCK,
+                                                            .slow_block_ns = SOON_NS,
+                                                            .queue_events = 4},
+                               &subscription, &said));
+    assert_int_equal(blocked_ns(bus), 0);
+    dx_publisher_t *publisher = publisher_opened(bus);
+    for (uint64_t i = 1; i <= 100; i++) {
+        assert_ok(publish_number(publisher, "t", i));
+    }
+    while (blocked_ns(bus) < DX_NS_PER_MS) { /* it grows while it lasts */
+        usleep(1000);
+    }
+    seen_hold(&seen, false);
+    seen_wait(&seen, 100);
+    int64_t counted_ns = 0; /* the last turn may not be over: then it does not grow any more */
+    while (counted_ns != blocked_ns(bus)) {
+        counted_ns = blocked_ns(bus);
+        usleep(1000);
+    }
+    assert_true(counted_ns >= DX_NS_PER_MS);
+    dx_publisher_close(publisher);
+    assert_ok(dx_subscription_close(subscription, SOON_NS));
+    bus_ended(bus);
 }
 
 static void a_disconnecting_policy_ends_the_subscription(void **state)
@@ -682,6 +734,7 @@ int main(void)
         cmocka_unit_test(a_slow_subscription_lags_and_catches_up),
         cmocka_unit_test(what_is_no_longer_kept_is_told_as_a_gap),
         cmocka_unit_test(a_blocking_subscription_loses_nothing),
+        cmocka_unit_test(how_long_a_blocking_subscription_holds_a_shard_up_is_counted),
         cmocka_unit_test(a_disconnecting_policy_ends_the_subscription),
         cmocka_unit_test(what_a_handler_refuses_comes_again),
         cmocka_unit_test(what_is_given_up_becomes_a_dead_letter),

@@ -65,9 +65,16 @@ static void who_has_no_room_is_fed_later_in_order(void **state)
     (void)state;
     rig_subscribe(&rig, &a, &(dx_subscription_options_t){.pattern = "t"});
     a.room = 2;
-    rig_publish(&rig, "t", 5);
+    rig_publish(&rig, "t", 2);
+    assert_int_equal(rig_stats(&a).lag_unix_ns, 0);
+    (void)rig_tick(&rig, RIG_MS);
+    const int64_t lag_unix_ns = RIG_UNIX_NS + rig.clock_ns;
+    rig_publish(&rig, "t", 1);
+    (void)rig_tick(&rig, RIG_MS);
+    rig_publish(&rig, "t", 2);
     assert_string_equal(rig_text(&a), "1 2");
     assert_int_equal(rig_stats(&a).lag, 3);
+    assert_int_equal(rig_stats(&a).lag_unix_ns, lag_unix_ns); /* of the third */
     assert_false(dxi_shard_idle(rig.shard));
     rig_ready(&rig, &a, 2);
     assert_string_equal(rig_text(&a), "1 2 3 4");

@@ -217,9 +217,16 @@ static void a_group_without_acknowledgements_forgets_what_it_gave(void **state)
     rig_subscribe(&rig, &b, &none);
     a.room = 1;
     b.room = 1;
-    rig_publish(&rig, "t", 4);
+    rig_publish(&rig, "t", 2);
+    assert_int_equal(rig_stats(&a).lag_unix_ns, 0);
+    (void)rig_tick(&rig, RIG_MS);
+    const int64_t waiting_unix_ns = RIG_UNIX_NS + rig.clock_ns;
+    rig_publish(&rig, "t", 1);
+    (void)rig_tick(&rig, RIG_MS);
+    rig_publish(&rig, "t", 1);
     assert_int_equal(a.count + b.count, 2);
     assert_int_equal(rig_stats(&a).lag, 2);
+    assert_int_equal(rig_stats(&a).lag_unix_ns, waiting_unix_ns); /* of the first that waits */
     rig_ready(&rig, &b, -1);
     assert_int_equal(b.count, 3);
     assert_int_equal(b.notes[0].attempt, 0);
