@@ -219,8 +219,8 @@ class FakeNode:
     def config(self):
         return {"file": "/etc/disruptorx/node.yaml", "options": [
             {"name": name, "section": name.split(".")[0], "value": value, "origin": origin,
-             "default": default, "type": kind, "live": live, "secret": value == "(secret)",
-             "choices": [], "help": text}
+             "default": default, "type": kind, "live": live, "reload_only": False,
+             "secret": value == "(secret)", "choices": [], "help": text}
             for name, value, default, origin, kind, live, text in OPTIONS]}
 
     def answer(self, path, query):
