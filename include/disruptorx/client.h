@@ -80,7 +80,7 @@ typedef struct dx_client_options {
     uint64_t producer_id;   /* 0: made up */
     uint32_t window_bytes;  /* publications on their way; a power of two from 65536; 0 = 512 KiB */
     uint32_t window_events; /* of acknowledged ones; 0 = 65536 */
-    uint32_t receive_bytes; /* of the receive buffer; 0 = 256 KiB */
+    uint32_t receive_bytes; /* of the receive buffer, 64 KiB to 16 MiB; 0 = 256 KiB */
     bool fail_when_full;    /* DX_EAGAIN instead of waiting for the window */
     bool busy_poll;         /* its thread spins */
     int64_t spin_ns;        /* how long it looks before it sleeps; 0: not at all */

@@ -24,6 +24,7 @@
  */
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/options.h"
 #include "bus/runtime.h"
 
 #define ACKS_BYTES_MAX ((size_t)262144) /* waiting per part, of explicit answers */
@@ -39,11 +40,6 @@ typedef struct dxi_ack_record {
 
 /* -------------------------------------------------------------------------------------- options */
 
-static size_t text_bytes(const char *text)
-{
-    return text == NULL ? 0 : strlen(text) + 1;
-}
-
 /* Copies the texts that the options point to. */
 static int options_copy(dxi_attachment_t *attachment, const dx_subscription_options_t *options,
                         dx_error_t *error)
@@ -54,7 +50,7 @@ static int options_copy(dxi_attachment_t *attachment, const dx_subscription_opti
                              &copy->filter,  &copy->dead_letter, &copy->thread.name};
     size_t bytes = 1;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        bytes += text_bytes(*fields[i]);
+        bytes += dxi_text_bytes(*fields[i]);
     }
     attachment->texts = dxi_alloc_zeroed(1, bytes);
     if (attachment->texts == NULL) {
@@ -62,12 +58,7 @@ static int options_copy(dxi_attachment_t *attachment, const dx_subscription_opti
     }
     char *next = attachment->texts;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (*fields[i] != NULL) {
-            const size_t length = text_bytes(*fields[i]);
-            memcpy(next, *fields[i], length);
-            *fields[i] = next;
-            next += length;
-        }
+        *fields[i] = dxi_text_keep(&next, *fields[i]);
     }
     return DX_OK;
 }

@@ -16,7 +16,6 @@
 #define WINDOW_BYTES_DEFAULT 524288
 #define WINDOW_EVENTS_DEFAULT 65536
 #define RECEIVE_BYTES_DEFAULT 262144
-#define RECEIVE_BYTES_MAX 1073741824
 #define DURATION_NS_MAX (INT64_C(86400) * 365 * DX_NS_PER_S)
 #define TEXT_BYTES_MAX 4096
 #define ADDRESSES_BYTES_MAX ((size_t)DX_CLIENT_ADDRESSES_MAX * 272)
@@ -69,7 +68,7 @@ static int sizes_fill(dx_client_options_t *o, dx_error_t *error)
     }
     if (code == DX_OK) {
         code = dxi_options_range(error, "receive_bytes", o->receive_bytes, DXI_RECEIVE_BYTES_MIN,
-                                 RECEIVE_BYTES_MAX);
+                                 DXI_RECEIVE_BYTES_MAX);
     }
     if (code == DX_OK) {
         code = dxi_options_range(error, "attempts_max", o->attempts_max, 0, INT32_MAX);
@@ -88,19 +87,6 @@ static int text_check(const char *name, const char *text, size_t most, dx_error_
         return dxi_fail(error, DX_ELIMIT, "%s has more than %zu bytes", name, most);
     }
     return DX_OK;
-}
-
-/* Copies a text to `*at` and moves on. */
-static const char *text_keep(char **at, const char *text)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    char *const kept = *at;
-    const size_t bytes = strlen(text) + 1;
-    memcpy(kept, text, bytes);
-    *at += bytes;
-    return kept;
 }
 
 static int texts_take(dx_client_t *client, dx_error_t *error)
@@ -127,7 +113,7 @@ static int texts_take(dx_client_t *client, dx_error_t *error)
         if (code != DX_OK) {
             return code;
         }
-        bytes += *texts[i].text != NULL ? strlen(*texts[i].text) + 1 : 0;
+        bytes += dxi_text_bytes(*texts[i].text);
     }
     client->texts = dxi_alloc_zeroed(1, bytes);
     if (client->texts == NULL) {
@@ -135,7 +121,7 @@ static int texts_take(dx_client_t *client, dx_error_t *error)
     }
     char *at = client->texts;
     for (size_t i = 0; i < count; i++) {
-        *texts[i].text = text_keep(&at, *texts[i].text);
+        *texts[i].text = dxi_text_keep(&at, *texts[i].text);
     }
     return DX_OK;
 }

@@ -90,40 +90,22 @@ static int options_check(const dx_subscription_options_t *options, dx_error_t *e
     return code;
 }
 
-/* Copies a text to `*at` and moves on. */
-static const char *text_keep(char **at, const char *text)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    char *const kept = *at;
-    const size_t bytes = strlen(text) + 1;
-    memcpy(kept, text, bytes);
-    *at += bytes;
-    return kept;
-}
-
-static size_t text_bytes(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
 static int texts_take(dx_client_subscription_t *subscription, dx_error_t *error)
 {
     dx_subscription_options_t *const o = &subscription->options;
-    subscription->texts =
-        dxi_alloc_zeroed(1, text_bytes(o->pattern) + text_bytes(o->group) + text_bytes(o->name) +
-                                text_bytes(o->filter) + text_bytes(o->dead_letter));
+    subscription->texts = dxi_alloc_zeroed(
+        1, dxi_text_bytes(o->pattern) + dxi_text_bytes(o->group) + dxi_text_bytes(o->name) +
+               dxi_text_bytes(o->filter) + dxi_text_bytes(o->dead_letter));
     subscription->json = dxi_alloc_zeroed(1, DXI_TEXT_BYTES_MAX);
     if (subscription->texts == NULL || subscription->json == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for the texts of a subscription");
     }
     char *at = subscription->texts;
-    o->pattern = text_keep(&at, o->pattern);
-    o->group = text_keep(&at, o->group);
-    o->name = text_keep(&at, o->name);
-    o->filter = text_keep(&at, o->filter);
-    o->dead_letter = text_keep(&at, o->dead_letter);
+    o->pattern = dxi_text_keep(&at, o->pattern);
+    o->group = dxi_text_keep(&at, o->group);
+    o->name = dxi_text_keep(&at, o->name);
+    o->filter = dxi_text_keep(&at, o->filter);
+    o->dead_letter = dxi_text_keep(&at, o->dead_letter);
     const int64_t bytes = dxi_subscription_options_write(o, subscription->json, DXI_TEXT_BYTES_MAX);
     if (bytes < 0) {
         return dxi_fail(error, (int)bytes, "the options of the subscription are too long");

@@ -514,10 +514,6 @@ static void closing_begin(dxi_connection_t *connection)
     connection->state = DXI_CLOSING;
     connection->may_claim = false;
     connection->claimed = 0; /* a commit that comes now is for nothing */
-    if (connection->held) {
-        connection->held = false;
-        connection->out.tail = connection->held_at; /* frames that nobody will complete */
-    }
     connection->paused = 0;
     connection->in_begin = 0;
     connection->in_end = 0;

@@ -45,6 +45,7 @@ typedef struct dxi_connection dxi_connection_t;
 typedef struct dxi_listener dxi_listener_t;
 
 #define DXI_RECEIVE_BYTES_MIN 65536
+#define DXI_RECEIVE_BYTES_MAX DX_FRAME_BYTES_MAX
 #define DXI_SEND_BYTES_MIN 65536
 #define DXI_SEND_BYTES_MAX 1073741824
 #define DXI_AUTH_ROUNDS_MAX 8
@@ -126,12 +127,6 @@ void *dxi_connection_claim(dxi_connection_t *connection, size_t bytes);
  * Threads: loop. */
 void dxi_connection_commit(dxi_connection_t *connection, size_t bytes);
 
-/* While held, what is committed from now on is not written, so it may still be changed: a frame
- * that is filled in when more is known. Its bytes stay where they are. Let go in the same turn; a
- * connection that is closed meanwhile forgets what it held.
- * Threads: loop. */
-void dxi_connection_hold(dxi_connection_t *connection, bool hold);
-
 /* Both, with a copy of a sealed frame.
  * Returns DX_OK, DX_EAGAIN when full, DX_ECLOSED, DX_ELIMIT when it is too large for the peer.
  * Threads: loop. */
@@ -159,10 +154,6 @@ size_t dxi_connection_pending(const dxi_connection_t *connection);
  * what goes as a BATCH, when the whole of it was taken. Also in on_close().
  * Threads: loop. */
 uint64_t dxi_connection_written(const dxi_connection_t *connection);
-
-/* Writes now what is there, instead of at the end of the turn.
- * Threads: loop. */
-void dxi_connection_flush(dxi_connection_t *connection);
 
 /* Offers again the frame that on_frame() could not take, in this turn or the next.
  * Threads: loop. */

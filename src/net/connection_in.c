@@ -26,7 +26,7 @@
  *   R1  in_begin is a multiple of 8: frames are aligned
  *   R2  a frame is given to the owner until it takes or refuses it, then never again; frames come
  *       in order
- *   R3  the buffer is at most frame_bytes_max, or receive_bytes if that is more
+ *   R3  the buffer is at most frame_bytes_max, or receive_bytes if that is more, in whole pages
  *   R4  what was refused is answered with ERROR before the next frame is looked at
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -81,7 +81,8 @@ static int buffer_make_room(dxi_connection_t *connection, dx_error_t *error)
         while (larger < needed) {
             larger *= 2;
         }
-        return buffer_change(connection, larger, error);
+        const size_t most = connection->settings->options.frame_bytes_max;
+        return buffer_change(connection, larger < most ? larger : most, error); /* R3 */
     }
     if (connection->in_begin + needed > connection->in_bytes ||
         connection->in_bytes - connection->in_end < ROOM_BYTES_MIN) {

@@ -59,11 +59,9 @@ struct dxi_connection {
     int fd;
     uint8_t paused;
     bool blocked;   /* the socket took no more: wait until it is writable */
-    bool held;      /* see dxi_connection_hold() */
     bool may_claim; /* OPEN, or in on_auth() */
     bool mixed;     /* what is in the sending ring does not all go the same way */
     dxi_send_ring_t out;
-    uint64_t held_at; /* of `out`, while held */
     size_t claimed;
     size_t wanted; /* a claim of so many bytes failed: tell when there is room; 0: none did */
     dxi_batcher_t *batcher; /* NULL: nothing is compressed on its way out */

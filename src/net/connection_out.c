@@ -2,9 +2,9 @@
  *
  * DESIGN
  *
- *             head                         held_at         tail   tail + claimed
- *              |                              |              |          |
- *     [ sent   | goes with the next write     | held back    | a claim  |  free ... reserve ]
+ *             head                           tail   tail + claimed
+ *              |                              |          |
+ *     [ sent   | goes with the next write     | a claim  |  free ... reserve ]
  *
  * A frame is put together where it will be sent from. Committed bytes wait for the end of the turn,
  * so that everything of a turn is one write; when a quarter of the ring or WRITE_BYTES wait, they
@@ -22,9 +22,8 @@
  * INVARIANTS
  *
  *   O1  head, tail and every frame are multiples of 8 but for a write that was cut: only head
- *   O2  nothing behind held_at is written while the connection is held
- *   O3  a failed claim is followed by on_writable(), unless the connection ends before
- *   O4  no callback is called from here: on_writable() waits for the next turn
+ *   O2  a failed claim is followed by on_writable(), unless the connection ends before
+ *   O3  no callback is called from here: on_writable() waits for the next turn
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -63,8 +62,7 @@ static bool ring_grow(dxi_connection_t *connection, size_t bytes)
 DX_NOINLINE static void *claim_slow(dxi_connection_t *connection, size_t bytes, size_t reserve)
 {
     if (bytes + reserve > connection->out.bytes && bytes <= DX_FRAME_BYTES_MAX &&
-        dxi_send_ring_pending(&connection->out) == 0 && !connection->held &&
-        !dxi_loop_is_lent(connection->loop)) {
+        dxi_send_ring_pending(&connection->out) == 0 && !dxi_loop_is_lent(connection->loop)) {
         if (ring_grow(connection, bytes + reserve)) {
             connection->claimed = bytes;
             return dxi_send_ring_tail(&connection->out);
@@ -222,7 +220,7 @@ static void write_failed(dxi_connection_t *connection, int os_errno)
     dxi_loop_run_next(connection->loop, &connection->next);
 }
 
-/* Says that there is room to who waits for it (O3, O4). */
+/* Says that there is room to who waits for it (O2, O3). */
 static void room_tell(dxi_connection_t *connection)
 {
     const size_t room = dxi_send_ring_room(&connection->out);
@@ -260,8 +258,7 @@ void dxi_connection_write(dxi_connection_t *connection)
     }
     bool progress = false;
     while (!connection->blocked) {
-        const uint64_t limit = connection->held ? connection->held_at : connection->out.tail;
-        size_t bytes = (size_t)(limit - connection->out.head);
+        size_t bytes = dxi_send_ring_pending(&connection->out);
         if (DX_UNLIKELY(connection->mixed)) {
             bytes = dxi_connection_mixed(connection, bytes);
         }
@@ -287,26 +284,12 @@ void dxi_connection_write(dxi_connection_t *connection)
         progress = true;
     }
     if (progress) {
-        if (!connection->held && !connection->mixed) {
+        if (!connection->mixed) {
             assert(connection->claimed ==
                    0); /* a claim would be filled where nothing is sent from */
             dxi_send_ring_rewind(&connection->out);
         }
         room_tell(connection);
         dxi_connection_arm(connection);
-    }
-}
-
-void dxi_connection_flush(dxi_connection_t *connection)
-{
-    dxi_connection_write(connection);
-}
-
-void dxi_connection_hold(dxi_connection_t *connection, bool hold)
-{
-    connection->held_at = connection->out.tail;
-    connection->held = hold;
-    if (!hold && dxi_send_ring_pending(&connection->out) != 0) {
-        dxi_loop_flush_later(connection->loop, &connection->flush);
     }
 }

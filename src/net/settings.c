@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/options.h"
 #include "disruptorx/clock.h"
 #include "net/shm.h"
 
@@ -47,7 +48,7 @@ static int sizes_check(const dxi_connection_options_t *options, dx_error_t *erro
                            DX_FRAME_BYTES_MAX, error);
     if (code == DX_OK) {
         code = range_check("receive_bytes", options->receive_bytes, DXI_RECEIVE_BYTES_MIN,
-                           DX_FRAME_BYTES_MAX, error);
+                           DXI_RECEIVE_BYTES_MAX, error);
     }
     if (code == DX_OK) {
         code = range_check("send_bytes", options->send_bytes, DXI_SEND_BYTES_MIN,
@@ -128,23 +129,6 @@ static void defaults(dxi_connection_options_t *options)
     }
 }
 
-/* Moves a text to `*at` and goes on behind it. */
-static const char *text_keep(const char *text, char **at)
-{
-    if (text == NULL) {
-        return NULL;
-    }
-    const size_t bytes = strlen(text) + 1;
-    char *const kept = memcpy(*at, text, bytes);
-    *at += bytes;
-    return kept;
-}
-
-static size_t text_bytes(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
-
 int dxi_settings_create(const dxi_connection_options_t *options,
                         const dxi_connection_events_t *events, dxi_settings_t **settings_out,
                         dx_error_t *error)
@@ -166,16 +150,16 @@ int dxi_settings_create(const dxi_connection_options_t *options,
     if (code != DX_OK) {
         return code;
     }
-    const size_t bytes = sizeof(dxi_settings_t) + text_bytes(kept.name) +
-                         text_bytes(kept.mechanism) + text_bytes(kept.proof);
+    const size_t bytes = sizeof(dxi_settings_t) + dxi_text_bytes(kept.name) +
+                         dxi_text_bytes(kept.mechanism) + dxi_text_bytes(kept.proof);
     dxi_settings_t *const settings = dxi_alloc_zeroed(1, bytes);
     if (settings == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for the options of a connection");
     }
     char *at = (char *)(settings + 1);
-    kept.name = text_keep(kept.name, &at);
-    kept.mechanism = text_keep(kept.mechanism, &at);
-    kept.proof = text_keep(kept.proof, &at);
+    kept.name = dxi_text_keep(&at, kept.name);
+    kept.mechanism = dxi_text_keep(&at, kept.mechanism);
+    kept.proof = dxi_text_keep(&at, kept.proof);
     settings->options = kept;
     settings->events = *events;
     settings->proof_bytes = kept.proof != NULL ? strlen(kept.proof) : 0;

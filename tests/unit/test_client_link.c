@@ -26,6 +26,7 @@ static void options_outside_their_bounds_are_refused(void **state)
         {{.window_bytes = 2147483648u}, DX_EINVAL, "window_bytes is 2147483648"},
         {{.window_events = DX_CLIENT_WINDOW_EVENTS_MAX + 1}, DX_EINVAL, "window_events is 1048577"},
         {{.receive_bytes = 65535}, DX_EINVAL, "receive_bytes is 65535"},
+        {{.receive_bytes = 16777217}, DX_EINVAL, "receive_bytes is 16777217"},
         {{.timeout_ns = -1}, DX_EINVAL, "timeout_ns is -1"},
         {{.reconnect_min_ns = 2, .reconnect_max_ns = 1}, DX_EINVAL, "reconnect_max_ns is 1"},
         {{.attempts_max = -1}, DX_EINVAL, "attempts_max is -1"},

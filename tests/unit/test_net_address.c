@@ -4,7 +4,6 @@
  */
 #include "base_test.h"
 #include "net/address.h"
-#include "net/backoff.h"
 
 #define LETTERS_50 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee"
 #define LETTERS_250 LETTERS_50 LETTERS_50 LETTERS_50 LETTERS_50 LETTERS_50
@@ -96,61 +95,11 @@ static void what_is_no_address_is_refused_with_the_rule(void **state)
     }
 }
 
-static void waits_grow_to_the_most_and_stay_within_bounds(void **state)
-{
-    (void)state;
-    dxi_backoff_t backoff;
-    int64_t longest = 0;
-    dxi_backoff_init(&backoff, 100, 6400, 7);
-    for (int i = 0; i < 10000; i++) {
-        const int64_t upper = i < 6 ? INT64_C(200) << i : 6400;
-        const int64_t wait = dxi_backoff_next(&backoff);
-        assert_in_range(wait, 100, upper);
-        longest = wait > longest ? wait : longest;
-    }
-    assert_true(longest > 6000);
-    dxi_backoff_reset(&backoff);
-    assert_in_range(dxi_backoff_next(&backoff), 100, 200);
-}
-
-static void the_same_seed_waits_the_same_and_another_does_not(void **state)
-{
-    (void)state;
-    dxi_backoff_t a;
-    dxi_backoff_t b;
-    dxi_backoff_t c;
-    int differ = 0;
-    dxi_backoff_init(&a, 1000, 1000000, 1);
-    dxi_backoff_init(&b, 1000, 1000000, 1);
-    dxi_backoff_init(&c, 1000, 1000000, 2);
-    for (int i = 0; i < 100; i++) {
-        const int64_t wait = dxi_backoff_next(&a);
-        assert_int_equal(dxi_backoff_next(&b), wait);
-        differ += dxi_backoff_next(&c) != wait;
-    }
-    assert_true(differ > 90);
-}
-
-static void the_longest_waits_do_not_overflow(void **state)
-{
-    (void)state;
-    dxi_backoff_t backoff;
-    dxi_backoff_init(&backoff, INT64_MAX / 2, INT64_MAX - 1, 3);
-    for (int i = 0; i < 100; i++) {
-        assert_true(dxi_backoff_next(&backoff) >= INT64_MAX / 2);
-    }
-    dxi_backoff_init(&backoff, 5, 5, 3);
-    assert_int_equal(dxi_backoff_next(&backoff), 5);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_of_an_address_is_understood),
         cmocka_unit_test(what_is_no_address_is_refused_with_the_rule),
-        cmocka_unit_test(waits_grow_to_the_most_and_stay_within_bounds),
-        cmocka_unit_test(the_same_seed_waits_the_same_and_another_does_not),
-        cmocka_unit_test(the_longest_waits_do_not_overflow),
     };
     return cmocka_run_group_tests_name("net address", tests, NULL, NULL);
 }

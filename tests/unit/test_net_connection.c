@@ -206,6 +206,27 @@ static void buffer_run(void *context)
     *(size_t *)((void **)context)[1] = side->connection->in_bytes;
 }
 
+static void a_buffer_grows_to_the_largest_frame_and_no_further(void **state)
+{
+    (void)state;
+    pair_t pair;
+    const dxi_listener_options_t listener = {.connection = {.frame_bytes_max = 700000}};
+    pair_open(&pair, unix_address, &listener, NULL);
+    for (uint64_t i = 1; i <= 3; i++) {
+        send_call_t call = {.side = &pair.client,
+                            .first = i,
+                            .count = 1,
+                            .payload_bytes = 700000 - 88}; /* header and topic are the rest */
+        dxi_loop_call(pair.client_loop, send_run, &call);
+        assert_int_equal(call.sent, 1);
+        side_wait(&pair.node, pair.node.frames == (int)i);
+    }
+    size_t bytes = 0;
+    dxi_loop_call(pair.node_loop, buffer_run, (void *[]){&pair.node, &bytes});
+    assert_in_range(bytes, 700000, 700000 + 65536);
+    pair_end(&pair);
+}
+
 static void memory_of_large_frames_is_given_back(void **state)
 {
     (void)state;
@@ -225,70 +246,6 @@ static void memory_of_large_frames_is_given_back(void **state)
     assert_int_equal(side_send(pair.client_loop, &pair.client, 2, 10, 500), 10);
     side_wait(&pair.node, pair.node.sum == 11);
     assert_true(pair.node.ordered);
-    pair_end(&pair);
-}
-
-/* A frame that is filled in after others behind it are complete. */
-static void held_run(void *context)
-{
-    side_t *const side = context;
-    dxi_connection_t *const connection = side->connection;
-    const uint64_t one = 1;
-    uint64_t count = 0;
-    const dx_frame_part_t parts[] = {dx_frame_part_of(DX_PART_SUBSCRIPTION, &one, 8),
-                                     dx_frame_part_of(DX_PART_COUNT, &count, 8)};
-    const dx_frame_draft_t draft = {
-        .type = DX_FRAME_DELIVER, .sequence = 1, .parts = parts, .part_count = 2};
-    const size_t bytes = (size_t)dx_frame_bytes(&draft, NULL);
-    dxi_connection_hold(connection, true);
-    char *const frame = dxi_connection_claim(connection, bytes);
-    assert_int_equal(dx_frame_encode(frame, bytes, &draft, NULL, NULL), bytes);
-    dxi_connection_commit(connection, bytes);
-    send_call_t call = {.side = side, .first = 2, .count = 600, .payload_bytes = 1000};
-    send_run(&call); /* more than a quarter of the ring, which would be written at once */
-    assert_int_equal(call.sent, 600);
-    dxi_connection_flush(connection);
-    count = 600;
-    assert_int_equal(dx_frame_encode(frame, bytes, &draft, NULL, NULL), bytes);
-    dxi_connection_hold(connection, false);
-}
-
-static void a_held_frame_is_sent_as_it_is_in_the_end(void **state)
-{
-    (void)state;
-    pair_t pair;
-    pair_open(&pair, unix_address, NULL, NULL);
-    dxi_loop_call(pair.client_loop, held_run, &pair.client);
-    side_wait(&pair.node, pair.node.sum == 601);
-    assert_true(pair.node.ordered);
-    assert_int_equal(pair.node.count, 600);
-    pair_end(&pair);
-}
-
-static void held_close_run(void *context)
-{
-    side_t *const side = context;
-    dxi_connection_t *const connection = side->connection;
-    dxi_connection_hold(connection, true);
-    char *const unfinished = dxi_connection_claim(connection, 64);
-    memset(unfinished, 'u', 64);
-    dxi_connection_commit(connection, 64);
-    char *const late = dxi_connection_claim(connection, 64);
-    assert_non_null(late);
-    dxi_connection_close(connection, DX_EPERM, "in the middle");
-    dxi_connection_commit(connection, 64);
-    dxi_connection_hold(connection, false);
-}
-
-static void what_is_held_when_a_connection_is_closed_is_forgotten(void **state)
-{
-    (void)state;
-    pair_t pair;
-    pair_open(&pair, unix_address, NULL, NULL);
-    dxi_loop_call(pair.client_loop, held_close_run, &pair.client);
-    side_wait(&pair.node, pair.node.closes == 1);
-    assert_string_equal(dx_error_name(pair.node.why.code), "DX_EPERM");
-    assert_contains(pair.node.why.message, "in the middle");
     pair_end(&pair);
 }
 
@@ -438,10 +395,9 @@ int main(void)
         cmocka_unit_test(who_shows_no_token_where_one_is_wanted_times_out),
         cmocka_unit_test(authentication_has_a_bounded_number_of_rounds),
         cmocka_unit_test(large_frames_make_both_buffers_grow),
+        cmocka_unit_test(a_buffer_grows_to_the_largest_frame_and_no_further),
         cmocka_unit_test(memory_of_large_frames_is_given_back),
         cmocka_unit_test(a_loop_may_end_while_a_name_is_resolved),
-        cmocka_unit_test(a_held_frame_is_sent_as_it_is_in_the_end),
-        cmocka_unit_test(what_is_held_when_a_connection_is_closed_is_forgotten),
         cmocka_unit_test(after_close_nothing_is_taken_and_what_was_there_is_sent),
         cmocka_unit_test(an_error_code_given_to_close_reaches_the_peer),
         cmocka_unit_test(any_callback_may_close),
