@@ -87,8 +87,8 @@ static int one_send(dx_client_t *client, const dxi_plain_record_t *record, int64
         return 1;
     }
     if ((bytes > room && dxi_connection_pending(client->connection) != 0) ||
-        client->sent_events + 1 > client->credit_events ||
-        client->sent_bytes + (uint64_t)bytes > client->credit_bytes) {
+        client->sent_events >= client->credit_events ||
+        client->sent_bytes >= client->credit_bytes) { /* N5 of send.c */
         return 0;
     }
     char *const to = dxi_connection_claim(client->connection, (size_t)bytes);

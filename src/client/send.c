@@ -26,7 +26,7 @@
  *   N3  each record with a receipt has it called exactly once: by its answer, or when the client is
  *       closed
  *   N4  frames of the window are sent in its order; on a new connection behind all retries
- *   N5  nothing is sent beyond the node's credit
+ *   N5  a frame is begun only below the node's credit; so the last may reach beyond in bytes
  *   N6  everything here belongs to the client's thread, or to a publisher that has borrowed its
  *       loop while it slept (net/loop.h); that one calls no callback
  *
@@ -67,10 +67,12 @@ static bool ring_is_empty(const dx_client_t *client)
     return dxi_connection_pending(client->connection) == 0;
 }
 
+/* Whether one more frame may begin behind so many. A frame that is longer than what is left goes as
+ * well: the node renews when half of its window is used, and might wait for it (N5). */
 static bool credit_allows(const dx_client_t *client, int64_t frames, int64_t bytes)
 {
-    return client->sent_events + (uint64_t)frames <= client->credit_events &&
-           client->sent_bytes + (uint64_t)bytes <= client->credit_bytes; /* N5 */
+    return client->sent_events + (uint64_t)frames < client->credit_events &&
+           client->sent_bytes + (uint64_t)bytes < client->credit_bytes;
 }
 
 static void sent(dx_client_t *client, int64_t frames, int64_t bytes)
@@ -218,7 +220,7 @@ static bool numbered_send(dx_client_t *client, const char *frame, uint64_t seque
 {
     const int64_t bytes = word_bytes(dxi_load64(frame));
     if ((bytes > room_for_publications(client) && !ring_is_empty(client)) ||
-        !credit_allows(client, 1, bytes)) {
+        !credit_allows(client, 0, 0)) {
         return false;
     }
     char *const to = dxi_connection_claim(client->connection, (size_t)bytes);
@@ -321,7 +323,7 @@ static run_t run_measure(const dx_client_t *client, int64_t room)
         }
         const int64_t bytes = dxi_record_bytes(note);
         if ((run.bytes + bytes > room && (run.frames != 0 || !ring_is_empty(client))) ||
-            bytes > most || !credit_allows(client, run.frames + 1, run.bytes + bytes) ||
+            bytes > most || !credit_allows(client, run.frames, run.bytes) ||
             ((note & DXI_RECORD_REQUEST) != 0 && inbox_is_missing(client))) {
             return run;
         }

@@ -18,7 +18,7 @@ from dx_program import DX, FAILED, OK, USAGE, DxTest, clean_environment
 from node_program import NodeTest, Server, wait_for
 
 TOKENS = {name: f"dxt_token-of-{name}-0123456789" for name in
-          ("admin", "alice", "bob", "slow", "one", "gone")}
+          ("admin", "alice", "bob", "slow", "heavy", "one", "gone")}
 
 
 def hash_of(name):
@@ -32,6 +32,7 @@ def users_text(**changes):
         "alice": "publish: [orders.*, calc.*], request: calc.*, subscribe: 'orders.>'",
         "bob": "roles: reader, subscribe: [calc.*, own.bob], manage: 'own.{user}.>'",
         "slow": "publish: rate.*, publish_events_per_s: 1000",
+        "heavy": "publish: rate.*, publish_bytes_per_s: 100Ki",
         "one": "publish: orders.new, subscribe: orders.new, connections_max: 1, "
                "subscriptions_max: 1",
         "gone": "publish: orders.new, subscribe: orders.new",
@@ -209,6 +210,12 @@ class Rates(AccessTest):
         slow = self.user_info("slow")
         self.assertGreater(slow["throttled"], 0)
         self.assertEqual(slow["publish_events_per_s"], 1000)
+
+    def test_an_event_of_more_bytes_than_come_at_a_time_is_paid_off(self):
+        begun = time.monotonic()
+        self.allowed("heavy", "pub", "rate.z", "x" * 20000, "--count", "3", "--ack")
+        self.assertGreater(time.monotonic() - begun, 0.25)  # 40,000 bytes before the third
+        self.assertGreater(self.user_info("heavy")["throttled"], 0)
 
     def test_a_rate_that_is_taken_away_holds_nobody(self):
         before = self.user_info("slow")["throttled"]

@@ -313,6 +313,39 @@ static void nothing_is_sent_beyond_the_credit(void **state)
     node_end(node);
 }
 
+/* A node renews its credit when half of the window is used: what is longer than the rest of it must
+ * not wait. */
+static void the_last_frame_reaches_beyond_the_credit_in_bytes(void **state)
+{
+    (void)state;
+    static char data[1000];
+    for (int kind = 0; kind < 3; kind++) { /* plain, a frame, with a receipt */
+        node_t *node = node_make();
+        node->credit_events = 100;
+        node->credit_bytes = 300;
+        node->renew = false;
+        node_start(node);
+        dx_client_t *client = client_open(node, (dx_client_options_t){0});
+        dx_error_t error = {0};
+        receipts_t receipts = {0};
+        const dx_message_t m = {.topic = "t",
+                                .data = data,
+                                .bytes = sizeof data,
+                                .key = kind == 1 ? "k" : NULL,
+                                .key_bytes = kind == 1 ? 1 : 0};
+        for (int i = 0; i < 3; i++) {
+            assert_ok(kind < 2
+                          ? dx_client_publish(client, &m, &error)
+                          : dx_client_publish_async(client, &m, on_receipt, &receipts, &error));
+        }
+        wait_until(number(&node->publications) == 1);
+        assert_fails(dx_client_flush(client, 20 * DX_NS_PER_MS, &error), DX_ETIMEDOUT, error, "");
+        assert_int_equal(number(&node->publications), 1);
+        (void)dx_client_close(client, 0);
+        node_end(node);
+    }
+}
+
 static void a_full_window_waits_or_says_so(void **state)
 {
     (void)state;
@@ -514,6 +547,7 @@ int main(void)
         cmocka_unit_test(every_acknowledged_publication_is_taken_once_and_in_order),
         cmocka_unit_test(a_duplicate_is_told_as_one),
         cmocka_unit_test(nothing_is_sent_beyond_the_credit),
+        cmocka_unit_test(the_last_frame_reaches_beyond_the_credit_in_bytes),
         cmocka_unit_test(a_full_window_waits_or_says_so),
         cmocka_unit_test(at_most_window_events_wait_for_receipts),
         cmocka_unit_test(closing_tells_those_who_have_no_answer),
