@@ -107,7 +107,11 @@ static uint64_t run(operation_t operation, uint32_t payload_bytes, uint32_t coun
             sum += view.payload_bytes;
             break;
         default: {
-            const dx_frame_stamp_t stamp = {DX_FRAME_EVENT, 1, 2, i + 1, i};
+            const dx_frame_stamp_t stamp = {.type = DX_FRAME_EVENT,
+                                            .shard = 1,
+                                            .term = 2,
+                                            .sequence = i + 1,
+                                            .timestamp_ns = i};
             if (dx_frame_stamp(at, &stamp) != DX_OK) {
                 die("a header is not what was encoded");
             }

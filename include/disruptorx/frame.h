@@ -232,6 +232,7 @@ enum dx_frame_flag {
     DX_FRAME_REDELIVERED = 0x0002, /* was given to a subscriber before */
     DX_FRAME_RETRY = 0x0004,       /* the publisher may have sent it before */
     DX_FRAME_TRACED = 0x0008,      /* has a TRACE with the flag "sampled": spans are recorded */
+    DX_FRAME_SPREAD = 0x0010,      /* of an event: the topic has a sequence in each shard */
     DX_FRAME_MORE = 0x0100,        /* the answer goes on in the next frame with this correlation */
     DX_FRAME_PACKED = 0x0200,      /* the payload is several events: docs/protocol.md */
 };
@@ -357,6 +358,7 @@ DX_API DX_NODISCARD int64_t dx_frame_encode(void *frame, size_t room, const dx_f
 /* What the leader of a shard fills in. */
 typedef struct dx_frame_stamp {
     uint8_t type; /* DX_FRAME_EVENT for what was a PUBLISH; 0 keeps the type */
+    bool spread;  /* DX_FRAME_SPREAD is set, else cleared */
     uint16_t shard;
     uint32_t term;
     uint64_t sequence;

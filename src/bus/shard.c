@@ -327,6 +327,7 @@ DX_INLINE int sequence_give(dxi_shard_t *shard, dxi_incoming_t *incoming, int64_
     const uint64_t timestamp_ns =
         (uint64_t)unix_ns > shard->timestamp_ns ? (uint64_t)unix_ns : shard->timestamp_ns;
     const dx_frame_stamp_t stamp = {.type = DX_FRAME_EVENT,
+                                    .spread = topic->options.shard_by == DX_SHARD_BY_KEY,
                                     .shard = shard->number,
                                     .term = shard->term,
                                     .sequence = topic->last + 1,

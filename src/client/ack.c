@@ -10,8 +10,8 @@
  * Answers from other threads are records in a buffer under a lock; the client's thread swaps it for
  * an empty one and works through it.
  *
- * For a topic whose events the program acknowledges itself, a ring holds the sequences that were
- * delivered and what became of them, so that after a reconnect it is known where to begin.
+ * For a topic whose events the program acknowledges itself, it is written down what was delivered
+ * and what became of it (unacknowledged.h), so that after a reconnect it is known where to begin.
  *
  * INVARIANTS
  *
@@ -30,7 +30,6 @@
 #include "base/fail.h"
 #include "client/internal.h"
 
-#define ACKNOWLEDGED (UINT64_C(1) << 63) /* in the ring of what was delivered */
 #define ATTEMPTS_DEFAULT 5
 
 /* An answer on its way; its topic, padded to 8, stands behind it. */
@@ -114,30 +113,22 @@ int dx_client_nack(dx_client_subscription_t *subscription, const dx_event_t *eve
 
 /* ------------------------------------------------------------------------------- what was given */
 
-static bool tracks(const dx_client_subscription_t *subscription)
-{
-    return subscription->unacknowledged != NULL;
-}
-
 void dxi_ack_delivered(dx_client_subscription_t *subscription, const dx_event_t *event)
 {
     subscription->anew = false;
     if (!subscription->literal) {
         return;
     }
-    if (subscription->last_sequence != 0 && subscription->last_shard != event->shard) {
+    if (DX_UNLIKELY((event->frame->header->flags & DX_FRAME_SPREAD) != 0)) {
         subscription->several_shards = true;
     }
-    subscription->last_shard = event->shard;
+    if (subscription->unacknowledged.entries != NULL) {
+        dxi_unacknowledged_add(&subscription->unacknowledged, event->sequence);
+    }
     /* A redelivery is no step back; but a topic that begins again, on a node that was started anew,
      * does. */
     if (event->sequence > subscription->last_sequence || event->attempt <= 1) {
         subscription->last_sequence = event->sequence;
-        const uint64_t used = subscription->unacknowledged_tail - subscription->unacknowledged_head;
-        if (tracks(subscription) && used <= subscription->unacknowledged_mask) {
-            subscription->unacknowledged[subscription->unacknowledged_tail++ &
-                                         subscription->unacknowledged_mask] = event->sequence;
-        }
     }
 }
 
@@ -146,25 +137,7 @@ void dxi_ack_forget(dx_client_subscription_t *subscription)
 {
     subscription->last_sequence = 0;
     subscription->several_shards = false;
-    subscription->unacknowledged_head = subscription->unacknowledged_tail;
-}
-
-/* The program is done with an event. */
-static void acknowledged(dx_client_subscription_t *subscription, uint64_t sequence)
-{
-    const uint64_t mask = subscription->unacknowledged_mask;
-    uint64_t *const ring = subscription->unacknowledged;
-    for (uint64_t i = subscription->unacknowledged_head; i != subscription->unacknowledged_tail;
-         i++) {
-        if (ring[i & mask] == sequence) {
-            ring[i & mask] |= ACKNOWLEDGED;
-            break;
-        }
-    }
-    while (subscription->unacknowledged_head != subscription->unacknowledged_tail &&
-           (ring[subscription->unacknowledged_head & mask] & ACKNOWLEDGED) != 0) {
-        subscription->unacknowledged_head++;
-    }
+    dxi_unacknowledged_forget(&subscription->unacknowledged);
 }
 
 uint64_t dxi_ack_next_sequence(const dx_client_subscription_t *subscription)
@@ -173,12 +146,9 @@ uint64_t dxi_ack_next_sequence(const dx_client_subscription_t *subscription)
         subscription->last_sequence == 0) {
         return 0;
     }
-    if (tracks(subscription) &&
-        subscription->unacknowledged_head != subscription->unacknowledged_tail) {
-        return subscription
-            ->unacknowledged[subscription->unacknowledged_head & subscription->unacknowledged_mask];
-    }
-    return subscription->last_sequence + 1;
+    const uint64_t next = subscription->last_sequence + 1;
+    const uint64_t first = dxi_unacknowledged_first(&subscription->unacknowledged);
+    return first < next ? first : next;
 }
 
 /* --------------------------------------------------------------------------------------- frames */
@@ -275,8 +245,8 @@ static int record_take(dx_client_t *client, const ack_record_t *record, const ch
     }
     if (!client->open) {
         /* The node gives it again to the next connection. */
-        if (record->code == DX_OK && tracks(subscription)) {
-            acknowledged(subscription, record->sequence);
+        if (record->code == DX_OK) {
+            dxi_unacknowledged_done(&subscription->unacknowledged, record->sequence);
         }
         return DX_OK;
     }
@@ -295,8 +265,8 @@ static int record_take(dx_client_t *client, const ack_record_t *record, const ch
                                       ? subscription->options.attempts_max
                                       : ATTEMPTS_DEFAULT;
     const bool given_up = record->code == DX_EFATAL || record->attempt >= attempts_max;
-    if (code == DX_OK && tracks(subscription) && (record->code == DX_OK || given_up)) {
-        acknowledged(subscription, record->sequence);
+    if (code == DX_OK && (record->code == DX_OK || given_up)) {
+        dxi_unacknowledged_done(&subscription->unacknowledged, record->sequence);
     }
     return code;
 }

@@ -283,9 +283,9 @@ void dxi_deliver_gap(dx_client_t *client, const dx_frame_view_t *frame)
         }
         dxi_count(&client->counts.gaps, 1);
         dxi_count(&client->counts.gap_events, (int64_t)(range->last - range->first + 1));
-        if (subscription->literal && range->last > subscription->last_sequence) {
+        /* Only behind an event: before one it is not known whether there are several sequences. */
+        if (subscription->last_sequence != 0 && range->last > subscription->last_sequence) {
             subscription->last_sequence = range->last;
-            subscription->last_shard = gap.shard;
         }
         if (subscription->options.on_gap != NULL) {
             subscription->options.on_gap(subscription->options.context, &gap);

@@ -17,6 +17,7 @@
 
 #include "client/direct.h"
 #include "client/plain.h"
+#include "client/unacknowledged.h"
 #include "client/window.h"
 #include "disruptorx/client.h"
 #include "net/connection.h"
@@ -123,11 +124,8 @@ struct dx_client_subscription {
     uint64_t taken_events, taken_bytes; /* handled, of this connection's subscription */
     uint64_t granted_events, granted_bytes;
     uint64_t last_sequence; /* of a literal topic; 0: none seen, or of several shards */
-    uint16_t last_shard;
     bool several_shards;
-    uint64_t *unacknowledged; /* ring of sequences, EXPLICIT and literal; UNACKNOWLEDGED_DONE */
-    uint32_t unacknowledged_mask;
-    uint64_t unacknowledged_head, unacknowledged_tail;
+    dxi_unacknowledged_t unacknowledged; /* EXPLICIT and literal */
     dxi_ack_run_t run;
 };
 

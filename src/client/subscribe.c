@@ -114,19 +114,6 @@ static int texts_take(dx_client_subscription_t *subscription, dx_error_t *error)
     return DX_OK;
 }
 
-static int unacknowledged_make(dx_client_subscription_t *subscription, dx_error_t *error)
-{
-    uint32_t room = 16;
-    while (room < subscription->options.pending_events_max) {
-        room *= 2;
-    }
-    subscription->unacknowledged = dxi_alloc_zeroed(room, sizeof(uint64_t));
-    subscription->unacknowledged_mask = room - 1;
-    return subscription->unacknowledged != NULL
-               ? DX_OK
-               : dxi_fail(error, DX_ENOMEM, "no memory for %u events to be acknowledged", room);
-}
-
 int dxi_subscription_create(dx_client_t *client, const dx_subscription_options_t *options,
                             bool inbox, dx_client_subscription_t **subscription_out,
                             dx_error_t *error)
@@ -157,7 +144,11 @@ int dxi_subscription_create(dx_client_t *client, const dx_subscription_options_t
         code = dxi_acks_open(&client->acks, error);
     }
     if (code == DX_OK && o->ack == DX_ACK_EXPLICIT && subscription->literal) {
-        code = unacknowledged_make(subscription, error);
+        code = dxi_unacknowledged_open(&subscription->unacknowledged, o->pending_events_max);
+        if (code != DX_OK) {
+            (void)dxi_fail(error, code, "no memory for %u events to be acknowledged",
+                           o->pending_events_max);
+        }
     }
     if (code != DX_OK) {
         dxi_subscription_destroy(subscription);
@@ -172,7 +163,7 @@ void dxi_subscription_destroy(dx_client_subscription_t *subscription)
     if (subscription != NULL) {
         dxi_free(subscription->texts);
         dxi_free(subscription->json);
-        dxi_free(subscription->unacknowledged);
+        dxi_unacknowledged_close(&subscription->unacknowledged);
         dxi_free(subscription);
     }
 }
@@ -604,7 +595,8 @@ void dxi_subscriptions_broken(dx_client_t *client)
         }
         if (subscription->state == DXI_SUBSCRIPTION_LIVE && !subscription->inbox &&
             dxi_ack_next_sequence(subscription) == 0 &&
-            (subscription->several_shards || !subscription->literal)) {
+            (subscription->several_shards || !subscription->literal ||
+             subscription->options.from == DX_FROM_LATEST)) {
             dxi_count(&client->counts.gaps, 1); /* how many events is not known */
         }
         subscription->state = DXI_SUBSCRIPTION_ASKED;

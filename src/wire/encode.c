@@ -288,6 +288,8 @@ int dx_frame_stamp(void *frame, const dx_frame_stamp_t *stamp)
     if (stamp->type != 0) {
         words.length = (words.length & ~(UINT64_C(0xff) << 40)) | (uint64_t)stamp->type << 40;
     }
+    words.length = (words.length & ~((uint64_t)DX_FRAME_SPREAD << 48)) |
+                   (stamp->spread ? (uint64_t)DX_FRAME_SPREAD << 48 : 0);
     words.checksum = (words.checksum & UINT64_C(0xffff) << 48) | (uint64_t)stamp->shard << 32;
     words.sequence = stamp->sequence;
     words.timestamp_ns = stamp->timestamp_ns;

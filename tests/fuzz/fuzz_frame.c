@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const int code = dx_frame_decode(frame, bytes, &view, &error);
     if (code == DX_OK) {
         fuzz_view_use(&view, frame, bytes);
-        const dx_frame_stamp_t stamp = {0, 1, 2, 3, 4};
+        const dx_frame_stamp_t stamp = {.shard = 1, .term = 2, .sequence = 3, .timestamp_ns = 4};
         FUZZ_REQUIRE(dx_frame_stamp(frame, &stamp) == DX_OK);
         FUZZ_REQUIRE(dx_frame_decode(frame, bytes, &view, &error) == DX_OK);
     } else {

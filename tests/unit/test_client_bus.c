@@ -420,6 +420,59 @@ static void a_client_comes_back_to_a_bus_that_was_started_anew(void **state)
     }
 }
 
+/* A key whose events go to another shard than those of "a". */
+static void other_key(const served_t *served, char key[16])
+{
+    const uint16_t shard = dx_bus_shard_of(served->bus, "spread", "a", 1);
+    int i = 0;
+    do {
+        (void)snprintf(key, 16, "b%d", i++);
+    } while (dx_bus_shard_of(served->bus, "spread", key, strlen(key)) == shard);
+}
+
+/* Each shard counts from 1: where the client stood in one says nothing about another. */
+static void a_topic_that_is_spread_begins_with_what_is_new_after_a_reconnect(void **state)
+{
+    (void)state;
+    FOR_EACH_BUS(loops)
+    {
+        served_t *served = serve(loops);
+        dx_client_t *client = client_of(served);
+        const dx_topic_options_t keyed = {.shard_by = DX_SHARD_BY_KEY};
+        check_said(dx_client_topic_create(client, "spread", &keyed, &said), "create");
+        arrivals_t *arrivals = arrivals_make(client);
+        subscribe(arrivals, (dx_subscription_options_t){.pattern = "spread"});
+        dx_message_t m = {.topic = "spread", .bytes = 8, .key = "a", .key_bytes = 1};
+        for (uint64_t i = 0; i < 100; i++) {
+            m.data = &i;
+            check_said(dx_client_publish(client, &m, &said), "publish");
+        }
+        wait_until(loaded(&arrivals->count) == 100);
+        dx_client_stats_t stats;
+        (void)dxi_bus_sessions_close(served->bus, SOON_NS);
+        do {
+            (void)usleep(1000);
+            dx_client_stats(client, &stats);
+        } while (stats.reconnects == 0 || stats.state != DX_CLIENT_CONNECTED);
+        assert_true(stats.gaps >= 1); /* each end counts: how many events is not known */
+        char key[16];
+        other_key(served, key);
+        m.key = key;
+        m.key_bytes = strlen(key);
+        const uint64_t value = 200;
+        m.data = &value;
+        const int64_t limit_ns = dx_clock_ns() + PATIENCE_NS;
+        do { /* the first may come before the subscription is there again */
+            check_said(dx_client_publish(client, &m, &said), "publish");
+            (void)usleep(1000);
+            assert_true(dx_clock_ns() < limit_ns);
+        } while (loaded(&arrivals->seen[200]) == 0);
+        check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+        free(arrivals);
+        serve_end(served);
+    }
+}
+
 /* The connection ends again and again while the program publishes: the shard, which remembers the
  * numbers of publishers, takes each publication once, in its order. */
 static void retries_over_ended_connections_are_taken_once(void **state)
@@ -615,6 +668,7 @@ int main(void)
         cmocka_unit_test(questions_are_answered),
         cmocka_unit_test(who_starts_late_gets_what_is_kept),
         cmocka_unit_test(a_client_comes_back_to_a_bus_that_was_started_anew),
+        cmocka_unit_test(a_topic_that_is_spread_begins_with_what_is_new_after_a_reconnect),
         cmocka_unit_test(retries_over_ended_connections_are_taken_once),
         cmocka_unit_test(four_threads_publish_through_one_client),
         cmocka_unit_test(large_messages_go_both_ways),

@@ -302,6 +302,50 @@ static void a_program_acknowledges_when_it_likes(void **state)
     node_end(node);
 }
 
+/* Whether the client has told the node that it is done with an event, the first of a range. */
+static bool acknowledges(node_t *node, uint64_t sequence)
+{
+    const got_t *ack = NULL;
+    for (int n = 0; (ack = node_got(node, DX_FRAME_ACK, n)) != NULL; n++) {
+        if (ack->range.first == sequence) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The oldest is slow, and many more than are pending at a time go past it. */
+static void what_is_not_acknowledged_is_known_however_much_was_since(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    seen_t *seen = seen_make();
+    const dx_subscription_options_t options = {
+        .pattern = "t", .ack = DX_ACK_EXPLICIT, .pending_events_max = 4};
+    dx_client_subscription_t *subscription = subscribe(client, options, seen);
+    const uint64_t at = node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription;
+    dx_event_t event = {.topic = "t", .topic_bytes = 1, .shard = 3, .attempt = 1};
+    for (uint64_t i = 1; i <= 40; i++) {
+        deliver(node, at, "t", i, 1, 1);
+        wait_until(number(&seen->count) == (int64_t)i);
+        event.sequence = i;
+        if (i != 1 && i != 38) {
+            assert_ok(dx_client_ack(subscription, &event));
+        }
+    }
+    event.sequence = 1;
+    assert_ok(dx_client_ack(subscription, &event));
+    wait_until(acknowledges(node, 1));
+    node_do(node, node_cut);
+    wait_until(node_got(node, DX_FRAME_SUBSCRIBE, 1) != NULL);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 1)->start.value, 38);
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
 static void a_topic_goes_on_where_it_was_after_a_reconnect(void **state)
 {
     (void)state;
@@ -695,6 +739,7 @@ int main(void)
         cmocka_unit_test(credit_is_told_at_once_and_again_when_half_is_used),
         cmocka_unit_test(handled_events_are_acknowledged_in_ranges_and_refused_ones_by_themselves),
         cmocka_unit_test(a_program_acknowledges_when_it_likes),
+        cmocka_unit_test(what_is_not_acknowledged_is_known_however_much_was_since),
         cmocka_unit_test(a_topic_goes_on_where_it_was_after_a_reconnect),
         cmocka_unit_test(gaps_and_the_end_are_told),
         cmocka_unit_test(a_refused_subscription_says_why),

@@ -265,12 +265,15 @@ static void a_stamp_changes_the_header_and_nothing_else(void **state)
         assert_true(bytes > 0);
         const uint64_t body = ((const dx_frame_header_t *)(void *)memory)->body_checksum;
         const dx_frame_stamp_t stamp = {.type = i % 2 == 0 ? 0 : DX_FRAME_EVENT,
+                                        .spread = i % 3 == 0,
                                         .shard = (uint16_t)random_next(&seed),
                                         .term = (uint32_t)random_next(&seed),
                                         .sequence = random_next(&seed),
                                         .timestamp_ns = random_next(&seed)};
         assert_ok(dx_frame_stamp(memory, &stamp));
         r.draft.type = stamp.type != 0 ? stamp.type : r.draft.type;
+        r.draft.flags = (uint16_t)((r.draft.flags & ~(uint32_t)DX_FRAME_SPREAD) |
+                                   (stamp.spread ? DX_FRAME_SPREAD : 0));
         r.draft.shard = stamp.shard;
         r.draft.term = stamp.term;
         r.draft.sequence = stamp.sequence;
@@ -290,7 +293,8 @@ static void a_stamp_does_not_hide_damage(void **state)
     for (size_t bit = 0; bit < DX_FRAME_HEADER_BYTES * 8; bit++) {
         frame[bit / 8] = (char)(frame[bit / 8] ^ (1 << bit % 8));
         memcpy(memory, frame, (size_t)bytes);
-        const dx_frame_stamp_t stamp = {DX_FRAME_EVENT, 1, 2, 3, 4};
+        const dx_frame_stamp_t stamp = {
+            .type = DX_FRAME_EVENT, .shard = 1, .term = 2, .sequence = 3, .timestamp_ns = 4};
         assert_int_equal(dx_frame_stamp(frame, &stamp), DX_ECORRUPT);
         assert_memory_equal(memory, frame, (size_t)bytes);
         frame[bit / 8] = (char)(frame[bit / 8] ^ (1 << bit % 8));
