@@ -1,4 +1,4 @@
-/* attachment.c - one subscription's parts in the lanes: attaching, feeding, answers.
+/* attachment.c - one subscription's parts in the lanes: attaching, answers.
  *
  * DESIGN
  *
@@ -6,19 +6,14 @@
  * options and a part in each lane that it listens to. A pattern without wildcards needs the lane of
  * its topic only; when that topic is declared as keyed later, the attachment is spread over all.
  *
- * Room. deliver() that finds none marks its part as starved and looks once more; whoever makes room
- * clears the mark and posts dxi_shard_ready() to the lane's loop. The pair is Dekker's (A2).
- *
  * Answers go into a buffer of the part, where consecutive ones become one record; the loop swaps
  * the buffer for an empty one.
  *
  * INVARIANTS
  *
  *   A1  a part's subscriber is read and written by its lane's loop only
- *   A2  starved is set, then room is looked for; room is made, then starved is looked at: with a
- *       full fence in between on both sides, so one of the two sees the other
- *   A3  a task of a part is posted by who changed its `posted` word from 0 to 1, and by nobody else
- *   A4  after detaching no task of a part is on its way
+ *   A2  a task of a part is posted by who changed its `posted` word from 0 to 1, and by nobody else
+ *   A3  after detaching no task of a part is on its way
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -300,7 +295,7 @@ void dxi_attachment_detach(dxi_attachment_t *attachment)
     if (attachment->parts == NULL || (!attachment->listed && stopped)) {
         return;
     }
-    /* A4. Twice, and also when it is detached already: a task that somebody posted meanwhile runs
+    /* A3. Twice, and also when it is detached already: a task that somebody posted meanwhile runs
      * before the call that is posted behind it. */
     (void)in_each_loop(attachment, detach_in_loop, NULL);
     (void)in_each_loop(attachment, detach_in_loop, NULL);
@@ -349,34 +344,6 @@ static void part_ready(void *context)
         part->lane->touched = true;
         dxi_shard_ready(part->lane->shard, part->subscriber, dx_clock_ns());
         dxi_bus_loop_settle(part->lane->owner);
-    }
-}
-
-void dxi_part_starve(dxi_part_t *part)
-{
-    dx_store32_relaxed(&part->starved, 1);
-    /* RELEASE, pairs with the exchange in dxi_attachment_feed(): whoever takes `hungry` away, for
-     * room of another kind perhaps, sees `starved` too; else nobody would look at it again. A store
-     * would hide the `starved` of a part that set it before; an exchange carries it on. */
-    (void)dx_exchange32_acq_rel(&part->attachment->hungry, 1);
-    dx_fence_seq_cst(); /* A2, pairs with dxi_attachment_feed() */
-}
-
-void dxi_attachment_feed(dxi_attachment_t *attachment)
-{
-    dx_fence_seq_cst(); /* A2: the room that the caller made comes before what is looked at here */
-    if (dx_load32_relaxed(&attachment->hungry) == 0) {
-        return;
-    }
-    /* ACQUIRE, pairs with dxi_part_starve(): each part that has set it is seen as starved. */
-    (void)dx_exchange32_acq_rel(&attachment->hungry, 0);
-    for (uint32_t i = 0; i < attachment->bus->options.shards; i++) {
-        dxi_part_t *part = dxi_attachment_part(attachment, i);
-        if (part != NULL && dx_load32_relaxed(&part->starved) != 0 &&
-            dx_exchange32_acq_rel(&part->starved, 0) != 0 &&
-            dx_exchange32_acq_rel(&part->ready_posted, 1) == 0) {
-            dxi_loop_post(part->lane->owner->loop, &part->ready);
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 /* delivery.c - how events reach handlers of this process.
  *
- * DESIGN: see subscription.c. The two halves of the queue meet in two places: room (attachment.c,
- * A2) and the counts of events. A handler in its own thread gets what is there as one batch; the
+ * DESIGN: see subscription.c. The two halves of the queue meet in two places: room (starve.c, F1)
+ * and the counts of events. A handler in its own thread gets what is there as one batch; the
  * ring is released in steps, so that the shard goes on meanwhile.
  *
  * Acknowledging. DX_ACK_AUTO answers behind each handler's return; consecutive answers become one

@@ -11,7 +11,7 @@
  *     in the session's own loop    room in the connection's sending ring
  *     in another one               room in the ring between the loops, and few bytes on their way
  *
- * Without any of these the part starves (attachment.c) until a CREDIT, on_writable(), or the bytes
+ * Without any of these the part starves (starve.c) until a CREDIT, on_writable(), or the bytes
  * on their way having arrived, feeds it.
  *
  * Credit is a position: an event may be sent while the position of the subscription is below it. So
