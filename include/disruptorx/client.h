@@ -86,7 +86,8 @@ typedef struct dx_client_options {
     int64_t spin_ns;        /* how long it looks before it sleeps; 0: not at all */
     dx_thread_options_t thread;
     dx_log_t *log;
-    dx_client_state_fn on_state; /* in the client's thread; may be NULL */
+    dx_client_state_fn on_state; /* in the client's thread, the last in that of dx_client_close();
+                                  * may be NULL */
     void *context;
     dx_tracer_t *tracer;  /* records spans (disruptorx/trace.h); outlives the client; NULL: none */
     uint64_t reserved[3]; /* must be zero */

@@ -222,10 +222,25 @@ static int direct_open(void *context, const char *name, size_t bytes,
 
 /* ------------------------------------------------------------------------------------- into it */
 
+static uint32_t slot_room(const dxi_direct_t *direct)
+{
+    return direct->slot_bytes - DXI_DIRECT_HEAD_BYTES;
+}
+
 /* Whether a frame has parts besides its topic. */
 static bool has_more(const dxi_direct_t *direct, const dx_frame_header_t *frame)
 {
     return (frame->layout & ~7u) != 8 + ((direct->name_bytes + 7) & ~7u);
+}
+
+/* Whether a frame goes as its payload: it has nothing else, or a trace for which there is no room
+ * beside it. */
+static bool is_payload(const dxi_direct_t *direct, const void *frame, uint32_t bytes)
+{
+    dx_frame_view_t view;
+    return !has_more(direct, frame) ||
+           (bytes > slot_room(direct) && dx_frame_view(frame, bytes, &view, NULL) == DX_OK &&
+            (view.parts & ~(DX_PART_BIT(DX_PART_TOPIC) | DX_PART_BIT(DX_PART_TRACE))) == 0);
 }
 
 /* Puts one event into a slot: its payload, or its frame when that has more parts than its topic.
@@ -233,7 +248,7 @@ static bool has_more(const dxi_direct_t *direct, const dx_frame_header_t *frame)
 static int64_t slot_put(dxi_direct_t *direct, int kind, void *body, uint32_t bytes,
                         uint64_t unix_us)
 {
-    if (bytes > direct->slot_bytes - DXI_DIRECT_HEAD_BYTES) {
+    if (bytes > slot_room(direct)) {
         return DX_ELIMIT;
     }
     const int64_t sequence = dx_producer_claim(&direct->producer); /* X3: DX_FULL_FAIL */
@@ -269,7 +284,7 @@ static int64_t pack_put(dxi_direct_t *direct, const dx_frame_header_t *frame, ui
             continue;
         }
         const uint32_t frame_bytes = dxi_pack_expanded_bytes(frame, bytes);
-        if (i == 0 && has_more(direct, frame) && frame_bytes <= direct->frame_room) {
+        if (i == 0 && has_more(direct, frame) && frame_bytes <= slot_room(direct)) {
             dxi_pack_expand(frame, payload, bytes, 0, direct->put_frame); /* it is traced */
             sequence = slot_put(direct, DXI_DIRECT_FRAME, direct->put_frame, frame_bytes, unix_us);
         } else {
@@ -297,7 +312,7 @@ static int direct_put(void *context, void *opaque, void *frame, uint32_t bytes,
     int64_t sequence = 0;
     if (dxi_frame_packed(header)) {
         sequence = pack_put(direct, header, unix_us);
-    } else if (has_more(direct, header)) {
+    } else if (!is_payload(direct, frame, bytes)) {
         sequence = slot_put(direct, DXI_DIRECT_FRAME, frame, bytes, unix_us);
     } else {
         const uint32_t head = (uint32_t)sizeof *header + (header->layout & ~7u);

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -366,7 +367,17 @@ DX_NOINLINE static int direct_put(dxi_shard_t *shard, dxi_incoming_t *incoming)
                                         .timestamp_ns = timestamp_ns});
     }
     topic->published_bytes += incoming->payload_bytes;
-    answer_taken(shard, incoming);
+    if ((incoming->frame->flags & DX_FRAME_ACK_WANTED) != 0) {
+        /* What the answer says stands in the frame, which itself is not used any more. */
+        const dx_frame_stamp_t stamp = {.shard = shard->number,
+                                        .term = shard->term,
+                                        .sequence = incoming->sequence,
+                                        .timestamp_ns = timestamp_ns};
+        const int stamped = dx_frame_stamp(incoming->frame, &stamp);
+        assert(stamped == DX_OK);
+        (void)stamped;
+        answer_taken(shard, incoming);
+    }
     return DX_OK;
 }
 

@@ -18,7 +18,8 @@
  * INVARIANTS
  *
  *   K1  whoever waits is told: by an answer, at the deadline, or by the end of the client
- *   K2  callbacks are called in the client's thread only, one at a time
+ *   K2  callbacks are called one at a time, in the client's thread or in that of who drives it; the
+ *       last on_state() in that of dx_client_close()
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -391,6 +391,25 @@ static int direct_frame(dx_client_t *client, dxi_direct_outlet_t *outlet,
     return code;
 }
 
+/* The same. A slot that was made for the payload has no room for the trace beside it: then the event
+ * goes without. */
+static int direct_frame_or_payload(dx_client_t *client, dxi_direct_outlet_t *outlet,
+                                   const dx_message_t *message, dx_receipt_t *receipt_out,
+                                   dx_error_t *error)
+{
+    dx_error_t why = {0};
+    dx_message_t bare = *message;
+    bare.trace = NULL;
+    int done = direct_frame(client, outlet, message, receipt_out, &why);
+    if (done == DX_ELIMIT && message->trace != NULL && message_is_plain(&bare)) {
+        done = dxi_direct_publish(client, outlet, &bare, 1, receipt_out, &why);
+    }
+    if (done < 0 && error != NULL) {
+        *error = why;
+    }
+    return done;
+}
+
 /* Messages of the topic of the first, as many as follow each other, into its ring. Returns how
  * many; 0: the first one goes over the connection; or why not. */
 DX_NOINLINE static int direct_publish(dx_client_t *client, const dx_message_t *messages, int count,
@@ -404,7 +423,8 @@ DX_NOINLINE static int direct_publish(dx_client_t *client, const dx_message_t *m
     if (DX_UNLIKELY(client->options.tracer != NULL)) {
         dxi_client_traced_t traced;
         if (dxi_client_trace_begin(client, messages, &traced)) {
-            const int done = direct_frame(client, outlet, &traced.message, receipt_out, error);
+            const int done =
+                direct_frame_or_payload(client, outlet, &traced.message, receipt_out, error);
             if (done != 0) { /* else it goes over the connection */
                 dxi_client_trace_end(client, &traced, done > 0 ? DX_OK : done);
             }
@@ -413,7 +433,7 @@ DX_NOINLINE static int direct_publish(dx_client_t *client, const dx_message_t *m
         count = 1; /* each is looked at by itself */
     }
     if (!message_is_plain(messages)) {
-        return direct_frame(client, outlet, messages, receipt_out, error);
+        return direct_frame_or_payload(client, outlet, messages, receipt_out, error);
     }
     int plain = 1;
     while (plain < count && messages[plain].topic == topic && message_is_plain(&messages[plain])) {

@@ -254,6 +254,40 @@ static void a_message_that_does_not_fit_is_refused_with_its_size(void **state)
     finish(served, client);
 }
 
+/* A slot for the payload alone has no room for a frame with a trace: the event is worth more. */
+static void an_event_goes_without_its_trace_where_there_is_no_room_for_it(void **state)
+{
+    (void)state;
+    dx_client_t *client = NULL;
+    served_t *served = serve_direct(&client);
+    dx_client_t *other = client_of(served);
+    publish(other, "else", 1); /* it has asked for names: "small" will be unknown to it */
+    const dx_topic_options_t small = {.direct_bytes = 65536, .event_bytes_max = 32};
+    check_said(dx_client_topic_create(client, "small", &small, &said), "create");
+    reader_t *reader = joined(client, (dx_subscription_options_t){.pattern = "small"});
+    const dx_frame_trace_t trace = {.trace_id = {1}, .span_id = {2}, .flags = 1};
+    uint64_t values[4] = {0};
+    dx_message_t m = {.topic = "small", .data = values, .bytes = sizeof values, .trace = &trace};
+    for (uint64_t i = 1; i <= 4; i++) {
+        values[0] = i;
+        dx_receipt_t receipt;
+        check_said(dx_client_publish_wait(i % 2 != 0 ? client : other, &m, &receipt, &said),
+                   "publish_wait");
+        assert_int_equal(receipt.sequence, i);
+    }
+    wait_until(loaded(&reader->count) == 4);
+    for (uint64_t i = 1; i <= 4; i++) {
+        assert_int_equal(loaded(&reader->values[i]), i);
+    }
+    assert_true(through_the_node(served) > 0);
+    m.key = "k"; /* of a key there is no doing without */
+    m.key_bytes = 1;
+    assert_int_equal(dx_client_publish(client, &m, &said), DX_ELIMIT);
+    left(reader);
+    check_said(dx_client_close(other, DX_CLIENT_FOREVER), "close");
+    finish(served, client);
+}
+
 /* ---------------------------------------------------------------------------- those beside it */
 
 /* A subscription in the node's process. */
@@ -669,6 +703,7 @@ int main(void)
         cmocka_unit_test(receipts_say_the_place_in_the_ring),
         cmocka_unit_test(asynchronous_receipts_come_in_order_in_the_clients_thread),
         cmocka_unit_test(a_message_that_does_not_fit_is_refused_with_its_size),
+        cmocka_unit_test(an_event_goes_without_its_trace_where_there_is_no_room_for_it),
         cmocka_unit_test(all_see_one_order_and_the_same_sequences),
         cmocka_unit_test(keys_and_headers_and_requests_go_through_the_ring_as_well),
         cmocka_unit_test(a_group_and_acknowledgements_are_the_nodes_business),
