@@ -393,6 +393,13 @@ static void process_add(bundle_t *bundle, const json_t *node)
     }
 }
 
+/* Whether all answers came over one connection that can't leave this host. */
+static bool is_local(const dx_client_stats_t *stats)
+{
+    return stats->reconnects == 0 && (strncmp(stats->address, "unix://", 7) == 0 ||
+                                      strncmp(stats->address, "shm://", 6) == 0);
+}
+
 /* What the node names of its host, which must be this one. */
 static void host_add(bundle_t *bundle, dx_client_t *client, const json_t *node,
                      const char *log_file)
@@ -400,7 +407,7 @@ static void host_add(bundle_t *bundle, dx_client_t *client, const json_t *node,
     dx_client_stats_t stats;
     dx_client_stats(client, &stats);
     const bool log_wanted = bundle->settings->log == NULL && log_file[0] == '/';
-    if (strncmp(stats.address, "unix://", 7) != 0 && strncmp(stats.address, "shm://", 6) != 0) {
+    if (!is_local(&stats)) {
         trouble(bundle,
                 "process-status.txt, process-limits.txt%s: left out, because the node at %s may be "
                 "of another host: make a bundle there, through its unix:// address%s",
