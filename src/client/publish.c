@@ -391,8 +391,8 @@ static int direct_frame(dx_client_t *client, dxi_direct_outlet_t *outlet,
     return code;
 }
 
-/* The same. A slot that was made for the payload has no room for the trace beside it: then the event
- * goes without. */
+/* The same. A slot that was made for the payload has no room for the trace beside it: then the
+ * event goes without. */
 static int direct_frame_or_payload(dx_client_t *client, dxi_direct_outlet_t *outlet,
                                    const dx_message_t *message, dx_receipt_t *receipt_out,
                                    dx_error_t *error)
