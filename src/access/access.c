@@ -409,6 +409,11 @@ int dxi_access_audit_prepare(const char *path, dx_error_t *error)
     return fd;
 }
 
+int dxi_access_audit_begin(dxi_access_t *access, dx_error_t *error)
+{
+    return dxi_audit_begin(access->audit, error);
+}
+
 int dxi_access_audit_move(dxi_access_t *access, int fd, dx_error_t *error)
 {
     return dxi_audit_move(access->audit, fd, error);

@@ -213,8 +213,12 @@ void dxi_access_refused(dxi_access_t *access, const dxi_access_login_t *login,
  * Threads: any. */
 DX_NODISCARD int dxi_access_audit_prepare(const char *path, dx_error_t *error);
 
+/* Starts the audit's thread, where there is none: what may fail of a move to a file.
+ * Returns DX_OK, DX_ENOMEM. Threads: any, one at a time. */
+DX_NODISCARD int dxi_access_audit_begin(dxi_access_t *access, dx_error_t *error);
+
 /* Lines go to `fd` from now on, which is given away; -1: nowhere. So a file that was moved away is
- * begun anew. The first call with a descriptor starts the audit's thread.
+ * begun anew. A first descriptor starts the audit's thread.
  * Returns DX_OK, DX_ENOMEM (fd is closed). Threads: any, one at a time. */
 DX_NODISCARD int dxi_access_audit_move(dxi_access_t *access, int fd, dx_error_t *error);
 

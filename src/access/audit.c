@@ -370,17 +370,21 @@ static int thread_begin(dxi_audit_t *audit, dx_error_t *error)
     return DX_OK;
 }
 
+int dxi_audit_begin(dxi_audit_t *audit, dx_error_t *error)
+{
+    /* One caller at a time: nobody else changes it. */
+    return audit->thread != NULL ? DX_OK : thread_begin(audit, error);
+}
+
 int dxi_audit_move(dxi_audit_t *audit, int fd, dx_error_t *error)
 {
-    if (audit->thread == NULL) { /* one caller at a time: nobody else changes it */
-        if (fd < 0) {
-            return DX_OK;
-        }
-        const int code = thread_begin(audit, error);
-        if (code != DX_OK) {
-            (void)close(fd);
-            return code;
-        }
+    if (fd < 0 && audit->thread == NULL) {
+        return DX_OK;
+    }
+    const int code = dxi_audit_begin(audit, error);
+    if (code != DX_OK) {
+        (void)close(fd);
+        return code;
     }
     (void)pthread_mutex_lock(&audit->mutex);
     if (audit->moves && audit->next_fd >= 0) {

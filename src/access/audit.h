@@ -23,8 +23,10 @@ DX_NODISCARD int dxi_audit_create(dx_log_t *log, dxi_audit_t **audit_out, dx_err
  * Threads: owner. */
 void dxi_audit_destroy(dxi_audit_t *audit);
 
-/* As dxi_access_audit(), _audit_move(), _audit_flush() of access.h. Threads: any. */
+/* As dxi_access_audit(), _audit_begin(), _audit_move(), _audit_flush() of access.h.
+ * Threads: any. */
 void dxi_audit_put(dxi_audit_t *audit, const dxi_access_event_t *event);
+DX_NODISCARD int dxi_audit_begin(dxi_audit_t *audit, dx_error_t *error);
 DX_NODISCARD int dxi_audit_move(dxi_audit_t *audit, int fd, dx_error_t *error);
 void dxi_audit_flush(dxi_audit_t *audit, int64_t timeout_ns);
 void dxi_audit_stat(dxi_audit_t *audit, dxi_audit_stat_t *stat_out);

@@ -12,7 +12,8 @@
  * long the clock shuts its socket down, which libmicrohttpd then finds.
  *
  * Another certificate is another daemon at a copy of the same socket. The old one accepts nothing
- * any more, and goes when its last connection has gone.
+ * any more, and goes when its last connection has gone. It is stopped by the clock, never by who
+ * changes the certificate: that may be a route of the daemon, or hold what a route waits for.
  *
  * INVARIANTS
  *
@@ -302,12 +303,25 @@ static uint32_t daemon_connections(struct MHD_Daemon *daemon)
     return info != NULL ? info->num_connections : 0;
 }
 
-/* It accepts nothing any more. */
-static void daemon_quiet(struct MHD_Daemon *daemon)
+/* It accepts nothing any more, and waits in its place for the clock. Its copy of the socket must
+ * stay open until it has been stopped: a thread of its own may be about to look at it. */
+static void daemon_retire(dxi_admin_t *admin, int place, struct MHD_Daemon *daemon)
 {
     const MHD_socket fd = MHD_quiesce_daemon(daemon);
-    if (fd != MHD_INVALID_SOCKET) {
-        (void)close(fd);
+    (void)pthread_mutex_lock(&admin->mutex);
+    admin->retired[place] = (dxi_admin_retired_t){.daemon = daemon, .fd = fd};
+    (void)pthread_cond_signal(&admin->changed);
+    (void)pthread_mutex_unlock(&admin->mutex);
+}
+
+static void retired_stop(const dxi_admin_retired_t *retired)
+{
+    if (retired->daemon == NULL) {
+        return;
+    }
+    MHD_stop_daemon(retired->daemon);
+    if (retired->fd != MHD_INVALID_SOCKET) {
+        (void)close(retired->fd);
     }
 }
 
@@ -330,23 +344,24 @@ static void links_cut(dxi_admin_t *admin, int64_t now_ns)
     }
 }
 
-/* A retired daemon without connections, taken out of the list; NULL: none. Under the mutex. */
-static struct MHD_Daemon *retired_take(dxi_admin_t *admin)
+/* A retired daemon without connections, taken out of the list; `daemon` NULL: none. Under the
+ * mutex. */
+static dxi_admin_retired_t retired_take(dxi_admin_t *admin)
 {
     for (size_t i = 0; i < DXI_ADMIN_RETIRED_MAX; i++) {
-        struct MHD_Daemon *const daemon = admin->retired[i];
-        if (daemon != NULL && daemon_connections(daemon) == 0) {
-            admin->retired[i] = NULL;
-            return daemon;
+        const dxi_admin_retired_t retired = admin->retired[i];
+        if (retired.daemon != NULL && daemon_connections(retired.daemon) == 0) {
+            admin->retired[i].daemon = NULL;
+            return retired;
         }
     }
-    return NULL;
+    return (dxi_admin_retired_t){.daemon = NULL};
 }
 
 static bool nothing_to_do(const dxi_admin_t *admin)
 {
     for (size_t i = 0; i < DXI_ADMIN_RETIRED_MAX; i++) {
-        if (admin->retired[i] != NULL) {
+        if (admin->retired[i].daemon != NULL) {
             return false;
         }
     }
@@ -376,11 +391,9 @@ static void clock_run(void *context)
             break;
         }
         links_cut(admin, dx_clock_ns());
-        struct MHD_Daemon *const retired = retired_take(admin);
+        const dxi_admin_retired_t retired = retired_take(admin);
         (void)pthread_mutex_unlock(&admin->mutex);
-        if (retired != NULL) {
-            MHD_stop_daemon(retired); /* A3 */
-        }
+        retired_stop(&retired); /* A3 */
         if (dxi_admin_readers(admin) != 0 && admin->options.tick != NULL) {
             admin->options.tick(admin->options.context);
         }
@@ -482,10 +495,12 @@ void dxi_admin_stop(dxi_admin_t *admin)
     admin->stopping = true;
     dxi_admin_streams_end(admin);
     for (size_t i = 0; i < DXI_ADMIN_RETIRED_MAX; i++) {
-        if (admin->retired[i] != NULL) {
-            MHD_stop_daemon(admin->retired[i]);
-            admin->retired[i] = NULL;
-        }
+        retired_stop(&admin->retired[i]);
+        admin->retired[i].daemon = NULL;
+    }
+    if (admin->next != NULL) {
+        MHD_stop_daemon(admin->next);
+        admin->next = NULL;
     }
     if (admin->daemon != NULL) {
         MHD_stop_daemon(admin->daemon);
@@ -520,24 +535,13 @@ const char *dxi_admin_address(const dxi_admin_t *admin)
 
 /* ------------------------------------------------------------------------- another certificate */
 
-int dxi_admin_tls_prepare(dxi_admin_t *admin, dx_error_t *error)
-{
-    if (!admin->place.tls) {
-        return DX_OK;
-    }
-    dxi_admin_tls_free(&admin->next_tls);
-    const int code = dxi_admin_tls_load(&admin->options, &admin->next_tls, error);
-    admin->next_ready = code == DX_OK;
-    return code;
-}
-
 /* A place for a daemon that retires, or -1. */
 static int retired_place(dxi_admin_t *admin)
 {
     int place = -1;
     (void)pthread_mutex_lock(&admin->mutex);
     for (int i = 0; i < DXI_ADMIN_RETIRED_MAX && place < 0; i++) {
-        place = admin->retired[i] == NULL ? i : -1;
+        place = admin->retired[i].daemon == NULL ? i : -1;
     }
     (void)pthread_mutex_unlock(&admin->mutex);
     return place;
@@ -560,56 +564,87 @@ static void retired_end(dxi_admin_t *admin)
 {
     for (;;) {
         (void)pthread_mutex_lock(&admin->mutex);
-        struct MHD_Daemon *const retired = retired_take(admin);
+        const dxi_admin_retired_t retired = retired_take(admin);
         (void)pthread_mutex_unlock(&admin->mutex);
-        if (retired == NULL) {
+        if (retired.daemon == NULL) {
             return;
         }
-        MHD_stop_daemon(retired); /* A3 */
+        retired_stop(&retired); /* A3 */
     }
 }
 
-/* Serves with what was prepared. Under the mutex of daemons. */
-static int daemon_change(dxi_admin_t *admin, dx_error_t *error)
+/* Makes the daemon of next_tls, and sees to a place for the one that will retire. Under the mutex
+ * of daemons. */
+static int next_make(dxi_admin_t *admin, dx_error_t *error)
 {
-    if (tls_same(&admin->tls, &admin->next_tls)) {
-        return DX_OK;
-    }
     retired_end(admin);
-    const int place = retired_place(admin);
-    if (place < 0) {
+    if (retired_place(admin) < 0) {
         return dxi_fail(error, DX_EBUSY,
                         "the admin server keeps its certificate: %d earlier ones are still in use",
                         DXI_ADMIN_RETIRED_MAX);
     }
-    struct MHD_Daemon *const fresh = daemon_make(admin, &admin->next_tls);
-    if (fresh == NULL) {
+    admin->next = daemon_make(admin, &admin->next_tls);
+    if (admin->next == NULL) {
         return dxi_fail(error, DX_EIO,
                         "the admin server keeps its certificate: no threads for another one");
     }
-    struct MHD_Daemon *const old = admin->daemon;
-    daemon_quiet(old);
-    (void)pthread_mutex_lock(&admin->mutex);
-    admin->daemon = fresh;
-    admin->retired[place] = old;
-    (void)pthread_cond_signal(&admin->changed);
-    (void)pthread_mutex_unlock(&admin->mutex);
-    dxi_admin_tls_free(&admin->tls);
-    admin->tls = admin->next_tls;
-    admin->next_tls = (dxi_admin_tls_t){.certificate = NULL};
-    admin->next_ready = false;
     return DX_OK;
 }
 
-int dxi_admin_tls_commit(dxi_admin_t *admin, dx_error_t *error)
+/* Under the mutex of daemons. */
+static void next_drop(dxi_admin_t *admin)
+{
+    if (admin->next != NULL && !admin->ending) { /* its end is that of all */
+        daemon_retire(admin, retired_place(admin), admin->next);
+        admin->next = NULL;
+    }
+    dxi_admin_tls_free(&admin->next_tls);
+}
+
+int dxi_admin_tls_prepare(dxi_admin_t *admin, dx_error_t *error)
 {
     int code = DX_OK;
     (void)pthread_mutex_lock(&admin->daemon_mutex);
-    if (admin->place.tls && admin->next_ready && admin->daemon != NULL && !admin->ending) {
-        code = daemon_change(admin, error);
+    if (admin->place.tls && admin->daemon != NULL && !admin->ending) {
+        next_drop(admin);
+        code = dxi_admin_tls_load(&admin->options, &admin->next_tls, error);
+        if (code == DX_OK && !tls_same(&admin->tls, &admin->next_tls)) {
+            code = next_make(admin, error);
+        }
+        if (admin->next == NULL) {
+            dxi_admin_tls_free(&admin->next_tls);
+        }
     }
     (void)pthread_mutex_unlock(&admin->daemon_mutex);
     return code;
+}
+
+void dxi_admin_tls_commit(dxi_admin_t *admin)
+{
+    (void)pthread_mutex_lock(&admin->daemon_mutex);
+    const bool changes = admin->next != NULL && !admin->ending;
+    if (changes) {
+        struct MHD_Daemon *const old = admin->daemon;
+        (void)pthread_mutex_lock(&admin->mutex);
+        admin->daemon = admin->next;
+        (void)pthread_mutex_unlock(&admin->mutex);
+        admin->next = NULL;
+        daemon_retire(admin, retired_place(admin), old); /* there is one since prepare() */
+        dxi_admin_tls_free(&admin->tls);
+        admin->tls = admin->next_tls;
+        admin->next_tls = (dxi_admin_tls_t){.certificate = NULL};
+    }
+    (void)pthread_mutex_unlock(&admin->daemon_mutex);
+    if (changes) {
+        dxi_admin_readers_end(admin);
+    }
+}
+
+void dxi_admin_tls_drop(dxi_admin_t *admin)
+{
+    (void)pthread_mutex_lock(&admin->daemon_mutex);
+    next_drop(admin);
+    (void)pthread_mutex_unlock(&admin->daemon_mutex);
 }
 
 /* ------------------------------------------------------------------------------------- figures */

@@ -157,14 +157,18 @@ DX_NODISCARD int dxi_admin_place_parse(const char *text, dxi_admin_place_t *plac
  * Returns DX_OK, DX_EINVAL, DX_ENOTFOUND, DX_EPERM, DX_ENOMEM. Threads: any. */
 DX_NODISCARD int dxi_admin_files_check(const dxi_admin_options_t *options, dx_error_t *error);
 
-/* Another certificate in two steps, for a reload that is all or nothing. prepare() reads the files
- * and finds what is wrong with them; commit() serves new connections with what was read; those that
- * are there keep what they began with. Without https both do nothing.
- * Return DX_OK, DX_EINVAL, DX_ENOTFOUND, DX_EPERM, DX_ENOMEM; commit() DX_EIO, and then nothing
- * has changed.
+/* Another certificate in two steps, for a reload that is all or nothing. prepare() reads the files,
+ * finds what is wrong with them, and makes what serves with them: new connections may get the new
+ * certificate from then on. Then commit(), after which all new ones get it; connections that are
+ * there keep what they began with, and streams end, because whom the authority believes may have
+ * changed. Or drop(): what was prepared accepts nothing any more. Without https, or when the files
+ * say what they said before, nothing is made.
+ * prepare() returns DX_OK, DX_EINVAL, DX_ENOTFOUND, DX_EPERM, DX_ENOMEM, DX_EBUSY (too many earlier
+ * certificates are in use), DX_EIO (no threads).
  * Threads: any, one at a time. */
 DX_NODISCARD int dxi_admin_tls_prepare(dxi_admin_t *admin, dx_error_t *error);
-int dxi_admin_tls_commit(dxi_admin_t *admin, dx_error_t *error);
+void dxi_admin_tls_commit(dxi_admin_t *admin);
+void dxi_admin_tls_drop(dxi_admin_t *admin);
 
 /* ----------------------------------------------------------------------------------- a request */
 

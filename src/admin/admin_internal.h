@@ -98,6 +98,12 @@ struct dxi_admin_link {
     bool secure, spoke; /* a handshake is needed; a request has come */
 };
 
+/* A daemon that accepts nothing any more. */
+typedef struct dxi_admin_retired {
+    struct MHD_Daemon *daemon; /* NULL: a free place */
+    int fd;                    /* its copy of the socket, to be closed when it has been stopped */
+} dxi_admin_retired_t;
+
 /* One reader of the stream. Belongs to the response, which frees it. */
 typedef struct dxi_admin_reader dxi_admin_reader_t;
 
@@ -109,16 +115,16 @@ struct dxi_admin {
     int listener; /* the socket; -1: none */
     bool stopping;
 
-    pthread_mutex_t daemon_mutex; /* held while daemons change: commit(), and the end's beginning;
-                                   * taken before `mutex` */
-    bool ending;                  /* under it */
+    pthread_mutex_t daemon_mutex; /* held while daemons change: prepare(), commit(), drop(), and
+                                   * the end's beginning; taken before `mutex` */
+    bool ending;                  /* under it, with what follows */
+    dxi_admin_tls_t tls, next_tls;
+    struct MHD_Daemon *next; /* serves with next_tls already, or NULL */
 
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
     struct MHD_Daemon *daemon;
-    struct MHD_Daemon *retired[DXI_ADMIN_RETIRED_MAX];
-    dxi_admin_tls_t tls, next_tls;
-    bool next_ready;
+    dxi_admin_retired_t retired[DXI_ADMIN_RETIRED_MAX];
     dxi_admin_link_t *links;
     uint32_t link_count;
     bool clock_ends;

@@ -4,9 +4,9 @@
  *
  *     dxi_tls_t --- mutex ---> SSL_CTX (counted) <--- each connection that began with it
  *
- * dxi_tls_reload() makes a whole new context out of the files, and only when that has succeeded
- * puts it in the place of the old one, which lives as long as its last connection. So a certificate
- * is renewed without a restart, and a half-written file changes nothing.
+ * dxi_tls_prepare() makes a whole new context out of the files, and only when that has succeeded
+ * dxi_tls_commit() puts it in the place of the old one, which lives as long as its last connection.
+ * So a certificate is renewed without a restart, and a half-written file changes nothing.
  *
  * A certificate that is out of its time, a key that is not its own, a file that can't be read: each
  * is found when the context is made, with the file in the sentence.
@@ -52,6 +52,7 @@
 struct dxi_tls {
     pthread_mutex_t mutex;
     SSL_CTX *context; /* guarded by `mutex` */
+    SSL_CTX *next;    /* prepared, or NULL; of who reloads */
     dxi_tls_options_t options;
     char *texts; /* of `options` */
 };
@@ -317,25 +318,43 @@ int dxi_tls_create(const dxi_tls_options_t *options, dxi_tls_t **tls_out, dx_err
     return DX_OK;
 }
 
-int dxi_tls_reload(dxi_tls_t *tls, dx_error_t *error)
+int dxi_tls_prepare(dxi_tls_t *tls, dx_error_t *error)
 {
-    SSL_CTX *context = NULL;
-    const int code = context_make(&tls->options, &context, error);
-    if (code != DX_OK) {
-        return code;
+    dxi_tls_drop(tls);
+    return context_make(&tls->options, &tls->next, error);
+}
+
+void dxi_tls_commit(dxi_tls_t *tls)
+{
+    if (tls->next == NULL) {
+        return;
     }
     (void)pthread_mutex_lock(&tls->mutex);
     SSL_CTX *const old = tls->context;
-    tls->context = context;
+    tls->context = tls->next;
     (void)pthread_mutex_unlock(&tls->mutex);
+    tls->next = NULL;
     SSL_CTX_free(old); /* T1: its connections keep it */
-    return DX_OK;
+}
+
+void dxi_tls_drop(dxi_tls_t *tls)
+{
+    SSL_CTX_free(tls->next);
+    tls->next = NULL;
+}
+
+int dxi_tls_reload(dxi_tls_t *tls, dx_error_t *error)
+{
+    const int code = dxi_tls_prepare(tls, error);
+    dxi_tls_commit(tls);
+    return code;
 }
 
 void dxi_tls_destroy(dxi_tls_t *tls)
 {
     if (tls != NULL) {
         SSL_CTX_free(tls->context);
+        SSL_CTX_free(tls->next);
         (void)pthread_mutex_destroy(&tls->mutex);
         dxi_free(tls->texts);
         dxi_free(tls);

@@ -30,8 +30,15 @@ typedef struct dxi_tls_options {
 DX_NODISCARD int dxi_tls_create(const dxi_tls_options_t *options, dxi_tls_t **tls_out,
                                 dx_error_t *error);
 
-/* Reads the files again; new connections use what they say now. On failure nothing changes.
- * Threads: any. */
+/* Another certificate in two steps, for a reload that is all or nothing. prepare() reads the files
+ * and finds what is wrong with them; then commit(), after which new connections use what they say,
+ * or drop(). Where nothing was prepared both do nothing. prepare() returns as dxi_tls_create().
+ * Threads: any, one at a time. */
+DX_NODISCARD int dxi_tls_prepare(dxi_tls_t *tls, dx_error_t *error);
+void dxi_tls_commit(dxi_tls_t *tls);
+void dxi_tls_drop(dxi_tls_t *tls);
+
+/* Both. On failure nothing changes. Threads: any, one at a time. */
 DX_NODISCARD int dxi_tls_reload(dxi_tls_t *tls, dx_error_t *error);
 
 /* NULL is allowed. Threads: any, when no connection uses it any more. */

@@ -35,11 +35,17 @@ static int table_load(const dx_config_t *config, dxi_access_table_t **table_out,
     return code;
 }
 
-static int audit_open(const dx_config_t *config, int *fd_out, dx_error_t *error)
+static int audit_open(const dx_node_t *node, const dx_config_t *config, int *fd_out,
+                      dx_error_t *error)
 {
     const char *const path = dx_config_text(config, "access.audit_file");
-    *fd_out = path[0] != '\0' ? dxi_access_audit_prepare(path, error) : -1;
-    return *fd_out < 0 && path[0] != '\0' ? *fd_out : DX_OK;
+    *fd_out = -1;
+    if (path[0] == '\0') {
+        return DX_OK;
+    }
+    const int code = dxi_access_audit_begin(node->access, error);
+    *fd_out = code == DX_OK ? dxi_access_audit_prepare(path, error) : -1;
+    return code != DX_OK ? code : *fd_out < 0 ? *fd_out : DX_OK;
 }
 
 int dxi_node_access_check(const dx_config_t *config, dx_error_t *error)
@@ -63,7 +69,7 @@ int dxi_node_access_make(dx_node_t *node, dx_error_t *error)
     int fd = -1;
     int code = dxi_access_create(node->log.log, &node->access, error);
     if (code == DX_OK) {
-        code = audit_open(node->config, &fd, error);
+        code = audit_open(node, node->config, &fd, error);
     }
     if (code == DX_OK) {
         code = dxi_access_audit_move(node->access, fd, error);
@@ -81,11 +87,11 @@ int dxi_node_access_make(dx_node_t *node, dx_error_t *error)
     return code;
 }
 
-int dxi_node_access_prepare(const dx_config_t *config, bool files,
+int dxi_node_access_prepare(const dx_node_t *node, const dx_config_t *config, bool files,
                             dxi_node_access_change_t *change_out, dx_error_t *error)
 {
     *change_out = (dxi_node_access_change_t){.audit_fd = -1};
-    int code = audit_open(config, &change_out->audit_fd, error);
+    int code = audit_open(node, config, &change_out->audit_fd, error);
     change_out->moves = code == DX_OK;
     if (code == DX_OK && files) {
         code = table_load(config, &change_out->table, error);

@@ -23,8 +23,9 @@ DX_NODISCARD int dxi_node_access_check(const dx_config_t *config, dx_error_t *er
 
 /* What may fail of another configuration; `files`: the users file is read again. Then one of the
  * two others. Threads: any that is no loop, under the node's mutex. */
-DX_NODISCARD int dxi_node_access_prepare(const dx_config_t *config, bool files,
-                                         dxi_node_access_change_t *change_out, dx_error_t *error);
+DX_NODISCARD int dxi_node_access_prepare(const dx_node_t *node, const dx_config_t *config,
+                                         bool files, dxi_node_access_change_t *change_out,
+                                         dx_error_t *error);
 /* Returns whether there are other users now. */
 bool dxi_node_access_commit(dx_node_t *node, dxi_node_access_change_t *change);
 void dxi_node_access_drop(dxi_node_access_change_t *change);

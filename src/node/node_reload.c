@@ -3,11 +3,12 @@
  * DESIGN
  *
  *     check      the rules between options; options that need a restart are as they are
- *     prepare    what may fail: the files of token, users, audit, log and TLS are read or opened
- *     commit     what can't: token, users, audit, log, limits, the configuration itself
+ *     prepare    what may fail: the files of token, users, audit, log and TLS are read or opened,
+ *                threads for another certificate of the admin server are started
+ *     at once    what takes effect when it succeeds, and fails only without memory or at the end
+ *     commit     what can't fail: token, users, audit, certificates, log, limits, the configuration
  *
- * TLS comes last of what may be wrong: it changes over by itself when its files are good, and when
- * they are not nothing has been changed.
+ * When anything before the commit fails, what was prepared is dropped and nothing has been changed.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -71,77 +72,118 @@ static void change_tell(void *context, const dx_config_change_t *change)
     }
 }
 
-/* Under the mutex. `files` reads the files again that options name. */
-static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
-                     dx_config_change_fn visit, void *context, dx_error_t *error)
+/* What a change needs that may fail. */
+typedef struct prepared {
+    dx_config_t *config;
+    dxi_token_t token;
+    int log_fd;
+    dxi_node_access_change_t access;
+} prepared_t;
+
+/* The files that options name. What was prepared for TLS waits in its own place. */
+static int files_prepare(dx_node_t *node, const dx_config_t *config, bool files,
+                         prepared_t *prepared, dx_error_t *error)
 {
-    dxi_token_t token = {.bytes = 0};
-    dx_config_t *copy = NULL;
-    dxi_node_access_change_t access = {.audit_fd = -1};
-    int code = changes_check(node, config, error);
+    int code = dxi_token_read(config, &prepared->token, error);
     if (code == DX_OK) {
-        code = dx_config_copy(config, &copy, error);
+        prepared->log_fd = dxi_node_log_prepare(dx_config_text(config, "log.file"), error);
+        code = prepared->log_fd < 0 ? prepared->log_fd : DX_OK;
     }
     if (code == DX_OK) {
-        code = dxi_token_read(config, &token, error);
+        code = dxi_node_access_prepare(node, config, files, &prepared->access, error);
     }
-    int fd = -1;
-    if (code == DX_OK) {
-        fd = dxi_node_log_prepare(dx_config_text(config, "log.file"), error);
-        code = fd < 0 ? fd : DX_OK;
-    }
-    if (code == DX_OK) {
-        code = dxi_node_access_prepare(config, files, &access, error);
+    if (code == DX_OK && files && node->tls != NULL) {
+        code = dxi_tls_prepare(node->tls, error);
     }
     if (code == DX_OK && files && node->admin.server != NULL) {
         code = dxi_admin_tls_prepare(node->admin.server, error);
     }
-    if (code == DX_OK && files && node->tls != NULL) {
-        code = dxi_tls_reload(node->tls, error);
-    }
-    if (code == DX_OK && node->tracer != NULL) {
+    return code;
+}
+
+/* Takes effect at once, so it comes behind all that may be wrong with a configuration. */
+static int at_once(dx_node_t *node, const dx_config_t *config, dx_error_t *error)
+{
+    dx_topic_options_t topic;
+    dxi_node_topic_options(config, &topic);
+    int code = DX_OK;
+    if (node->tracer != NULL) { /* they were checked: fails only when there is no memory */
         code = dx_tracer_set_headers(node->tracer, dx_config_text(config, "trace.headers"), error);
     }
     if (code == DX_OK) { /* fails only when the node is being stopped */
-        dx_topic_options_t topic;
-        dxi_node_topic_options(config, &topic);
         code = dxi_bus_retain_defaults(
             node->bus, &topic, (uint64_t)dx_config_integer(config, "topics.retain_bytes_max"),
             error);
     }
-    if (code != DX_OK) {
-        if (fd >= 0) {
-            (void)close(fd);
+    return code;
+}
+
+static void prepared_drop(dx_node_t *node, prepared_t *prepared)
+{
+    if (prepared->log_fd >= 0) {
+        (void)close(prepared->log_fd);
+    }
+    dxi_node_access_drop(&prepared->access);
+    if (node->tls != NULL) {
+        dxi_tls_drop(node->tls);
+    }
+    if (node->admin.server != NULL) {
+        dxi_admin_tls_drop(node->admin.server);
+    }
+    explicit_bzero(&prepared->token, sizeof prepared->token);
+    dx_config_destroy(prepared->config);
+}
+
+/* Nothing here fails. */
+static void commit(dx_node_t *node, prepared_t *prepared)
+{
+    const dx_config_t *const config = prepared->config;
+    const bool other_token = dxi_auth_set(&node->auth, &prepared->token);
+    explicit_bzero(&prepared->token, sizeof prepared->token);
+    const bool other_users = dxi_node_access_commit(node, &prepared->access);
+    if (node->tls != NULL) {
+        dxi_tls_commit(node->tls);
+    }
+    if (node->admin.server != NULL) {
+        dxi_admin_tls_commit(node->admin.server);
+        if (other_token || other_users) {
+            dxi_admin_readers_end(node->admin.server);
         }
-        dxi_node_access_drop(&access);
-        explicit_bzero(&token, sizeof token);
-        dx_config_destroy(copy);
-        return code;
     }
-    telling_t telling = {.log = node->log.log, .visit = visit, .context = context};
-    const bool other_token = dxi_auth_set(&node->auth, &token);
-    explicit_bzero(&token, sizeof token);
-    const bool other_users = dxi_node_access_commit(node, &access);
-    if ((other_token || other_users) && node->admin.server != NULL) {
-        dxi_admin_readers_end(node->admin.server);
-    }
-    dxi_node_log_move(&node->log, fd);
-    if (files && node->admin.server != NULL) {
-        dx_error_t why = {.code = 0};
-        if (dxi_admin_tls_commit(node->admin.server, &why) != DX_OK) {
-            DX_LOG_ERROR(node->log.log, "admin", "%s", why.message);
-        }
-    }
-    (void)dx_log_set_level(node->log.log, dxi_node_log_level(copy));
+    dxi_node_log_move(&node->log, prepared->log_fd);
+    (void)dx_log_set_level(node->log.log, dxi_node_log_level(config));
     if (node->tracer != NULL) { /* the bounds of the table are those of the tracer */
-        (void)!dx_tracer_set_sample(node->tracer, dxi_node_trace_sample(copy), NULL);
+        (void)!dx_tracer_set_sample(node->tracer, dxi_node_trace_sample(config), NULL);
     }
     dx_store_relaxed(&node->connections_max, /* see on_accept() */
-                     dx_config_integer(copy, "limits.connections_max"));
-    dxi_node_policy_limits(copy, &node->policy);
-    const int changes = dx_config_diff(node->config, copy, change_tell, &telling);
+                     dx_config_integer(config, "limits.connections_max"));
+    dxi_node_policy_limits(config, &node->policy);
+}
+
+/* Under the mutex. `files` reads the files again that options name. */
+static int take_over(dx_node_t *node, const dx_config_t *config, bool files,
+                     dx_config_change_fn visit, void *context, dx_error_t *error)
+{
+    prepared_t prepared = {.log_fd = -1, .access = {.audit_fd = -1}};
+    int code = changes_check(node, config, error);
+    if (code == DX_OK) {
+        code = dx_config_copy(config, &prepared.config, error);
+    }
+    if (code == DX_OK) {
+        code = files_prepare(node, config, files, &prepared, error);
+    }
+    if (code == DX_OK) {
+        code = at_once(node, config, error);
+    }
+    if (code != DX_OK) {
+        prepared_drop(node, &prepared);
+        return code;
+    }
+    commit(node, &prepared);
+    telling_t telling = {.log = node->log.log, .visit = visit, .context = context};
+    const int changes = dx_config_diff(node->config, prepared.config, change_tell, &telling);
     dx_config_destroy(node->config);
-    node->config = copy;
+    node->config = prepared.config;
     node->config_reloads++;
     node->config_reloaded_unix_ns = dx_clock_realtime_ns();
     return changes;

@@ -6,6 +6,8 @@
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
+#include "admin/admin_internal.h"
+
 #include "admin_test.h"
 #include "net_certificates.h"
 
@@ -216,10 +218,10 @@ static void another_certificate_is_for_new_connections_and_bad_files_change_noth
     assert_contains(secure_ask(&before, "GET /things/a"), " 200 ");
     key_write(&renewed, key_file); /* the key of another one */
     assert_fails(dxi_admin_tls_prepare(world.admin, &error), DX_EINVAL, error, "no key of");
-    assert_ok(dxi_admin_tls_commit(world.admin, NULL)); /* nothing was prepared */
+    dxi_admin_tls_commit(world.admin); /* nothing was prepared */
     certificate_write(&renewed, certificate_file);
     assert_ok(dxi_admin_tls_prepare(world.admin, &error));
-    assert_ok(dxi_admin_tls_commit(world.admin, &error));
+    dxi_admin_tls_commit(world.admin);
     secure_t after = secure_connect(world.admin, NULL);
     peer_is(&after, "node-2");
     assert_contains(secure_ask(&after, "GET /things/b"), "b|");
@@ -229,6 +231,149 @@ static void another_certificate_is_for_new_connections_and_bad_files_change_noth
     dxi_admin_destroy(world.admin);
     certificate_write(&server, certificate_file);
     key_write(&server, key_file);
+}
+
+static void files_of(const identity_t *identity)
+{
+    certificate_write(identity, certificate_file);
+    key_write(identity, key_file);
+}
+
+static void what_was_dropped_serves_nobody(void **state)
+{
+    world_t world = {0};
+    dx_error_t error = {0};
+    (void)state;
+    const dxi_admin_options_t options = tls_options(&world);
+    world_start(&world, &options);
+    files_of(&renewed);
+    assert_ok(dxi_admin_tls_prepare(world.admin, &error));
+    dxi_admin_tls_drop(world.admin);
+    dxi_admin_tls_commit(world.admin);
+    for (int i = 0; i < 4; i++) {
+        secure_t secure = secure_connect(world.admin, NULL);
+        peer_is(&secure, "node-1");
+        assert_contains(secure_ask(&secure, "GET /things/a"), " 200 ");
+        secure_close(&secure);
+    }
+    dxi_admin_destroy(world.admin);
+    files_of(&server);
+}
+
+static void what_was_prepared_ends_with_the_server(void **state)
+{
+    world_t world = {0};
+    (void)state;
+    const dxi_admin_options_t options = tls_options(&world);
+    world_start(&world, &options);
+    files_of(&renewed);
+    assert_ok(dxi_admin_tls_prepare(world.admin, NULL));
+    dxi_admin_stop(world.admin);
+    dxi_admin_tls_commit(world.admin);
+    dxi_admin_tls_drop(world.admin);
+    dxi_admin_destroy(world.admin);
+    files_of(&server);
+}
+
+/* That one more is too much is found before anything has changed. */
+static void so_many_certificates_are_in_use_and_no_more(void **state)
+{
+    world_t world = {0};
+    dx_error_t error = {0};
+    secure_t old[DXI_ADMIN_RETIRED_MAX + 1];
+    (void)state;
+    const dxi_admin_options_t options = tls_options(&world);
+    world_start(&world, &options);
+    for (int i = 0; i <= DXI_ADMIN_RETIRED_MAX; i++) {
+        old[i] = secure_connect(world.admin, NULL);
+        assert_contains(secure_ask(&old[i], "GET /things/a"), " 200 ");
+        files_of(i % 2 == 0 ? &renewed : &server);
+        if (i < DXI_ADMIN_RETIRED_MAX) {
+            assert_ok(dxi_admin_tls_prepare(world.admin, &error));
+            dxi_admin_tls_commit(world.admin);
+        }
+    }
+    assert_fails(dxi_admin_tls_prepare(world.admin, &error), DX_EBUSY, error,
+                 "8 earlier ones are still in use");
+    secure_t secure = secure_connect(world.admin, NULL);
+    peer_is(&secure, "node-1"); /* as the last one that was taken over */
+    secure_close(&secure);
+    secure_close(&old[0]); /* its daemon may go, and there is a place again */
+    const int64_t give_up_ns = dx_clock_ns() + 30 * DX_NS_PER_S;
+    while (dxi_admin_tls_prepare(world.admin, &error) != DX_OK && dx_clock_ns() < give_up_ns) {
+        (void)usleep(1000);
+    }
+    dxi_admin_tls_commit(world.admin);
+    secure = secure_connect(world.admin, NULL);
+    peer_is(&secure, "node-2");
+    secure_close(&secure);
+    for (int i = 1; i <= DXI_ADMIN_RETIRED_MAX; i++) {
+        secure_close(&old[i]);
+    }
+    dxi_admin_destroy(world.admin);
+    files_of(&server);
+}
+
+/* How many descriptors of this process listen. */
+static int listening(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        int listens = 0;
+        socklen_t bytes = sizeof listens;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) == 0) {
+            count += listens;
+        }
+    }
+    return count;
+}
+
+/* A daemon's threads may look at its socket until it has been stopped. */
+static void the_socket_of_a_daemon_is_open_as_long_as_the_daemon(void **state)
+{
+    world_t world = {0};
+    (void)state;
+    const dxi_admin_options_t options = tls_options(&world);
+    world_start(&world, &options);
+    const int before = listening();
+    secure_t old = secure_connect(world.admin, NULL);
+    assert_contains(secure_ask(&old, "GET /things/a"), " 200 ");
+    files_of(&renewed);
+    assert_ok(dxi_admin_tls_prepare(world.admin, NULL));
+    dxi_admin_tls_commit(world.admin);
+    assert_int_equal(listening(), before + 1);
+    secure_close(&old);
+    const int64_t give_up_ns = dx_clock_ns() + 30 * DX_NS_PER_S;
+    while (listening() != before && dx_clock_ns() < give_up_ns) {
+        (void)usleep(1000);
+    }
+    assert_int_equal(listening(), before);
+    dxi_admin_destroy(world.admin);
+    files_of(&server);
+}
+
+static void streams_end_with_the_certificate_they_began_with(void **state)
+{
+    world_t world = {0};
+    (void)state;
+    const dxi_admin_options_t options = tls_options(&world);
+    world_start(&world, &options);
+    secure_t secure = secure_connect(world.admin, NULL);
+    static const char LINE[] = "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    char text[4096] = "";
+    assert_true(SSL_write(secure.ssl, LINE, sizeof LINE - 1) > 0);
+    for (int used = 0, got = 1; got > 0 && strstr(text, "\r\n0\r\n\r\n") == NULL; used += got) {
+        if (strstr(text, ": hello") != NULL && dxi_admin_readers(world.admin) == 1) {
+            files_of(&renewed);
+            assert_ok(dxi_admin_tls_prepare(world.admin, NULL));
+            dxi_admin_tls_commit(world.admin);
+        }
+        got = SSL_read(secure.ssl, text + used, (int)sizeof text - 1 - used);
+    }
+    assert_contains(text, "\r\n0\r\n\r\n"); /* the last chunk */
+    secure_close(&secure);
+    dxi_admin_destroy(world.admin);
+    files_of(&server);
 }
 
 static void files_that_are_no_good_are_told(void **state)
@@ -263,6 +408,11 @@ int main(void)
         cmocka_unit_test(a_certificate_of_the_authority_names_who_asks),
         cmocka_unit_test(where_a_certificate_must_be_shown_nothing_else_will_do),
         cmocka_unit_test(another_certificate_is_for_new_connections_and_bad_files_change_nothing),
+        cmocka_unit_test(what_was_dropped_serves_nobody),
+        cmocka_unit_test(what_was_prepared_ends_with_the_server),
+        cmocka_unit_test(so_many_certificates_are_in_use_and_no_more),
+        cmocka_unit_test(the_socket_of_a_daemon_is_open_as_long_as_the_daemon),
+        cmocka_unit_test(streams_end_with_the_certificate_they_began_with),
         cmocka_unit_test(files_that_are_no_good_are_told),
     };
     return cmocka_run_group_tests(tests, identities_make, identities_free);
