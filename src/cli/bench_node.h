@@ -43,6 +43,7 @@ typedef struct dxi_node_bench {
     bool ack;
     bool group; /* subscribers share the events */
     bool busy_poll;
+    bool drive;        /* the publisher takes the turns of its client */
     bool own_node;     /* --dev */
     int32_t transport; /* dxi_dev_transport_t, of the own node */
     int32_t slow;      /* what becomes of a subscriber that is behind: 0 block, 1 drop */

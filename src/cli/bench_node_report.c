@@ -195,6 +195,7 @@ static void json_scenario(dxi_json_t *json, const dxi_node_bench_t *bench,
     dxi_json_boolean(json, "acknowledgements", bench->ack);
     dxi_json_boolean(json, "group", bench->group);
     dxi_json_boolean(json, "busy_poll", bench->busy_poll);
+    dxi_json_boolean(json, "drive", bench->drive);
     dxi_json_text(json, "slow", bench->slow == 0 ? "block" : "drop");
     dxi_json_object_end(json);
 }

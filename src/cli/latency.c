@@ -36,6 +36,7 @@ typedef struct settings {
     bool dev;
     bool ack;
     bool busy_poll;
+    bool drive;
 } settings_t;
 
 static const char *const TRANSPORTS[] = DXI_DEV_TRANSPORTS;
@@ -83,6 +84,11 @@ static const dxi_option_t OPTIONS[] = {
      .kind = DXI_OPTION_FLAG,
      .offset = offsetof(settings_t, busy_poll),
      .help = "the client's thread spins instead of sleeping"},
+    {.name = "drive",
+     .kind = DXI_OPTION_FLAG,
+     .offset = offsetof(settings_t, drive),
+     .help = "the publisher's thread spins and reads as well, the client's rests: see "
+             "dx_client_drive()"},
     {.name = "dev",
      .kind = DXI_OPTION_FLAG,
      .offset = offsetof(settings_t, dev),
@@ -142,6 +148,7 @@ static int round_trip(const settings_t *settings)
                                     .topics = 1,
                                     .ack = settings->ack,
                                     .busy_poll = settings->busy_poll,
+                                    .drive = settings->drive,
                                     .own_node = settings->dev,
                                     .transport = settings->transport};
     dxi_node_result_t result;
