@@ -142,6 +142,11 @@ static int files_check(const char *speaker, const dx_config_t *config)
     return result;
 }
 
+static void warning_print(void *context, const char *sentence)
+{
+    dxi_complain(context, "warning: %s", sentence);
+}
+
 static int check_run(int argc, char **argv)
 {
     static const dxi_usage_t usage = {
@@ -150,7 +155,8 @@ static int check_run(int argc, char **argv)
         .description =
             "Reads a configuration as dx server does, environment included, and the files that\n"
             "it names (token, users, certificates, logs), and says what is wrong, with file and\n"
-            "line; else what differs from the defaults. No file is made or changed.\n",
+            "line; else what differs from the defaults. No file is made or changed. What is\n"
+            "allowed and may surprise is a warning.\n",
         .examples = "  dx config check node.yaml\n",
         .operands_max = 1,
         .question = "which file?",
@@ -166,6 +172,7 @@ static int check_run(int argc, char **argv)
     if (config_open(usage.command, operands.texts[0], &config) == DX_OK &&
         files_check(usage.command, config) == DX_OK &&
         config_open(usage.command, NULL, &defaults) == DX_OK) {
+        dxi_config_warnings(config, warning_print, (char *)(uintptr_t)usage.command);
         exit_code =
             difference_print(usage.command, defaults, config, "default", "file", operands.texts[0]);
     }

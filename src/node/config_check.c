@@ -229,3 +229,54 @@ int dx_config_check(const dx_config_t *config, dx_error_t *error)
     }
     return code;
 }
+
+/* ------------------------------------------------------------------------------------- warnings */
+
+/* Whether others than programs of this host can reach an address. */
+static bool is_open(const dxi_address_t *address)
+{
+    return address->transport != DXI_UNIX && strncmp(address->host, "127.", 4) != 0 &&
+           strcmp(address->host, "::1") != 0 && strcmp(address->host, "localhost") != 0;
+}
+
+static void listeners_warn(const dx_config_t *config, dxi_config_warning_fn visit, void *context)
+{
+    const char *item = NULL;
+    const bool guarded = is_set(config, "auth.token") || is_set(config, "auth.token_file") ||
+                         is_set(config, "access.file");
+    const bool verifies = dx_config_bool(config, "tls.verify_peer");
+    for (size_t i = 0; (item = dx_config_list(config, "listen.addresses", i)) != NULL; i++) {
+        dxi_address_t address;
+        dx_error_t why;
+        if (dxi_address_parse(item, &address, NULL) == DX_OK && is_open(&address) && !guarded &&
+            !(verifies && address.transport == DXI_TLS)) {
+            (void)dxi_fail(&why, DX_OK,
+                           "everybody who reaches %.80s may use it: there is no access.file, no "
+                           "auth.token and no tls.verify_peer",
+                           item);
+            visit(context, why.message);
+        }
+    }
+}
+
+/* Such an address is for who has a proxy in front that speaks TLS, so it is not refused. */
+static void admin_warn(const dx_config_t *config, dxi_config_warning_fn visit, void *context)
+{
+    dxi_admin_place_t place;
+    const char *const address = dx_config_text(config, "admin.address");
+    dx_error_t why;
+    if (dx_config_bool(config, "admin.enabled") &&
+        dxi_admin_place_parse(address, &place, NULL) == DX_OK && !place.tls && !place.loopback) {
+        (void)dxi_fail(&why, DX_OK,
+                       "tokens can be read on their way to admin.address %.80s, which other hosts "
+                       "reach without TLS; make it https://, or let only a proxy with TLS reach it",
+                       address);
+        visit(context, why.message);
+    }
+}
+
+void dxi_config_warnings(const dx_config_t *config, dxi_config_warning_fn visit, void *context)
+{
+    listeners_warn(config, visit, context);
+    admin_warn(config, visit, context);
+}

@@ -84,6 +84,12 @@ DX_NODISCARD int dxi_config_environment_read(dx_config_t *config, char *const *e
 /* The variable of an option: "DX_LIMITS_CONNECTIONS_MAX". */
 void dxi_config_variable(const char *name, char text_out[DX_CONFIG_NAME_BYTES_MAX + 4]);
 
+/* What is allowed and may surprise: addresses that others reach without having to prove who they
+ * are, or by what can be read on its way. One sentence each, of at most 255 bytes.
+ * Threads: any; `visit` runs in it. */
+typedef void (*dxi_config_warning_fn)(void *context, const char *sentence);
+void dxi_config_warnings(const dx_config_t *config, dxi_config_warning_fn visit, void *context);
+
 /* Whether dx_node_create() will get all files: token, users, certificates, the log, the audit
  * (node_files.c). Makes none. Returns DX_OK, or what is wrong with one of them. */
 DX_NODISCARD int dxi_config_files_check(const dx_config_t *config, dx_error_t *error);

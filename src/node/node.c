@@ -38,6 +38,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "disruptorx/clock.h"
+#include "node/config_internal.h"
 #include "node/node_access.h"
 
 #define LAST_SPANS_NS DX_NS_PER_S /* for the collector to take what is left at the end */
@@ -231,15 +232,6 @@ void dx_node_destroy(dx_node_t *node)
 
 /* ------------------------------------------------------------------------------------- starting */
 
-/* Whether others than programs of this host can reach an address. */
-static bool is_open_address(const char *text)
-{
-    dxi_address_t address;
-    return dxi_address_parse(text, &address, NULL) == DX_OK && address.transport != DXI_UNIX &&
-           strncmp(address.host, "127.", 4) != 0 && strcmp(address.host, "::1") != 0 &&
-           strcmp(address.host, "localhost") != 0;
-}
-
 /* Descriptors that a node needs beside its connections: loops, listeners, the log, the program. */
 #define OTHER_DESCRIPTORS 64
 
@@ -267,6 +259,11 @@ static void descriptors_check(dx_node_t *node)
     }
 }
 
+static void warning_log(void *context, const char *sentence)
+{
+    DX_LOG_WARN((dx_log_t *)context, "node", "%s", sentence);
+}
+
 static void started_log(dx_node_t *node)
 {
     dx_log_t *const log = node->log.log;
@@ -277,14 +274,8 @@ static void started_log(dx_node_t *node)
     }
     for (uint32_t i = 0; i < node->listener_count; i++) {
         DX_LOG_INFO(log, "node", "listens on %s", node->listeners[i].address);
-        if (is_open_address(node->listeners[i].address) && !dxi_auth_wanted(&node->auth) &&
-            !dxi_access_on(node->access) && !dx_config_bool(node->config, "tls.verify_peer")) {
-            DX_LOG_WARN(log, "node",
-                        "everybody who reaches %s may use it: there is no access.file, no "
-                        "auth.token and no tls.verify_peer",
-                        node->listeners[i].address);
-        }
     }
+    dxi_config_warnings(node->config, warning_log, log);
     if (node->tracer != NULL) {
         DX_LOG_INFO(log, "node", "traces one event of %lld (0: those that say so) to %s",
                     (long long)dx_config_integer(node->config, "trace.sample"),

@@ -341,6 +341,15 @@ class Config(NodeTest):
             self.refuses(USAGE, sentence, *arguments)
 
 
+    def test_a_check_warns_of_what_is_allowed_and_may_surprise(self):
+        file = self.folder / "open.yaml"
+        file.write_text("admin: {enabled: true, address: 'http://0.0.0.0:0'}\n"
+                        "auth: {token: secret}\n", encoding="utf-8")
+        done = self.dx("config", "check", file)
+        self.assertEqual(done.returncode, OK)
+        self.assertIn("warning: tokens can be read on their way to admin.address http://0.0.0.0:0",
+                      done.stderr)
+
     def test_a_check_finds_what_would_keep_a_node_from_starting(self):
         file, none = self.folder / "checked.yaml", self.folder / "none"
         written = self.folder / "written.log"

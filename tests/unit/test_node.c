@@ -297,6 +297,53 @@ static void an_address_for_everybody_without_a_token_is_warned_of(void **state)
     }
 }
 
+static void count_up(void *context, const char *sentence)
+{
+    assert_true(sentence[0] != '\0');
+    ++*(int *)context;
+}
+
+static void what_may_surprise_in_a_configuration_is_a_warning(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value, *other, *other_value;
+        int warnings;
+    } CASES[] = {
+        {"admin.address", "http://0.0.0.0:0", "auth.token", "secret", 1},
+        {"admin.address", "http://node.example:0", "access.file", "users.yaml", 1},
+        {"admin.address", "http://127.0.0.1:0", "auth.token", "secret", 0},
+        {"admin.address", "https://0.0.0.0:0", "auth.token", "secret", 0},
+        {"listen.addresses", "tcp://0.0.0.0:1, tls://0.0.0.0:2", "tls.verify_peer", "true", 1},
+        {"listen.addresses", "tcp://0.0.0.0:1, tls://0.0.0.0:2", "tls.verify_peer", "false", 2},
+        {"listen.addresses", "tcp://0.0.0.0:1", "access.file", "users.yaml", 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        int warnings = 0;
+        dx_config_t *const config = config_small();
+        config_put(config, "admin.enabled", "true");
+        config_put(config, CASES[i].name, CASES[i].value);
+        config_put(config, CASES[i].other, CASES[i].other_value);
+        dxi_config_warnings(config, count_up, &warnings);
+        assert_int_equal(warnings, CASES[i].warnings);
+        dx_config_destroy(config);
+    }
+}
+
+static void an_admin_address_without_tls_is_warned_of_at_the_start(void **state)
+{
+    (void)state;
+    dx_config_t *const config = config_small();
+    (void)unlink(node_log_file);
+    config_put(config, "admin.enabled", "true");
+    config_put(config, "admin.address", "http://0.0.0.0:0");
+    config_put(config, "auth.token", "secret");
+    node_end(node_started(config));
+    assert_contains(text_of_file(node_log_file),
+                    "tokens can be read on their way to admin.address http://0.0.0.0:0");
+    dx_config_destroy(config);
+}
+
 static void too_few_descriptors_are_warned_of(void **state)
 {
     (void)state;
@@ -361,6 +408,8 @@ int main(void)
         cmocka_unit_test(what_was_published_is_delivered_before_it_stops),
         cmocka_unit_test(a_node_has_a_name_and_an_id_of_its_own),
         cmocka_unit_test(an_address_for_everybody_without_a_token_is_warned_of),
+        cmocka_unit_test(what_may_surprise_in_a_configuration_is_a_warning),
+        cmocka_unit_test(an_admin_address_without_tls_is_warned_of_at_the_start),
         cmocka_unit_test(too_few_descriptors_are_warned_of),
         cmocka_unit_test(each_failed_allocation_is_survived),
     };
