@@ -79,7 +79,9 @@ typedef struct dx_receipt {
     uint64_t sequence; /* of the event in its topic; 0 for a duplicate of so long ago that it is not
                         * remembered */
     uint64_t timestamp_ns;
-    bool duplicate; /* it had been taken before, under the same producer id and sequence */
+    bool duplicate;       /* it had been taken before, under the same producer id and sequence */
+    const char *sentence; /* why it was refused, until the callback returns; NULL when it was not,
+                           * and where a dx_error_t says it */
 } dx_receipt_t;
 
 /* An event as a handler gets it. Pointers are valid until the handler returns. */

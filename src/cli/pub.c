@@ -157,7 +157,8 @@ typedef struct run {
     dx_atomic64_t refused;
     dx_atomic64_t duplicates;
     dx_atomic64_t last_sequence;
-    dx_atomic32_t first_code; /* of what was refused */
+    dx_atomic32_t first_code; /* of what was refused, and why: read when all is answered */
+    char first_sentence[DX_ERROR_MESSAGE_BYTES];
 } run_t;
 
 /* RELAXED here: each word is a number of its own with one writer; dx_client_flush() orders the last
@@ -168,6 +169,8 @@ static void on_receipt(void *context, const dx_receipt_t *receipt)
     if (receipt->code != DX_OK) {
         if (dx_load_relaxed(&run->refused) == 0) {
             dx_store32_relaxed(&run->first_code, receipt->code);
+            (void)snprintf(run->first_sentence, sizeof run->first_sentence, "%s",
+                           receipt->sentence);
         }
         dx_store_relaxed(&run->refused, dx_load_relaxed(&run->refused) + 1);
         return;
@@ -312,7 +315,7 @@ static int outcome(const run_t *run, const dx_client_stats_t *stats, int result,
                      "errors %s",
                      dxi_format_count(&(dxi_text_t){0}, refused),
                      dxi_format_count(&(dxi_text_t){0}, run->sent), dx_error_name(code),
-                     dx_error_text(code), dx_error_name(code));
+                     run->first_sentence, dx_error_name(code));
         return DXI_EXIT_FAILED;
     }
     if (refused > 0) {

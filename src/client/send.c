@@ -33,6 +33,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client/internal.h"
@@ -131,6 +132,16 @@ static void release(dx_client_t *client)
 }
 
 /* Tells the publisher of a record (N3). */
+static void refusal_tell(const dxi_receipt_record_t *record, const dx_receipt_t *receipt,
+                         const char *sentence, size_t sentence_bytes)
+{
+    dx_receipt_t refusal = *receipt;
+    char text[DX_ERROR_MESSAGE_BYTES];
+    (void)snprintf(text, sizeof text, "%.*s", (int)sentence_bytes, sentence);
+    refusal.sentence = sentence_bytes != 0 ? text : dx_error_text(receipt->code);
+    record->on_receipt(record->context, &refusal);
+}
+
 static void tell(dx_client_t *client, const dxi_receipt_record_t *record,
                  const dx_receipt_t *receipt, const char *sentence, size_t sentence_bytes)
 {
@@ -142,8 +153,10 @@ static void tell(dx_client_t *client, const dxi_receipt_record_t *record,
     if (record->on_receipt == dxi_call_receipt) {
         dxi_call_receipt_take(client, (uint64_t)(uintptr_t)record->context, receipt, sentence,
                               sentence_bytes);
-    } else {
+    } else if (DX_LIKELY(receipt->code == DX_OK)) {
         record->on_receipt(record->context, receipt);
+    } else {
+        refusal_tell(record, receipt, sentence, sentence_bytes);
     }
 }
 

@@ -74,6 +74,7 @@ class Publish(NodeTest):
         done = self.dx("pub", "small", "12345", "--ack")
         self.assertEqual(done.returncode, FAILED)
         self.assertIn("the node refused 1 of 1 events", done.stderr)
+        self.assertIn("the payload has 5 bytes, must have at most 4", done.stderr)
         self.assertIn("DX_ELIMIT", done.stderr)
 
     def test_bad_command_lines_are_refused(self):
