@@ -92,6 +92,13 @@ static void table_put(dxi_pending_t **table, uint64_t mask, dxi_pending_t *pendi
     table[i] = pending;
 }
 
+static void keys_put(dxi_team_t *team, dxi_pending_t *given)
+{
+    if (given->bucket != DXI_BUCKET_NONE) {
+        dxi_list_append(dxi_team_key(team, given->key_hash), &given->in_key);
+    }
+}
+
 static bool table_reserve(dxi_team_t *team)
 {
     const uint64_t places = team->table != NULL ? team->mask + 1 : 0;
@@ -100,7 +107,10 @@ static bool table_reserve(dxi_team_t *team)
     }
     const uint64_t more = places != 0 ? places * 2 : TABLE_MIN;
     dxi_pending_t **const larger = dxi_alloc_zeroed(more, sizeof(dxi_pending_t *));
-    if (larger == NULL) {
+    dxi_list_t *const keys = dxi_alloc_zeroed(more, sizeof(dxi_list_t));
+    if (larger == NULL || keys == NULL) {
+        dxi_free(larger);
+        dxi_free(keys);
         return false;
     }
     for (uint64_t i = 0; i < places; i++) {
@@ -109,8 +119,18 @@ static bool table_reserve(dxi_team_t *team)
         }
     }
     dxi_free(team->table);
+    dxi_free(team->keys);
     team->table = larger;
+    team->keys = keys;
     team->mask = more - 1;
+    for (uint64_t i = 0; i < more; i++) {
+        dxi_list_init(&keys[i]);
+    }
+    for (dxi_list_t *at = team->given.next; at != &team->given; at = at->next) {
+        dxi_pending_t *const given = DXI_LIST_OBJECT(at, dxi_pending_t, in_time);
+        given->in_key = (dxi_list_t){0};
+        keys_put(team, given);
+    }
     return true;
 }
 
@@ -198,6 +218,7 @@ static void unlist(dxi_team_t *team, dxi_pending_t *pending)
     }
     dxi_list_remove(&pending->in_order);
     dxi_list_remove(&pending->in_time);
+    dxi_list_remove(&pending->in_key);
     if (pending->state == DXI_PENDING_GIVEN) {
         pending->member->given--;
         pending->member = NULL;
@@ -276,6 +297,7 @@ void dxi_pending_give(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pendi
         bits_update(team, pending);
     }
     dxi_list_append(&team->given, &pending->in_time);
+    keys_put(team, pending);
     dxi_team_due(shard, team, deadline_ns);
 }
 

@@ -84,6 +84,7 @@ void dxi_team_close(dxi_shard_t *shard, dxi_flow_t *flow)
     }
     dxi_list_remove(&team->in_shard);
     dxi_free(team->table);
+    dxi_free(team->keys);
     dxi_free(team->buckets);
     dxi_free(team);
     flow->team = NULL;
@@ -186,19 +187,25 @@ static int64_t backoff_of(const dxi_flow_options_t *options, uint32_t failures)
     return delay_ns < options->backoff_max_ns ? delay_ns : options->backoff_max_ns;
 }
 
-/* Takes back what was given of this key after it (G3). */
+/* Takes back what was given of this key after it (G3): those of a key are given in the order of
+ * their arrival. */
 static void go_back(dxi_team_t *team, const dxi_pending_t *failed)
 {
     if (failed->bucket == DXI_BUCKET_NONE) {
         return;
     }
-    dxi_list_t *const given = &team->buckets[failed->bucket].given;
-    for (dxi_list_t *at = given->next; at != given;) {
-        dxi_pending_t *const pending = DXI_LIST_OBJECT(at, dxi_pending_t, in_order);
-        at = at->next;
-        if (pending->key_hash == failed->key_hash && pending->arrival > failed->arrival) {
-            dxi_pending_wait(team, pending);
+    dxi_list_t *const given = dxi_team_key(team, failed->key_hash);
+    for (dxi_list_t *at = given->previous; at != given;) {
+        dxi_pending_t *const pending = DXI_LIST_OBJECT(at, dxi_pending_t, in_key);
+        at = at->previous;
+        team->steps++;
+        if (pending->key_hash != failed->key_hash) {
+            continue;
         }
+        if (pending->arrival < failed->arrival) {
+            return;
+        }
+        dxi_pending_wait(team, pending);
     }
 }
 
@@ -601,6 +608,7 @@ static uint64_t bucket_check(const dxi_team_t *team, uint32_t number)
     for (const dxi_list_t *at = bucket->given.next; at != &bucket->given; at = at->next) {
         const dxi_pending_t *const given = DXI_LIST_OBJECT(at, dxi_pending_t, in_order);
         assert(given->member == bucket->owner); /* G4 */
+        assert(dxi_list_queued(&given->in_key));
         for (const dxi_list_t *w = bucket->waiting.next; w != &bucket->waiting; w = w->next) {
             const dxi_pending_t *const waiting = DXI_LIST_OBJECT(w, dxi_pending_t, in_order);
             assert(waiting->key_hash != given->key_hash || waiting->arrival > given->arrival);
@@ -613,6 +621,24 @@ static uint64_t bucket_check(const dxi_team_t *team, uint32_t number)
     (void)bit;
     return list_check(team, &bucket->waiting, bucket->put, false) +
            list_check(team, &bucket->given, NULL, true);
+}
+
+/* What is GIVEN of a key stands by arrival (G3), and nothing else is there. */
+static void keys_check(const dxi_team_t *team)
+{
+    for (uint64_t i = 0; team->keys != NULL && i <= team->mask; i++) {
+        const dxi_list_t *const head = &team->keys[i];
+        for (const dxi_list_t *at = head->next; at != head; at = at->next) {
+            const dxi_pending_t *const one = DXI_LIST_OBJECT(at, dxi_pending_t, in_key);
+            assert(one->state == DXI_PENDING_GIVEN && dxi_team_key(team, one->key_hash) == head);
+            for (const dxi_list_t *to = at->next; to != head; to = to->next) {
+                const dxi_pending_t *const later = DXI_LIST_OBJECT(to, dxi_pending_t, in_key);
+                assert(later->key_hash != one->key_hash || later->arrival > one->arrival);
+                (void)later;
+            }
+            (void)one;
+        }
+    }
 }
 
 void dxi_team_check(const dxi_shard_t *shard, const dxi_team_t *team)
@@ -634,6 +660,7 @@ void dxi_team_check(const dxi_shard_t *shard, const dxi_team_t *team)
         }
     }
     assert(listed == team->in_table); /* G1 */
+    keys_check(team);
     uint64_t dead = 0;
     for (const dxi_list_t *at = team->dead.next; at != &team->dead; at = at->next) {
         dead++;

@@ -47,6 +47,7 @@ typedef enum dxi_pending_state {
 typedef struct dxi_pending {
     dxi_list_t in_order; /* of its bucket, of `loose`, of `dead` */
     dxi_list_t in_time;  /* of `given` or `due` */
+    dxi_list_t in_key;   /* of team->keys, while GIVEN with a key */
     dxi_link_t *link;
     dxi_subscriber_t *member; /* whom it is GIVEN to */
     uint64_t arrival;         /* numbers the events of a team */
@@ -74,6 +75,7 @@ struct dxi_team {
     dxi_list_t in_shard;
     dxi_flow_t *flow;
     dxi_pending_t **table; /* by topic and sequence, open addressing, at most half full */
+    dxi_list_t *keys; /* as many: what is GIVEN, by its key, in the order in which it was given */
     uint64_t mask;
     uint64_t in_table;
     uint64_t count;
@@ -114,6 +116,12 @@ void dxi_pending_delay(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pend
                        int64_t due_ns);
 
 void dxi_pending_bury(dxi_team_t *team, dxi_pending_t *pending);
+
+/* Where what is GIVEN of a key stands, with others. */
+DX_INLINE dxi_list_t *dxi_team_key(const dxi_team_t *team, uint32_t key_hash)
+{
+    return &team->keys[key_hash * UINT64_C(0x9E3779B97F4A7C15) >> 32 & team->mask];
+}
 
 /* Something is due then. */
 DX_INLINE void dxi_team_due(dxi_shard_t *shard, dxi_team_t *team, int64_t due_ns)

@@ -466,6 +466,21 @@ static void many_events_that_are_refused_together_cost_few_steps(void **state)
     assert_ok(answer(&b, 0, UINT64_MAX, DX_OK));
 }
 
+static void many_keys_that_are_not_answered_in_time_cost_few_steps(void **state)
+{
+    (void)state;
+    rig_subscribe(&rig, &a, &EXPLICIT);
+    give_many("k", 600);
+    assert_int_equal(a.count, 600);
+    const uint64_t before = steps(&a);
+    rig_tick(&rig, 60000 * RIG_MS);
+    assert_int_equal(rig_stats(&a).pending, 0);
+    assert_in_range(steps(&a) - before, 0, 6000);
+    rig_tick(&rig, 200 * RIG_MS);
+    assert_int_equal(a.count, 1200);
+    assert_ok(answer(&a, 0, UINT64_MAX, DX_OK));
+}
+
 static void a_deleted_topic_takes_what_is_pending_along(void **state)
 {
     (void)state;
@@ -521,6 +536,7 @@ int main(void)
         TEST(what_dies_among_the_dead_is_gone),
         TEST(many_events_of_a_member_that_leaves_are_put_back_in_few_steps),
         TEST(many_events_that_are_refused_together_cost_few_steps),
+        TEST(many_keys_that_are_not_answered_in_time_cost_few_steps),
         TEST(a_deleted_topic_takes_what_is_pending_along),
         TEST(a_deleted_topic_makes_room_for_others),
     };
