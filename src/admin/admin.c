@@ -12,8 +12,8 @@
  * long the clock shuts its socket down, which libmicrohttpd then finds.
  *
  * Another certificate is another daemon at a copy of the same socket. The old one accepts nothing
- * any more, and goes when its last connection has gone. It is stopped by the clock, never by who
- * changes the certificate: that may be a route of the daemon, or hold what a route waits for.
+ * any more, and goes when its last connection has gone. Only the clock stops it: to stop is to wait
+ * for its routes, and who changes the certificate may be one, or hold what one waits for.
  *
  * INVARIANTS
  *
@@ -391,9 +391,14 @@ static void clock_run(void *context)
             break;
         }
         links_cut(admin, dx_clock_ns());
-        const dxi_admin_retired_t retired = retired_take(admin);
+        dxi_admin_retired_t retired;
+        do {
+            retired = retired_take(admin);
+            (void)pthread_mutex_unlock(&admin->mutex);
+            retired_stop(&retired); /* A3 */
+            (void)pthread_mutex_lock(&admin->mutex);
+        } while (retired.daemon != NULL);
         (void)pthread_mutex_unlock(&admin->mutex);
-        retired_stop(&retired); /* A3 */
         if (dxi_admin_readers(admin) != 0 && admin->options.tick != NULL) {
             admin->options.tick(admin->options.context);
         }
@@ -559,25 +564,10 @@ static bool tls_same(const dxi_admin_tls_t *a, const dxi_admin_tls_t *b)
            text_same(a->authority, b->authority);
 }
 
-/* Ends retired daemons whose last connection has gone; one in which a route runs has that. */
-static void retired_end(dxi_admin_t *admin)
-{
-    for (;;) {
-        (void)pthread_mutex_lock(&admin->mutex);
-        const dxi_admin_retired_t retired = retired_take(admin);
-        (void)pthread_mutex_unlock(&admin->mutex);
-        if (retired.daemon == NULL) {
-            return;
-        }
-        retired_stop(&retired); /* A3 */
-    }
-}
-
 /* Makes the daemon of next_tls, and sees to a place for the one that will retire. Under the mutex
  * of daemons. */
 static int next_make(dxi_admin_t *admin, dx_error_t *error)
 {
-    retired_end(admin);
     if (retired_place(admin) < 0) {
         return dxi_fail(error, DX_EBUSY,
                         "the admin server keeps its certificate: %d earlier ones are still in use",

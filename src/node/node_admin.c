@@ -76,17 +76,21 @@ static int authorize_by_token(dx_node_t *node, dxi_admin_asker_t *asker, dx_erro
 static int login(dx_node_t *node, const dxi_admin_asker_t *asker, dxi_access_login_t *login_out,
                  dx_error_t *error)
 {
+    dx_error_t why = {.code = 0}; /* who is nobody by a certificate may be somebody by a token */
     int code = DX_ENOTFOUND;
     *login_out = (dxi_access_login_t){.user = NULL};
     if (asker->names != NULL) {
-        code = dxi_access_login_by_names(node->access, asker->names, login_out, error);
+        code = dxi_access_login_by_names(node->access, asker->names, login_out, &why);
     }
     if (code == DX_ENOTFOUND && asker->token == NULL) {
         return dxi_fail(error, DX_EAGAIN, "a token is wanted");
     }
     if (code == DX_ENOTFOUND) {
         code = dxi_access_login_by_token(node->access, asker->token, asker->token_bytes, login_out,
-                                         error);
+                                         &why);
+    }
+    if (code != DX_OK && error != NULL) {
+        *error = why;
     }
     return code == DX_EPERM ? DX_EAGAIN : code;
 }

@@ -110,8 +110,8 @@ class Node(NodeTest):
     def test_a_round_trip_is_measured(self):
         file = self.folder / "latency.hgrm"
         driven = self.json("latency", "--rate", "1k", "--seconds", "500ms", "--drive")
-        self.assertEqual((driven["scenario"]["drive"], driven["verified"], driven["latency_ns"]["count"]),
-                         (True, True, 450))
+        self.assertEqual((driven["scenario"]["drive"], driven["verified"],
+                          driven["latency_ns"]["count"]), (True, True, 450))
         result = self.json("latency", "--rate", "1k", "--seconds", "500ms", "--hgrm", file)
         self.assertEqual((result["bench"], result["verified"], result["published"]),
                          ("latency", True, 500))
