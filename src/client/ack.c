@@ -10,8 +10,9 @@
  * Answers from other threads are records in a buffer under a lock; the client's thread swaps it for
  * an empty one and works through it.
  *
- * For a topic whose events the program acknowledges itself, it is written down what was delivered
- * and what became of it (unacknowledged.h), so that after a reconnect it is known where to begin.
+ * Of a topic whose events are acknowledged it is written down what was delivered and what became of
+ * it (unacknowledged.h), so that after a reconnect it is known where to begin: the node forgets a
+ * subscription that is alone with its connection. A group's place it keeps for a while.
  *
  * INVARIANTS
  *
@@ -208,8 +209,16 @@ static int run_add(dx_client_subscription_t *subscription, const char *topic, ui
     return code;
 }
 
+/* Whether the node gives an event up that is refused with `code`. */
+static bool is_given_up(const dx_client_subscription_t *subscription, int code, uint32_t attempt)
+{
+    const uint32_t most = subscription->options.attempts_max;
+    return code == DX_EFATAL || attempt >= (most != 0 ? most : ATTEMPTS_DEFAULT);
+}
+
 void dxi_ack_handled(dx_client_subscription_t *subscription, const dx_event_t *event)
 {
+    dxi_unacknowledged_done(&subscription->unacknowledged, event->sequence);
     /* There is room: deliver.c takes no event without it. Where there is none the node delivers it
      * once more. */
     (void)run_add(subscription, event->topic, event->topic_bytes, event->shard, event->sequence);
@@ -217,6 +226,9 @@ void dxi_ack_handled(dx_client_subscription_t *subscription, const dx_event_t *e
 
 void dxi_ack_refused(dx_client_subscription_t *subscription, const dx_event_t *event, int code)
 {
+    if (is_given_up(subscription, code, event->attempt)) {
+        dxi_unacknowledged_done(&subscription->unacknowledged, event->sequence);
+    }
     dxi_ack_run_t one;
     run_begin(&one, event->topic, event->topic_bytes, event->shard, event->sequence);
     (void)dxi_ack_flush(subscription);
@@ -261,11 +273,8 @@ static int record_take(dx_client_t *client, const ack_record_t *record, const ch
             code = answer_send(subscription, &one, record->code);
         }
     }
-    const uint32_t attempts_max = subscription->options.attempts_max != 0
-                                      ? subscription->options.attempts_max
-                                      : ATTEMPTS_DEFAULT;
-    const bool given_up = record->code == DX_EFATAL || record->attempt >= attempts_max;
-    if (code == DX_OK && (record->code == DX_OK || given_up)) {
+    if (code == DX_OK &&
+        (record->code == DX_OK || is_given_up(subscription, record->code, record->attempt))) {
         dxi_unacknowledged_done(&subscription->unacknowledged, record->sequence);
     }
     return code;

@@ -86,13 +86,14 @@ static void batch_give(dx_client_subscription_t *subscription, const dxi_batch_t
 {
     const dx_subscription_options_t *const o = &subscription->options;
     dx_client_t *const client = subscription->client;
-    if (o->ack == DX_ACK_EXPLICIT) { /* the handler may acknowledge at once */
+    const bool before = subscription->unacknowledged.entries != NULL;
+    if (before) { /* the handler may acknowledge at once */
         for (int i = 0; i < batch->count; i++) {
             dxi_ack_delivered(subscription, &batch->events[i]);
         }
     }
     batch_handle(subscription, batch);
-    if (o->ack != DX_ACK_EXPLICIT && subscription->literal) {
+    if (!before && subscription->literal) {
         for (int i = 0; i < batch->count; i++) {
             dxi_ack_delivered(subscription, &batch->events[i]);
         }

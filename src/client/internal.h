@@ -125,7 +125,7 @@ struct dx_client_subscription {
     uint64_t granted_events, granted_bytes;
     uint64_t last_sequence; /* of a literal topic; 0: none seen, or of several shards */
     bool several_shards;
-    dxi_unacknowledged_t unacknowledged; /* EXPLICIT and literal */
+    dxi_unacknowledged_t unacknowledged; /* literal, EXPLICIT or AUTO and alone; else none */
     dxi_ack_run_t run;
 };
 

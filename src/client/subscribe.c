@@ -143,7 +143,8 @@ int dxi_subscription_create(dx_client_t *client, const dx_subscription_options_t
     if (code == DX_OK && o->ack == DX_ACK_EXPLICIT) {
         code = dxi_acks_open(&client->acks, error);
     }
-    if (code == DX_OK && o->ack == DX_ACK_EXPLICIT && subscription->literal) {
+    if (code == DX_OK && subscription->literal &&
+        (o->ack == DX_ACK_EXPLICIT || (o->ack == DX_ACK_AUTO && o->group == NULL))) {
         code = dxi_unacknowledged_open(&subscription->unacknowledged, o->pending_events_max);
         if (code != DX_OK) {
             (void)dxi_fail(error, code, "no memory for %u events to be acknowledged",

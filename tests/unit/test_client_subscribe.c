@@ -346,6 +346,33 @@ static void what_is_not_acknowledged_is_known_however_much_was_since(void **stat
     node_end(node);
 }
 
+/* The node forgets a subscription that is alone, and what was refused with it. */
+static void what_a_handler_has_refused_comes_again_after_a_reconnect(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    for (int fatal = 0; fatal < 2; fatal++) { /* refused for good: with on_event */
+        seen_t *seen = seen_make();
+        seen->refuse = 5;
+        dx_subscription_options_t options = {.pattern = "t", .ack = DX_ACK_AUTO};
+        options.on_batch = fatal != 0 ? NULL : on_events;
+        dx_client_subscription_t *subscription = subscribe(client, options, seen);
+        const uint64_t at = node_got(node, DX_FRAME_SUBSCRIBE, 2 * fatal)->subscription;
+        deliver(node, at, "t", 1, 9, 1);
+        wait_until(node_got(node, DX_FRAME_ACK, 2 * fatal + 1) != NULL);
+        node_do(node, node_cut);
+        wait_until(node_got(node, DX_FRAME_SUBSCRIBE, 2 * fatal + 1) != NULL);
+        assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 2 * fatal + 1)->start.value,
+                         fatal != 0 ? 10 : 5);
+        assert_ok(dx_client_unsubscribe(subscription, DX_CLIENT_FOREVER));
+        free(seen);
+    }
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    node_end(node);
+}
+
 static void a_topic_goes_on_where_it_was_after_a_reconnect(void **state)
 {
     (void)state;
@@ -740,6 +767,7 @@ int main(void)
         cmocka_unit_test(handled_events_are_acknowledged_in_ranges_and_refused_ones_by_themselves),
         cmocka_unit_test(a_program_acknowledges_when_it_likes),
         cmocka_unit_test(what_is_not_acknowledged_is_known_however_much_was_since),
+        cmocka_unit_test(what_a_handler_has_refused_comes_again_after_a_reconnect),
         cmocka_unit_test(a_topic_goes_on_where_it_was_after_a_reconnect),
         cmocka_unit_test(gaps_and_the_end_are_told),
         cmocka_unit_test(a_refused_subscription_says_why),
