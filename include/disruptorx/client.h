@@ -13,10 +13,10 @@
  * acknowledged publication that was not answered once more; the node takes each once.
  *
  * After a reconnect a subscription to one topic goes on behind the last event that was handled
- * (with DX_ACK_EXPLICIT: at the first that was not acknowledged). A subscription to a pattern, or
- * to a topic that is spread over shards, begins with what is published from then on, which counts
- * as a gap whose events are not known. A publication without a receipt is lost when it was under
- * way; a request is not asked again.
+ * (with acknowledgement: at the first that was not acknowledged, or was refused and is not given
+ * up). A subscription to a pattern, or to a topic that is spread over shards, begins with what is
+ * published from then on, which counts as a gap whose events are not known. A publication without a
+ * receipt is lost when it was under way; a request is not asked again.
  *
  * Timeouts in ns: 0 is the client's timeout_ns (dx_client_close() and dx_client_unsubscribe(): not
  * at all), negative is without end.
