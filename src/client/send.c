@@ -402,10 +402,13 @@ int dxi_send_window(dx_client_t *client)
     dxi_send_mark(client);
     bool all = false;
     bool drained = false;
+    bool there = false;
     int done = retries_send(client, &all);
     const uint64_t until = client->ring_bytes + TURN_BYTES;
     while (all && !drained && client->ring_bytes < until) { /* N4 */
         const int64_t room = room_for_publications(client);
+        /* Before it is tried: what comes behind that was not tried, and its publisher rings. */
+        there = dxi_window_peek(&client->window, 0) != 0;
         int count = dxi_plain_send(client, room, &drained);
         count = count != 0 ? count : run_send(client, room);
         if (count == 0 && !head_send(client)) {
@@ -416,7 +419,7 @@ int dxi_send_window(dx_client_t *client)
     if (done != 0) {
         release(client);
     }
-    stuck_set(client, done == 0 && (!all || dxi_window_peek(&client->window, 0) != 0));
+    stuck_set(client, done == 0 && (!all || there));
     return done;
 }
 

@@ -577,6 +577,35 @@ static void four_threads_publish_through_one_client(void **state)
     }
 }
 
+/* The first of a batch may be seen by a client's thread that is just falling asleep, and its
+ * publisher rings behind the last. */
+static void batches_find_a_thread_that_falls_asleep_at_any_moment(void **state)
+{
+    (void)state;
+    enum { BATCH = 64, BATCHES = 6000 };
+    served_t *served = serve(1);
+    dx_client_t *client = client_of(served);
+    uint64_t values[BATCH] = {0};
+    dx_message_t messages[BATCH];
+    uint64_t seed = 3;
+    for (int i = 0; i < BATCH; i++) {
+        messages[i] = (dx_message_t){.topic = "t", .data = &values[i], .bytes = 8};
+    }
+    for (int i = 0; i < BATCHES; i++) {
+        const int count = 1 + (int)(random_next(&seed) % BATCH);
+        assert_int_equal(dx_client_publish_batch(client, messages, count, &said), count);
+        dx_client_stats_t stats;
+        dx_client_stats(client, &stats);
+        const int64_t limit_ns = dx_clock_ns() + PATIENCE_NS;
+        while (stats.window_bytes != 0) { /* nobody else rings meanwhile */
+            dx_client_stats(client, &stats);
+            assert_true(dx_clock_ns() < limit_ns);
+        }
+    }
+    check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+    serve_end(served);
+}
+
 static void large_messages_go_both_ways(void **state)
 {
     (void)state;
@@ -671,6 +700,7 @@ int main(void)
         cmocka_unit_test(a_topic_that_is_spread_begins_with_what_is_new_after_a_reconnect),
         cmocka_unit_test(retries_over_ended_connections_are_taken_once),
         cmocka_unit_test(four_threads_publish_through_one_client),
+        cmocka_unit_test(batches_find_a_thread_that_falls_asleep_at_any_moment),
         cmocka_unit_test(large_messages_go_both_ways),
         cmocka_unit_test(a_program_may_drive_its_client),
     };
