@@ -160,7 +160,7 @@ dxi_direct_outlet_t *dxi_direct_outlet(dx_client_t *client, const char *topic)
         return NULL;
     }
     if (DX_UNLIKELY(dx_load_acquire(&client->directs.listed) != generation) &&
-        !dxi_client_in_loop(client) && !dxi_direct_in_handler()) {
+        !dxi_client_in_loop(client)) {
         names_ask(client, generation);
     }
     return find(client, topic);
@@ -248,7 +248,7 @@ DX_INLINE bool outlet_ready(dx_client_t *client, dxi_direct_outlet_t *outlet)
     if (DX_LIKELY(outlet->generation == generation)) {
         return outlet->attached;
     }
-    if ((generation & 1) == 0 || dxi_client_in_loop(client) || dxi_direct_in_handler()) {
+    if ((generation & 1) == 0 || dxi_client_in_loop(client)) {
         return false;
     }
     outlet_ask(client, outlet, generation);

@@ -672,6 +672,46 @@ static int from_inside(void *context, const dx_event_t *event)
     return DX_OK;
 }
 
+static int pass_on(void *context, const dx_event_t *event)
+{
+    const dx_message_t message = {.topic = "v", .data = event->data, .bytes = event->bytes};
+    assert_int_equal(dx_client_publish(context, &message, NULL), DX_OK);
+    return DX_OK;
+}
+
+/* From ring to ring, though nothing was published before the handler did. */
+static void a_handler_publishes_into_a_ring(void **state)
+{
+    (void)state;
+    for (int polled = 0; polled < 2; polled++) {
+        dx_client_t *client = NULL;
+        served_t *served = serve_direct(&client);
+        dx_client_t *between = client_of(served);
+        check_said(dx_client_topic_create(client, "v", &DIRECT, &said), "create");
+        reader_t *reader = joined(client, (dx_subscription_options_t){.pattern = "v"});
+        dx_client_subscription_t *subscription = NULL;
+        const dx_subscription_options_t options = {.pattern = "t",
+                                                   .on_event = pass_on,
+                                                   .context = between,
+                                                   .dispatch = polled != 0 ? DX_DISPATCH_POLL : 0};
+        check_said(dx_client_subscribe(between, &options, &subscription, &said), "subscribe");
+        const uint64_t before = through_the_node(served);
+        for (uint64_t i = 1; i <= 100; i++) {
+            publish(client, "t", i);
+        }
+        const int64_t limit_ns = dx_clock_ns() + PATIENCE_NS;
+        while (loaded(&reader->count) != 100) {
+            assert_true(polled == 0 || dx_client_poll(subscription) >= 0);
+            assert_true(dx_clock_ns() < limit_ns);
+        }
+        assert_int_equal(through_the_node(served), before);
+        check_said(dx_client_unsubscribe(subscription, DX_CLIENT_FOREVER), "unsubscribe");
+        left(reader);
+        check_said(dx_client_close(between, DX_CLIENT_FOREVER), "close");
+        finish(served, client);
+    }
+}
+
 static void a_handler_publishes_and_waits_for_nobody(void **state)
 {
     (void)state;
@@ -716,6 +756,7 @@ int main(void)
         cmocka_unit_test(what_was_published_over_the_connection_comes_before),
         cmocka_unit_test(a_direct_topic_is_declared_once_and_stays_so),
         cmocka_unit_test(a_ring_that_cant_be_had_leaves_the_connection),
+        cmocka_unit_test(a_handler_publishes_into_a_ring),
         cmocka_unit_test(a_handler_publishes_and_waits_for_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
