@@ -110,8 +110,8 @@ DX_API int dx_client_close(dx_client_t *client, int64_t timeout_ns);
  * window. Returns DX_OK when it is in the window; DX_EAGAIN (fail_when_full), DX_ETIMEDOUT;
  * DX_EINVAL, DX_ELIMIT (too large for the node); DX_ECLOSED.
  * Threads: any; in a handler it never waits for room and returns DX_EAGAIN instead. (The first
- * publication to a direct topic asks the node where its ring is, also in a handler that has a thread
- * of its own or is polled; in the client's thread it goes over the connection.) */
+ * publication to a direct topic asks the node where its ring is, also in a handler that has a
+ * thread of its own or is polled; in the client's thread it goes over the connection.) */
 DX_API DX_NODISCARD int dx_client_publish(dx_client_t *client, const dx_message_t *message,
                                           dx_error_t *error);
 
