@@ -79,6 +79,7 @@ struct dxi_direct_inlet {
     /* Of the events in hand. All but data, bytes, sequence and time stand there already. */
     int count;
     bool special[CHUNK]; /* its fields are others */
+    bool any_special;    /* one of them is */
     dx_frame_header_t plain_header;
     dx_frame_view_t plain;
     dx_event_t events[CHUNK];
@@ -94,6 +95,7 @@ bool dxi_direct_in_handler(void)
 
 /* ------------------------------------------------------------------------------------- handing */
 
+/* The fields of an event in hand that all payloads have alike. */
 static void event_reset(dxi_direct_inlet_t *inlet, int index)
 {
     const char *topic = inlet->subscription->options.pattern;
@@ -196,7 +198,7 @@ static bool frame_take(dxi_direct_inlet_t *inlet, const dxi_direct_event_t *slot
         view->header->type != DX_FRAME_EVENT) {
         return false;
     }
-    inlet->special[inlet->count] = true;
+    inlet->special[inlet->count] = inlet->any_special = true;
     event->data = view->payload;
     event->bytes = view->payload_bytes;
     event->key = dx_frame_part(view, DX_PART_KEY, &event->key_bytes);
@@ -218,7 +220,7 @@ DX_INLINE void slot_take(dxi_direct_inlet_t *inlet, const char *at, uint64_t seq
     }
     dx_event_t *const event = &inlet->events[inlet->count];
     if (DX_UNLIKELY(inlet->special[inlet->count])) {
-        event_reset(inlet, inlet->count);
+        event_reset(inlet, inlet->count); /* of before a gap */
     }
     event->sequence = sequence;
     event->timestamp_ns = slot.timestamp_ns;
@@ -229,6 +231,33 @@ DX_INLINE void slot_take(dxi_direct_inlet_t *inlet, const char *at, uint64_t seq
     }
     inlet->count++;
     inlet->expected = sequence + 1;
+}
+
+/* The slots in front that are payloads, one behind the other, as nearly all are: without a look at
+ * anything else. Returns how many. */
+DX_INLINE int64_t payloads_take(dxi_direct_inlet_t *inlet, int64_t first, int64_t count,
+                                uint64_t now_us)
+{
+    if (DX_UNLIKELY((uint64_t)first != inlet->expected)) {
+        return 0;
+    }
+    const char *at = inlet->slots;
+    dx_event_t *event = inlet->events;
+    int64_t taken = 0;
+    for (; taken < count; taken++, event++, at += inlet->slot_bytes) {
+        dxi_direct_event_t slot;
+        if (DX_UNLIKELY(dxi_direct_read(at, inlet->slot_bytes, now_us, &slot) != DX_OK ||
+                        slot.kind != DXI_DIRECT_PLAIN)) {
+            break;
+        }
+        event->sequence = (uint64_t)(first + taken);
+        event->timestamp_ns = slot.timestamp_ns;
+        event->data = slot.data;
+        event->bytes = slot.bytes;
+    }
+    inlet->count = (int)taken;
+    inlet->expected = (uint64_t)(first + taken);
+    return taken;
 }
 
 /* Copies slots out of the ring: one or two pieces. */
@@ -266,6 +295,17 @@ DX_NOINLINE static int64_t more_after_a_moment(dxi_direct_inlet_t *inlet)
     return dx_consumer_poll(&inlet->consumer) - inlet->consumer.next + 1;
 }
 
+/* Those in hand were handled: all are as payloads want them again. */
+DX_NOINLINE static void special_reset(dxi_direct_inlet_t *inlet)
+{
+    for (int i = 0; i < CHUNK; i++) {
+        if (inlet->special[i]) {
+            event_reset(inlet, i);
+        }
+    }
+    inlet->any_special = false;
+}
+
 /* Handles some events. Returns how many slots, 0 when there are none, DX_EEVICTED. */
 static int inlet_step(dxi_direct_inlet_t *inlet)
 {
@@ -296,13 +336,17 @@ static int inlet_step(dxi_direct_inlet_t *inlet)
     }
     dx_consumer_release(consumer, first + count - 1);
     const uint64_t now_us = dxi_direct_clock_us(&inlet->clock);
-    const char *at = inlet->slots;
-    for (int64_t i = 0; i < count; i++, at += inlet->slot_bytes) {
+    int64_t i = hidden == 0 ? payloads_take(inlet, first, count, now_us) : 0;
+    const char *at = inlet->slots + (size_t)i * inlet->slot_bytes;
+    for (; DX_UNLIKELY(i < count); i++, at += inlet->slot_bytes) {
         if (DX_LIKELY((hidden >> i & 1) == 0)) {
             slot_take(inlet, at, (uint64_t)(first + i), now_us);
         }
     }
     events_handle(inlet, last >= first + count);
+    if (DX_UNLIKELY(inlet->any_special)) {
+        special_reset(inlet);
+    }
     return (int)count;
 }
 
