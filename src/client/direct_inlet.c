@@ -106,6 +106,17 @@ static void event_reset(dxi_direct_inlet_t *inlet, int index)
                                         .frame = &inlet->plain};
 }
 
+/* Those in hand were handled: all are as payloads want them again. */
+DX_NOINLINE static void special_reset(dxi_direct_inlet_t *inlet)
+{
+    for (int i = 0; i < CHUNK; i++) {
+        if (inlet->special[i]) {
+            event_reset(inlet, i);
+        }
+    }
+    inlet->any_special = false;
+}
+
 /* Calls the handler with one event. */
 static void event_handle(const dxi_direct_inlet_t *inlet, const dx_event_t *event)
 {
@@ -152,6 +163,9 @@ static void events_handle(dxi_direct_inlet_t *inlet, bool more)
     inlet->events[count - 1].end_of_batch = false;
     (void)dx_fetch_add_relaxed(&inlet->client->directs.received, count);
     inlet->count = 0;
+    if (DX_UNLIKELY(inlet->any_special)) {
+        special_reset(inlet);
+    }
 }
 
 /* N1: up to `last` none will come. */
@@ -219,9 +233,6 @@ DX_INLINE void slot_take(dxi_direct_inlet_t *inlet, const char *at, uint64_t seq
         gap_tell(inlet, sequence - 1);
     }
     dx_event_t *const event = &inlet->events[inlet->count];
-    if (DX_UNLIKELY(inlet->special[inlet->count])) {
-        event_reset(inlet, inlet->count); /* of before a gap */
-    }
     event->sequence = sequence;
     event->timestamp_ns = slot.timestamp_ns;
     event->data = slot.data;
@@ -295,17 +306,6 @@ DX_NOINLINE static int64_t more_after_a_moment(dxi_direct_inlet_t *inlet)
     return dx_consumer_poll(&inlet->consumer) - inlet->consumer.next + 1;
 }
 
-/* Those in hand were handled: all are as payloads want them again. */
-DX_NOINLINE static void special_reset(dxi_direct_inlet_t *inlet)
-{
-    for (int i = 0; i < CHUNK; i++) {
-        if (inlet->special[i]) {
-            event_reset(inlet, i);
-        }
-    }
-    inlet->any_special = false;
-}
-
 /* Handles some events. Returns how many slots, 0 when there are none, DX_EEVICTED. */
 static int inlet_step(dxi_direct_inlet_t *inlet)
 {
@@ -344,9 +344,6 @@ static int inlet_step(dxi_direct_inlet_t *inlet)
         }
     }
     events_handle(inlet, last >= first + count);
-    if (DX_UNLIKELY(inlet->any_special)) {
-        special_reset(inlet);
-    }
     return (int)count;
 }
 
