@@ -122,9 +122,14 @@ class Threads(ServerTest):
                              "--set", "trace.endpoint=http://127.0.0.1:1",
                              "--set", f"access.audit_file={self.folder}/audit.log")
         tasks = pathlib.Path(f"/proc/{server.process.pid}/task")
-        threads = {comm.read_text("utf-8").strip() for comm in tasks.glob("*/comm")}
-        self.assertEqual({re.sub(r"^MHD-.*", "MHD-...", re.sub(r"^io\.\d+$", "io.N", name))
-                          for name in threads}, wanted | {"dx"})
+
+        def threads():  # a thread begins under its program's name and then takes its own
+            names = {comm.read_text("utf-8").strip() for comm in tasks.glob("*/comm")}
+            return {re.sub(r"^MHD-.*", "MHD-...", re.sub(r"^io\.\d+$", "io.N", name))
+                    for name in names}
+
+        wait_for(lambda: threads() >= wanted, f"the threads {wanted}")
+        self.assertEqual(threads(), wanted | {"dx"})
 
 
 class Stopping(ServerTest):
