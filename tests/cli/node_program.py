@@ -17,7 +17,7 @@ from dx_program import DX, DxTest, clean_environment
 UNREACHABLE = 3
 
 
-def wait_for(holds, what, seconds=30):
+def wait_for(holds, what, seconds=60):
     """Waits for a condition, never for a time."""
     until = time.monotonic() + seconds
     while not holds():

@@ -30,7 +30,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/getting-started.md"
 BLOCK = re.compile(r"^<!-- ([^\n]*?) -->\n```(\w+)\n(.*?)^```$|^```(sh)$", re.M | re.S)
-SECONDS = int(os.environ.get("DX_TEST_TIMEOUT_S", "60"))
+SECONDS = int(os.environ.get("DX_TEST_TIMEOUT_S", "180"))
 
 
 class Failed(Exception):

@@ -12,7 +12,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 
 build=${1:-build/release}
-seconds=${DX_TEST_TIMEOUT_S:-60}
+seconds=${DX_TEST_TIMEOUT_S:-180}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 passed=0 failed=0

@@ -18,7 +18,7 @@
 #include "net/connection.h"
 #include "net/shm.h"
 
-#define HUNG_S 30
+#define HUNG_S 60
 
 /* One side: what its connections were told. */
 typedef struct side {
