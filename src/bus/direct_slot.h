@@ -11,8 +11,8 @@
  *                             2 FRAME: the body is a whole EVENT frame, with key, headers, ...
  *               22-63   time: microseconds since 1970, the low 42 bits of it
  *
- * A reader gets the high bits of the time from its own clock: events are younger than 50 days. A
- * slot that was never written is all zero and of no kind.
+ * A reader gets the high bits of the time from its own clock, which may be 25 days ahead or behind:
+ * events are younger. A slot that was never written is all zero and of no kind.
  *
  * Pure: no clock, no memory of its own. Readers look at a copy of a slot, never at the ring itself,
  * where others write.
@@ -52,21 +52,18 @@ DX_INLINE uint64_t dxi_direct_head(int kind, uint32_t bytes, uint64_t unix_us)
            unix_us << DXI_DIRECT_TIME_SHIFT;
 }
 
-/* The time of a head, given a time that is not much before it, nor 50 days after it. */
-DX_INLINE uint64_t dxi_direct_time_ns(uint64_t head, uint64_t now_unix_us)
+/* The time of a head, given another that is at most 25 days before or after it. */
+DX_INLINE uint64_t dxi_direct_time_ns(uint64_t head, uint64_t near_unix_us)
 {
-    const uint64_t mask = (UINT64_C(1) << DXI_DIRECT_TIME_BITS) - 1;
+    const int unused = 64 - DXI_DIRECT_TIME_BITS;
     const uint64_t low = head >> DXI_DIRECT_TIME_SHIFT;
-    uint64_t age_us = (now_unix_us - low) & mask;
-    if (age_us > mask - 60000000) { /* the writer's clock is ahead of ours by less than a minute */
-        return (now_unix_us + (mask + 1 - age_us)) * 1000;
-    }
-    age_us = age_us < now_unix_us ? age_us : now_unix_us;
-    return (now_unix_us - age_us) * 1000;
+    const int64_t ahead_us = (int64_t)((low - near_unix_us) << unused) >> unused;
+    const int64_t unix_us = (int64_t)near_unix_us + ahead_us;
+    return unix_us > 0 ? (uint64_t)unix_us * 1000 : 0;
 }
 
 /* Reads a copy of a slot. Returns DX_OK, or DX_ECORRUPT when it holds no event. */
-DX_INLINE int dxi_direct_read(const void *slot, uint32_t slot_bytes, uint64_t now_unix_us,
+DX_INLINE int dxi_direct_read(const void *slot, uint32_t slot_bytes, uint64_t near_unix_us,
                               dxi_direct_event_t *event_out)
 {
     uint64_t head = 0;
@@ -76,7 +73,7 @@ DX_INLINE int dxi_direct_read(const void *slot, uint32_t slot_bytes, uint64_t no
     event_out->kind = kind;
     event_out->bytes = bytes;
     event_out->data = (const char *)slot + DXI_DIRECT_HEAD_BYTES;
-    event_out->timestamp_ns = dxi_direct_time_ns(head, now_unix_us);
+    event_out->timestamp_ns = dxi_direct_time_ns(head, near_unix_us);
     return DX_LIKELY((kind == DXI_DIRECT_PLAIN || kind == DXI_DIRECT_FRAME) &&
                      bytes <= slot_bytes - DXI_DIRECT_HEAD_BYTES)
                ? DX_OK

@@ -261,10 +261,9 @@ DX_INLINE bool outlet_ready(dx_client_t *client, dxi_direct_outlet_t *outlet)
  * which may be the handler's to make. */
 static bool outlet_lock(const dx_client_t *client, dxi_direct_outlet_t *outlet)
 {
-    if (DX_UNLIKELY(dxi_direct_in_handler() || dxi_client_in_loop(client))) {
-        return pthread_mutex_trylock(&outlet->lock) == 0;
-    }
-    return pthread_mutex_lock(&outlet->lock) == 0;
+    return DX_LIKELY(pthread_mutex_trylock(&outlet->lock) == 0) ||
+           (!dxi_direct_in_handler() && !dxi_client_in_loop(client) &&
+            pthread_mutex_lock(&outlet->lock) == 0);
 }
 
 /* Claims `count` slots: the last of them, 0 when the ring is gone, or a code with its sentence. */

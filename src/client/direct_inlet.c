@@ -48,6 +48,7 @@
 #define CHUNK_BYTES 16384u /* and their bytes, but one at least */
 #define BUSY_STEPS 4       /* after a step with all that can be copied: so many short ones wait, */
 #define MOMENT_PAUSES 16   /* for half a microsecond or so */
+#define IDLE_MASK 255u     /* steps that find nothing, to one that looks at the clock */
 #define WAIT_NS INT64_C(50000000)
 #define PAUSE_NS INT64_C(20000000) /* before the node is asked again */
 
@@ -74,6 +75,7 @@ struct dxi_direct_inlet {
     dx_atomic64_t stop_ns; /* handles what is there until then */
     int64_t stop_at;       /* up to before this sequence; 0: not told to stop */
     int busy;              /* steps that may wait for more */
+    uint32_t idle;         /* steps that found nothing */
     bool left_over;        /* it stopped with events left */
 
     /* Of the events in hand. All but data, bytes, sequence and time stand there already. */
@@ -306,6 +308,16 @@ DX_NOINLINE static int64_t more_after_a_moment(dxi_direct_inlet_t *inlet)
     return dx_consumer_poll(&inlet->consumer) - inlet->consumer.next + 1;
 }
 
+/* Whoever publishes next writes there first and then the stamp that we look at: fetched while we
+ * wait for that, the slot is on its way when the stamp arrives. */
+DX_INLINE void slot_prefetch(const dxi_direct_inlet_t *inlet, int64_t sequence)
+{
+    const dx_consumer_t *consumer = &inlet->consumer;
+    const char *slot = consumer->slots + (size_t)(sequence & consumer->mask) * inlet->slot_bytes;
+    __builtin_prefetch(slot);
+    __builtin_prefetch(slot + inlet->slot_bytes - 1); /* a short one may lie in two lines */
+}
+
 /* Handles some events. Returns how many slots, 0 when there are none, DX_EEVICTED. */
 static int inlet_step(dxi_direct_inlet_t *inlet)
 {
@@ -313,9 +325,9 @@ static int inlet_step(dxi_direct_inlet_t *inlet)
     const int64_t last = dx_consumer_poll(consumer);
     const int64_t first = consumer->next;
     if (last < first) {
-        /* Whoever publishes next writes there first and then the stamp that we look at: fetched
-         * here, the slot is on its way when the stamp arrives. */
-        __builtin_prefetch(consumer->slots + (size_t)(first & consumer->mask) * inlet->slot_bytes);
+        if (inlet->busy == 0) {
+            slot_prefetch(inlet, first);
+        }
         return DX_UNLIKELY(consumer->evicted) ? DX_EEVICTED : 0;
     }
     int64_t count = last - first + 1;
@@ -335,7 +347,7 @@ static int inlet_step(dxi_direct_inlet_t *inlet)
         return DX_EEVICTED;
     }
     dx_consumer_release(consumer, first + count - 1);
-    const uint64_t now_us = dxi_direct_clock_us(&inlet->clock);
+    const uint64_t now_us = inlet->clock.unix_us; /* near enough to complete the events' time */
     int64_t i = hidden == 0 ? payloads_take(inlet, first, count, now_us) : 0;
     const char *at = inlet->slots + (size_t)i * inlet->slot_bytes;
     for (; DX_UNLIKELY(i < count); i++, at += inlet->slot_bytes) {
@@ -344,6 +356,7 @@ static int inlet_step(dxi_direct_inlet_t *inlet)
         }
     }
     events_handle(inlet, last >= first + count);
+    (void)dxi_direct_clock_us(&inlet->clock); /* here, where no event waits for it */
     return (int)count;
 }
 
@@ -390,6 +403,7 @@ static int inlet_attach(dxi_direct_inlet_t *inlet, const dxi_direct_answer_t *an
         return dxi_fail(error, DX_ENOMEM, "no memory for a direct subscription");
     }
     inlet->shard = answer->shard;
+    (void)dxi_direct_clock_us(&inlet->clock);
     for (int i = 0; i < CHUNK; i++) {
         event_reset(inlet, i);
     }
@@ -475,6 +489,9 @@ static void inlet_ask(dxi_direct_inlet_t *inlet, int64_t generation)
 /* Nothing is there to be read: is it still the right ring? */
 DX_INLINE void inlet_look(dxi_direct_inlet_t *inlet)
 {
+    if (DX_UNLIKELY((++inlet->idle & IDLE_MASK) == 0)) {
+        (void)dxi_direct_clock_us(&inlet->clock);
+    }
     const int64_t generation = dx_load_relaxed(&inlet->client->directs.generation);
     if (DX_LIKELY(inlet->ring != NULL && inlet->generation == generation &&
                   !dxi_direct_is_closed(inlet->ring))) {
