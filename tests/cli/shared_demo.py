@@ -13,7 +13,7 @@ import time
 
 from dx_program import DX, OK, DxTest, clean_environment
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 LAYOUT = "i64 number, i64 sent_ns, i64 price, char[8] symbol"
 
 # In the block: magic (8 bytes), layout (4), mode (4), slot_count (4).
@@ -76,8 +76,9 @@ class SharedTest(DxTest):
         return {row["name"]: row["process_id"] for row in ring["consumers"] + ring["producers"]}
 
     def orphan(self, name="orphan"):
-        """Leaves a ring to which nobody is attached, with events in it."""
-        demo = self.start(name)
+        """Leaves a ring to which nobody is attached, in its first lap, with some events in it."""
+        demo = self.start(name, "--rate", "50")
+        until(lambda: self.stat(name)["published"] >= 20, "some events are there")
         members = self.members(name)
         # Stopped first, so that none of them can tidy up after another one.
         for process in members.values():
