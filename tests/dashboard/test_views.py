@@ -165,7 +165,7 @@ class Empty(PageTest):
                  [f"sensor.{n:05}" for n in range(1239, 1229, -1)] + ["sensor.00123"],
                  "those that match")
         self.shows(".table-bar .count", "11 of 10 000 topics")
-        self.assertEqual(self.text("#announcer"), "11 topics match")
+        self.shows("#announcer", "11 topics match")
         self.one("#topics-filter").send_keys("x")
         self.shows("#topics-filter ~ *, .table-panel", "No topic matches")
 

@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 const SVG = "http://www.w3.org/2000/svg";
+const ANNOUNCEMENTS_MAX = 3;
 
 function find(id) {
     return document.getElementById(id);
@@ -125,7 +126,11 @@ function setChildren(parent, items, key_of, make_one, change) {
 }
 
 /* Says something to screen readers, once. Used for what a person has to know and did not ask for,
- * and for the result of a filter. */
+ * and for the result of a filter. What was said just before stays, so that it is read as well. */
 function announce(text) {
-    setText(find("announcer"), text);
+    const announcer = find("announcer");
+    announcer.append(make("p", {}, visible(text)));
+    if (announcer.childElementCount > ANNOUNCEMENTS_MAX) {
+        announcer.firstElementChild.remove();
+    }
 }
