@@ -122,7 +122,11 @@ int dxi_inboxes_take(dxi_inboxes_t *inboxes, const char *user, const char *topic
 void dxi_inboxes_leave(dxi_inboxes_t *inboxes, const char *topic, int64_t now_ns)
 {
     dxi_inbox_t *const it = find(inboxes, topic);
-    if (it == NULL || it->taken == 0 || --it->taken > 0) {
+    if (it == NULL || it->taken == 0) {
+        return;
+    }
+    it->taken--;
+    if (it->taken > 0) {
         return;
     }
     it->left_ns = now_ns;

@@ -249,9 +249,9 @@ typedef enum dxi_admin_refusal {
     DXI_ADMIN_REFUSED_HEADER = 8,    /* 403: no X-Requested-By */
     DXI_ADMIN_REFUSED_LIMIT = 9,     /* 503: connections or streams */
     DXI_ADMIN_REFUSED_TIMEOUT = 10,  /* it took too long to ask, or to take the answer */
-    DXI_ADMIN_REFUSED_TLS = 11       /* a handshake failed, or nothing was asked behind it */
+    DXI_ADMIN_REFUSED_TLS = 11,      /* a handshake failed, or nothing was asked behind it */
+    DXI_ADMIN_REFUSALS = 12          /* how many there are; as one: it is not counted */
 } dxi_admin_refusal_t;
-#define DXI_ADMIN_REFUSALS 12
 
 /* A word for it, as in "unknown_route". Threads: any. */
 const char *dxi_admin_refusal_name(int refusal);

@@ -202,6 +202,6 @@ void dxi_admin_refuse_error(dxi_admin_request_t *request, int code, const dx_err
     rule_of(code, sentence, rule);
     dxi_admin_refuse(request, status,
                      status == MHD_HTTP_BAD_REQUEST ? DXI_ADMIN_REFUSED_PARAMETER
-                                                    : (dxi_admin_refusal_t)DXI_ADMIN_REFUSALS,
+                                                    : DXI_ADMIN_REFUSALS,
                      code, sentence, rule, NULL, NULL);
 }

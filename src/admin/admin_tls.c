@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <arpa/inet.h>
+#include <assert.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
@@ -58,6 +59,7 @@ static int file_read(const char *what, const char *path, char **text_out, dx_err
 
 static gnutls_datum_t datum_of(const char *text)
 {
+    assert(text != NULL);
     return (gnutls_datum_t){.data = (unsigned char *)(uintptr_t)text,
                             .size = (unsigned)strlen(text)};
 }

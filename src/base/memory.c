@@ -27,6 +27,7 @@
  */
 #include "disruptorx/memory.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/mempolicy.h>
@@ -200,6 +201,7 @@ static int bind_node(const dx_memory_options_t *o, dx_memory_t *region, dx_error
 static void touch(dx_memory_t *region)
 {
     volatile char *const bytes = region->address;
+    assert(bytes != NULL);
     const size_t step = base_page_bytes();
     for (size_t i = 0; i < region->size_bytes; i += step) {
         bytes[i] = 0;

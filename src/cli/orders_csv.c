@@ -194,6 +194,7 @@ typedef struct reader {
     int64_t lines_max;
     size_t bytes; /* of the line, also those that did not fit */
     bool has_nul;
+    bool opened; /* and to be closed */
     char line[DXI_CSV_LINE_MAX + 2]; /* room for a CR, and to see that a line is too long */
 } reader_t;
 
@@ -377,6 +378,7 @@ static int input_open(reader_t *reader, dx_error_t *error)
     } else {
         reader->name = reader->options->path;
         reader->stream = fopen(reader->options->path, "r");
+        reader->opened = reader->stream != NULL;
     }
     if (reader->stream == NULL) {
         const int os_errno = errno;
@@ -399,7 +401,7 @@ int dxi_csv_load(const dxi_csv_options_t *options, dxi_csv_orders_t *orders_out,
     if (result == DX_OK) {
         result = input_read(&reader, orders_out, error);
     }
-    if (reader.stream != NULL && reader.stream != stdin) {
+    if (reader.opened) {
         fclose(reader.stream);
     }
     return result;

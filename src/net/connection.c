@@ -575,6 +575,7 @@ void dxi_connection_closing(dxi_connection_t *connection)
         if (connection->tls != NULL) {
             dxi_tls_session_shutdown(connection->tls);
         }
+        assert(connection->fd >= 0); /* it was open */
         (void)shutdown(connection->fd, SHUT_WR);
     }
     if (connection->at_end) {
