@@ -259,7 +259,8 @@ typedef struct dx_frame_header {
     uint16_t shard;
     uint16_t layout;            /* bytes of all parts, a multiple of 8, + bytes of the last zeros */
     uint64_t body_checksum;     /* XXH3-64 of all bytes behind the header */
-    uint64_t sequence;          /* per topic, from 1, given by the shard's leader; 0 before */
+    uint64_t sequence;          /* per topic, from 1, given by the shard's leader; 0 before. Of a
+                                 * DELIVER: the first that waits though a later one was given */
     uint64_t timestamp_ns;      /* since 1970, given by the shard's leader; 0 before */
     uint64_t producer_id;       /* 0: not idempotent */
     uint64_t producer_sequence; /* counts the frames of the producer, from 1 */

@@ -25,6 +25,7 @@ typedef struct dxi_record {
     uint64_t to;           /* a part's address, or the origin of a session */
     uint64_t subscription; /* of the session: its number, */
     uint64_t instance;     /* and which one of that number it was */
+    uint64_t held;         /* as dxi_delivery_t has it */
     uint32_t attempt;
     uint32_t bytes; /* of the body */
     uint8_t kind;

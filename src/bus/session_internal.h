@@ -54,6 +54,7 @@ typedef struct dxi_run {
     uint64_t count;
     uint32_t attempt;
     bool redelivered;
+    uint64_t held;
 } dxi_run_t;
 
 /* Whole frames for which the sending ring had no room. */
@@ -272,11 +273,11 @@ bool dxi_session_room(const dxi_session_t *session);
 void dxi_session_commit(dxi_session_t *session);
 
 /* An event of a subscription. False: no room now (on_writable() follows). */
-bool dxi_session_put(dxi_session_t *session, const dxi_remote_t *remote, const void *frame,
-                     uint32_t bytes, uint32_t attempt, bool redelivered);
+bool dxi_session_put(dxi_session_t *session, const dxi_remote_t *remote,
+                     const dxi_delivery_t *delivery);
 /* The same into the outbox, where there is always room. */
-void dxi_session_put_aside(dxi_session_t *session, const dxi_remote_t *remote, const void *frame,
-                           uint32_t bytes, uint32_t attempt, bool redelivered);
+void dxi_session_put_aside(dxi_session_t *session, const dxi_remote_t *remote,
+                           const dxi_delivery_t *delivery);
 /* Any other frame; never fails, but may end the session. */
 void dxi_session_say(dxi_session_t *session, const dx_frame_draft_t *draft, const void *payload);
 void dxi_session_say_frame(dxi_session_t *session, const void *frame, size_t bytes);

@@ -118,31 +118,33 @@ void dxi_remote_deliver_make(dxi_remote_t *remote)
     (void)bytes;
 }
 
-/* Writes a DELIVER with attempt and flag. Returns its bytes. */
-static size_t deliver_write(char *to, const dxi_remote_t *remote, uint32_t attempt,
-                            bool redelivered)
+/* Writes a DELIVER for such deliveries. Returns its bytes. */
+static size_t deliver_write(char *to, const dxi_remote_t *remote, const dxi_delivery_t *delivery)
 {
     assert(remote != NULL);
-    if (DX_LIKELY(attempt <= 1 && !redelivered)) {
+    dx_frame_header_t *const header = (dx_frame_header_t *)(void *)to;
+    if (DX_LIKELY(delivery->attempt <= 1 && !delivery->redelivered)) {
         memcpy(to, remote->deliver, DXI_DELIVER_BYTES);
+        header->sequence = delivery->held;
         return DXI_DELIVER_BYTES;
     }
     const uint64_t zero = 0;
-    const uint32_t counted = attempt == 0 ? 1 : attempt;
+    const uint32_t counted = delivery->attempt == 0 ? 1 : delivery->attempt;
     const dx_frame_part_t parts[] = {
         dx_frame_part_of(DX_PART_SUBSCRIPTION, &remote->number, sizeof remote->number),
         dx_frame_part_of(DX_PART_ATTEMPT, &counted, sizeof counted),
         dx_frame_part_of(DX_PART_COUNT, &zero, sizeof zero),
     };
     void *payload = NULL;
-    const int64_t bytes =
-        dx_frame_begin(to, DELIVER_ATTEMPT_BYTES,
-                       &(dx_frame_draft_t){.type = DX_FRAME_DELIVER,
-                                           .flags = redelivered ? DX_FRAME_REDELIVERED : 0,
-                                           .parts = parts,
-                                           .part_count = 3},
-                       &payload, NULL);
+    const int64_t bytes = dx_frame_begin(
+        to, DELIVER_ATTEMPT_BYTES,
+        &(dx_frame_draft_t){.type = DX_FRAME_DELIVER,
+                            .flags = delivery->redelivered ? DX_FRAME_REDELIVERED : 0,
+                            .parts = parts,
+                            .part_count = 3},
+        &payload, NULL);
     assert(bytes == DELIVER_ATTEMPT_BYTES);
+    header->sequence = delivery->held;
     return (size_t)bytes;
 }
 
@@ -196,28 +198,39 @@ static bool run_claim(dxi_session_t *session, size_t bytes)
     return run->base != NULL;
 }
 
-/* Begins a DELIVER for this subscription with room for an event of `bytes`. */
-static bool run_begin(dxi_session_t *session, const dxi_remote_t *remote, uint32_t bytes,
-                      uint32_t attempt, bool redelivered)
+/* Begins a DELIVER with room for this delivery. */
+static bool run_begin(dxi_session_t *session, const dxi_remote_t *remote,
+                      const dxi_delivery_t *delivery)
 {
     dxi_run_t *run = &session->run;
     if (run->base != NULL) {
         run_end(run);
     }
-    if (run->used + DELIVER_ATTEMPT_BYTES + bytes > run->room &&
-        !run_claim(session, DELIVER_ATTEMPT_BYTES + (size_t)bytes)) {
+    const size_t bytes = DELIVER_ATTEMPT_BYTES + (size_t)delivery->bytes;
+    if (run->used + bytes > run->room && !run_claim(session, bytes)) {
         return false;
     }
     assert(run->base != NULL);
     run->head = run->used;
-    run->head_bytes = deliver_write(run->base + run->head, remote, attempt, redelivered);
+    run->head_bytes = deliver_write(run->base + run->head, remote, delivery);
     run->used += run->head_bytes;
     run->count = 0;
     run->remote = remote;
-    run->attempt = attempt;
-    run->redelivered = redelivered;
+    run->attempt = delivery->attempt;
+    run->redelivered = delivery->redelivered;
+    run->held = delivery->held;
     dxi_session_dirty(session);
     return true;
+}
+
+/* Whether a delivery may stand behind the open DELIVER. What that says as `held` may be too low,
+ * which only means that more is given again. */
+static bool run_takes(const dxi_run_t *run, const dxi_remote_t *remote,
+                      const dxi_delivery_t *delivery)
+{
+    return run->remote == remote && run->attempt == delivery->attempt &&
+           run->redelivered == delivery->redelivered && run->used + delivery->bytes <= run->room &&
+           (run->held == delivery->held || (run->held != 0 && run->held < delivery->held));
 }
 
 static void count_out(dxi_session_t *session, uint32_t events, uint32_t bytes)
@@ -227,45 +240,42 @@ static void count_out(dxi_session_t *session, uint32_t events, uint32_t bytes)
     dxi_count(&session->home->sessions->bytes_out, bytes);
 }
 
-bool dxi_session_put(dxi_session_t *session, const dxi_remote_t *remote, const void *frame,
-                     uint32_t bytes, uint32_t attempt, bool redelivered)
+bool dxi_session_put(dxi_session_t *session, const dxi_remote_t *remote,
+                     const dxi_delivery_t *delivery)
 {
     dxi_run_t *run = &session->run;
-    if (DX_UNLIKELY(run->remote != remote || run->attempt != attempt ||
-                    run->redelivered != redelivered || run->used + bytes > run->room)) {
-        if (!dxi_session_room(session) ||
-            !run_begin(session, remote, bytes, attempt, redelivered)) {
-            return false;
-        }
+    if (DX_UNLIKELY(!run_takes(run, remote, delivery)) &&
+        (!dxi_session_room(session) || !run_begin(session, remote, delivery))) {
+        return false;
     }
-    const uint32_t events = dxi_frame_events(frame);
-    memcpy(run->base + run->used, frame, bytes);
-    if (dxi_is_traced(frame)) {
-        dxi_trace_sent(session, run->base + run->used, bytes, attempt);
+    const uint32_t events = dxi_frame_events(delivery->frame);
+    memcpy(run->base + run->used, delivery->frame, delivery->bytes);
+    if (dxi_is_traced(delivery->frame)) {
+        dxi_trace_sent(session, run->base + run->used, delivery->bytes, delivery->attempt);
     }
-    run->used += bytes;
+    run->used += delivery->bytes;
     run->count += events;
-    count_out(session, events, bytes);
+    count_out(session, events, delivery->bytes);
     return true;
 }
 
-void dxi_session_put_aside(dxi_session_t *session, const dxi_remote_t *remote, const void *frame,
-                           uint32_t bytes, uint32_t attempt, bool redelivered)
+void dxi_session_put_aside(dxi_session_t *session, const dxi_remote_t *remote,
+                           const dxi_delivery_t *delivery)
 {
     run_commit(session);
-    char *room = outbox_room(session, DELIVER_ATTEMPT_BYTES + (size_t)bytes);
+    char *room = outbox_room(session, DELIVER_ATTEMPT_BYTES + (size_t)delivery->bytes);
     if (room == NULL) {
         return;
     }
-    const size_t head_bytes = deliver_write(room, remote, attempt, redelivered);
-    const uint32_t events = dxi_frame_events(frame);
+    const size_t head_bytes = deliver_write(room, remote, delivery);
+    const uint32_t events = dxi_frame_events(delivery->frame);
     deliver_seal(room, head_bytes, events);
-    memcpy(room + head_bytes, frame, bytes);
-    if (dxi_is_traced(frame)) {
-        dxi_trace_sent(session, room + head_bytes, bytes, attempt);
+    memcpy(room + head_bytes, delivery->frame, delivery->bytes);
+    if (dxi_is_traced(delivery->frame)) {
+        dxi_trace_sent(session, room + head_bytes, delivery->bytes, delivery->attempt);
     }
-    session->outbox.end += head_bytes + bytes;
-    count_out(session, events, bytes);
+    session->outbox.end += head_bytes + delivery->bytes;
+    count_out(session, events, delivery->bytes);
     dxi_session_dirty(session); /* the outbox is tried, which says that room is wanted */
 }
 

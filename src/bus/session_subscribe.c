@@ -135,6 +135,7 @@ static int push_there(dxi_part_t *part, dxi_remote_t *remote, const dxi_delivery
     const dxi_record_t record = {.to = session->origin,
                                  .subscription = remote->number,
                                  .instance = remote->instance,
+                                 .held = delivery->held,
                                  .attempt = delivery->attempt,
                                  .redelivered = delivery->redelivered,
                                  .kind = DXI_RECORD_EVENT,
@@ -203,8 +204,7 @@ static int remote_deliver(dxi_part_t *part, const dxi_delivery_t *delivery)
     }
     int code = DX_OK;
     if (DX_LIKELY(part->lane->owner == session->home)) {
-        if (!dxi_session_put(session, remote, delivery->frame, delivery->bytes, delivery->attempt,
-                             delivery->redelivered)) {
+        if (!dxi_session_put(session, remote, delivery)) {
             dxi_part_starve(part);
             code = DX_EAGAIN;
         }
@@ -273,11 +273,13 @@ static void remote_end(dxi_part_t *part, int code, const char *sentence)
 static void record_event(dxi_session_t *session, dxi_remote_t *remote, const dxi_record_t *record)
 {
     if (remote != NULL) {
-        const void *frame = dxi_record_body(record);
-        if (!dxi_session_put(session, remote, frame, record->bytes, record->attempt,
-                             record->redelivered)) {
-            dxi_session_put_aside(session, remote, frame, record->bytes, record->attempt,
-                                  record->redelivered);
+        const dxi_delivery_t delivery = {.frame = dxi_record_body(record),
+                                         .bytes = record->bytes,
+                                         .attempt = record->attempt,
+                                         .redelivered = record->redelivered,
+                                         .held = record->held};
+        if (!dxi_session_put(session, remote, &delivery)) {
+            dxi_session_put_aside(session, remote, &delivery);
             session->outbox.flight += record->bytes;
             return;
         }

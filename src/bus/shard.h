@@ -66,7 +66,9 @@ typedef struct dxi_delivery {
     uint32_t bytes;                 /* of the whole frame */
     uint32_t attempt;               /* from 1; 0: not acknowledged */
     bool redelivered;
-    bool more; /* another delivery to the same subscriber follows at once, as far as is known */
+    uint64_t held; /* the first sequence that still waits although a later one was given, of a
+                    * subscriber that acknowledges and is alone; 0: none does */
+    bool more;     /* another delivery to the same subscriber follows at once, as far as is known */
 } dxi_delivery_t;
 
 #define DXI_DELIVER_DONE 1

@@ -258,6 +258,30 @@ static void given_settle(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pe
     }
 }
 
+/* The first of a list, but for the one that is just given; NULL: none. */
+static const dxi_pending_t *first_but(const dxi_list_t *list, const dxi_pending_t *given)
+{
+    const dxi_list_t *at = list->next != &given->in_order ? list->next : list->next->next;
+    return at != list ? DXI_LIST_OBJECT(at, dxi_pending_t, in_order) : NULL;
+}
+
+/* What dxi_delivery_t says as `held`. A member of a group needs none: its group keeps its place. */
+static uint64_t held_back(const dxi_team_t *team, const dxi_pending_t *given)
+{
+    if (team->flow->options.group != NULL) {
+        return 0;
+    }
+    const dxi_pending_t *first = first_but(&team->loose, given);
+    for (uint64_t bits = team->waiting_bits[0]; bits != 0; bits &= bits - 1) {
+        const dxi_pending_t *const one =
+            first_but(&team->buckets[__builtin_ctzll(bits)].waiting, given);
+        first = one != NULL && (first == NULL || one->arrival < first->arrival) ? one : first;
+    }
+    const bool passed =
+        first != NULL && (first->arrival < team->given_last || first->arrival < given->arrival);
+    return passed ? first->frame->sequence : 0;
+}
+
 /* Gives an event to a member. False: it has no room. */
 static bool pending_offer(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *pending,
                           dxi_subscriber_t *member, int64_t clock_ns)
@@ -268,6 +292,7 @@ static bool pending_offer(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *p
         .bytes = pending->bytes,
         .attempt = team->flow->options.ack != DX_ACK_NONE ? pending->attempt + 1 : 0,
         .redelivered = again,
+        .held = held_back(team, pending),
     };
     const int code = shard->actions.deliver(shard->actions.context, member->user, &delivery);
     if (!dxi_subscriber_took(member, code)) {
@@ -280,6 +305,7 @@ static bool pending_offer(dxi_shard_t *shard, dxi_team_t *team, dxi_pending_t *p
         return true;
     }
     pending->attempt++;
+    team->given_last = pending->arrival > team->given_last ? pending->arrival : team->given_last;
     if (again) {
         member->redelivered++;
         pending->link->topic->redelivered++;

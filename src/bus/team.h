@@ -81,6 +81,7 @@ struct dxi_team {
     uint64_t count;
     uint64_t bytes;
     uint64_t arrivals;
+    uint64_t given_last;   /* the last arrival of those that were given */
     dxi_bucket_t *buckets; /* NULL until an event has a key */
     uint32_t bucket_count;
     uint32_t next_member;                         /* whose turn it is */

@@ -194,7 +194,7 @@ typedef struct reader {
     int64_t lines_max;
     size_t bytes; /* of the line, also those that did not fit */
     bool has_nul;
-    bool opened; /* and to be closed */
+    bool opened;                     /* and to be closed */
     char line[DXI_CSV_LINE_MAX + 2]; /* room for a CR, and to see that a line is too long */
 } reader_t;
 

@@ -12,7 +12,9 @@
  *
  * Of a topic whose events are acknowledged it is written down what was delivered and what became of
  * it (unacknowledged.h), so that after a reconnect it is known where to begin: the node forgets a
- * subscription that is alone with its connection. A group's place it keeps for a while.
+ * subscription that is alone with its connection. A group's place it keeps for a while. Not all
+ * that was given before what came last need have come: an event waits for an earlier one of its
+ * key, or for room. Each DELIVER says which is the first of those (`held`).
  *
  * INVARIANTS
  *
@@ -138,6 +140,7 @@ void dxi_ack_forget(dx_client_subscription_t *subscription)
 {
     subscription->last_sequence = 0;
     subscription->several_shards = false;
+    subscription->held = 0;
     dxi_unacknowledged_forget(&subscription->unacknowledged);
 }
 
@@ -147,9 +150,10 @@ uint64_t dxi_ack_next_sequence(const dx_client_subscription_t *subscription)
         subscription->last_sequence == 0) {
         return 0;
     }
-    const uint64_t next = subscription->last_sequence + 1;
+    uint64_t next = subscription->last_sequence + 1;
     const uint64_t first = dxi_unacknowledged_first(&subscription->unacknowledged);
-    return first < next ? first : next;
+    next = first < next ? first : next;
+    return subscription->held != 0 && subscription->held < next ? subscription->held : next;
 }
 
 /* --------------------------------------------------------------------------------------- frames */

@@ -121,6 +121,9 @@ static void batch_hand_over(dx_client_t *client, bool more)
         if (batch->set[i] != NULL) {
             batch_give(batch->set[i], batch);
         }
+        if (batch->set[i] != NULL && batch->left == 0) { /* all that the last DELIVER has named */
+            batch->set[i]->held = batch->held;
+        }
     }
     batch->count = 0;
     batch->bytes = 0;
@@ -150,6 +153,17 @@ static int set_read(const dx_frame_view_t *frame, uint64_t numbers_out[DXI_CLIEN
     return (int)(bytes / sizeof(uint64_t));
 }
 
+/* Something waits from now on, or waits longer. That it does no more counts when it was given. */
+static void held_lower(const dxi_batch_t *batch)
+{
+    for (int i = 0; batch->held != 0 && i < batch->set_count; i++) {
+        dx_client_subscription_t *const one = batch->set[i];
+        if (one != NULL && (one->held == 0 || batch->held < one->held)) {
+            one->held = batch->held;
+        }
+    }
+}
+
 int dxi_deliver_begin(dx_client_t *client, const dx_frame_view_t *frame, dx_error_t *error)
 {
     dxi_batch_t *const batch = &client->batch;
@@ -176,6 +190,8 @@ int dxi_deliver_begin(dx_client_t *client, const dx_frame_view_t *frame, dx_erro
     }
     batch->redelivered = (frame->header->flags & DX_FRAME_REDELIVERED) != 0;
     batch->left = dx_frame_part_u64(frame, DX_PART_COUNT, 0);
+    batch->held = frame->header->sequence;
+    held_lower(batch);
     return DX_OK;
 }
 

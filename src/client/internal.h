@@ -125,6 +125,8 @@ struct dx_client_subscription {
     uint64_t granted_events, granted_bytes;
     uint64_t last_sequence; /* of a literal topic; 0: none seen, or of several shards */
     bool several_shards;
+    uint64_t held; /* the lowest sequence that waits in the node although a later one came; 0: none
+                    * is known to */
     dxi_unacknowledged_t unacknowledged; /* literal, EXPLICIT or AUTO and alone; else none */
     dxi_ack_run_t run;
 };
@@ -169,6 +171,7 @@ typedef struct dxi_batch {
     uint64_t left; /* EVENT frames that belong to the last DELIVER */
     uint32_t attempt;
     bool redelivered;
+    uint64_t held; /* what the last DELIVER says of what waits in the node */
     dx_event_t events[DXI_CLIENT_BATCH];
     dx_frame_view_t views[DXI_CLIENT_BATCH];
     uint32_t frame_bytes[DXI_CLIENT_BATCH];

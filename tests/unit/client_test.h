@@ -118,7 +118,7 @@ static inline void node_answer(node_t *node, uint64_t correlation, uint8_t type,
 
 /* DELIVER and `count` events of a topic, from `first` on, with their sequence as payload. */
 static inline void node_deliver(node_t *node, uint64_t subscription, const char *topic,
-                                uint64_t first, uint64_t events, uint32_t attempt)
+                                uint64_t first, uint64_t events, uint32_t attempt, uint64_t held)
 {
     dx_frame_part_t parts[3] = {dx_frame_part_of(DX_PART_SUBSCRIPTION, &subscription, 8),
                                 dx_frame_part_of(DX_PART_ATTEMPT, &attempt, 4),
@@ -129,6 +129,7 @@ static inline void node_deliver(node_t *node, uint64_t subscription, const char 
     node_send(node,
               &(dx_frame_draft_t){.type = DX_FRAME_DELIVER,
                                   .flags = attempt > 1 ? DX_FRAME_REDELIVERED : 0,
+                                  .sequence = held,
                                   .parts = parts,
                                   .part_count = attempt != 0 ? 3 : 2},
               NULL);

@@ -147,8 +147,8 @@ static inline void raw_send(const raw_t *raw, const dx_frame_draft_t *draft, con
 static inline bool raw_pong(const raw_t *raw)
 {
     uint64_t frame[32];
-    const int64_t bytes = dx_frame_encode(
-        frame, sizeof frame, &(dx_frame_draft_t){.type = DX_FRAME_PONG}, NULL, &said);
+    const int64_t bytes = dx_frame_encode(frame, sizeof frame,
+                                          &(dx_frame_draft_t){.type = DX_FRAME_PONG}, NULL, &said);
     check_said(bytes < 0 ? (int)bytes : DX_OK, "dx_frame_encode()");
     return raw_write(raw, frame, (size_t)bytes);
 }

@@ -300,6 +300,70 @@ static void answers_of_a_subscriber_count(void **state)
     }
 }
 
+static void publish_keyed(const raw_t *raw, const char *key)
+{
+    const dx_frame_part_t parts[] = {dx_frame_part_text(DX_PART_TOPIC, "t"),
+                                     dx_frame_part_text(DX_PART_KEY, key)};
+    raw_send(raw,
+             &(dx_frame_draft_t){.type = DX_FRAME_PUBLISH,
+                                 .key_hash = dx_frame_key_hash(key, strlen(key)),
+                                 .parts = parts,
+                                 .part_count = 2},
+             NULL);
+}
+
+/* The next event: its sequence, and what its DELIVER says of those that wait. */
+static uint64_t event_and_held(raw_t *raw, uint64_t *held, uint16_t *shard_out)
+{
+    const dx_frame_view_t *view = raw_next(raw);
+    while (view->header->type != DX_FRAME_EVENT) {
+        *held = view->header->type == DX_FRAME_DELIVER ? view->header->sequence : *held;
+        view = raw_next(raw);
+    }
+    *shard_out = view->header->shard;
+    return view->header->sequence;
+}
+
+static void who_is_alone_is_told_of_what_waits_behind_a_refused_event(void **state)
+{
+    (void)state;
+    FOR_EACH_LOOPS(loops)
+    {
+        node_t node;
+        raw_t raw;
+        node_start(&node, loops);
+        raw_open(&raw, &node);
+        raw_subscribed(&raw, 9, "t", NULL,
+                       "{\"ack\":\"explicit\",\"backoff_ns\":100000000,\"attempts_max\":1000}");
+        bool seen = false;
+        uint64_t held = 0;
+        uint16_t shard = 0;
+        /* Until the node has refused the first before the second comes, and not given it again
+         * before the third. */
+        for (uint64_t first = 1, rounds = 1; !seen; first += 3, rounds++) {
+            publish_keyed(&raw, "k");
+            assert_int_equal(event_and_held(&raw, &held, &shard), first);
+            assert_int_equal(held, 0);
+            raw_answer(&raw, DX_FRAME_NACK, 9, "t", shard, first, first, DX_EBUSY);
+            (void)usleep((useconds_t)(rounds % 16 * 2000));
+            publish_keyed(&raw, "k");
+            publish_keyed(&raw, "other");
+            for (unsigned got = 1; got != 15;) {
+                const uint64_t sequence = event_and_held(&raw, &held, &shard);
+                got |= sequence == first ? 2 : sequence == first + 1 ? 4 : 8;
+                if (sequence == first + 2 && held != 0) {
+                    assert_in_range(held, first, first + 1); /* one of the two of its key */
+                    seen = true;
+                }
+            }
+            assert_int_equal(held, 0);
+            raw_answer(&raw, DX_FRAME_ACK, 9, "t", shard, first, first + 2, 0);
+        }
+        raw_close(&raw);
+        node_end(&node);
+    }
+}
+
 static void unsubscribing_ends_the_deliveries(void **state)
 {
     (void)state;
@@ -576,6 +640,7 @@ int main(void)
         cmocka_unit_test(what_is_no_longer_kept_comes_as_a_gap),
         cmocka_unit_test(what_is_too_large_for_a_client_is_a_gap_and_counts_as_dropped),
         cmocka_unit_test(answers_of_a_subscriber_count),
+        cmocka_unit_test(who_is_alone_is_told_of_what_waits_behind_a_refused_event),
         cmocka_unit_test(unsubscribing_ends_the_deliveries),
         cmocka_unit_test(bad_subscriptions_are_refused_with_a_sentence),
         cmocka_unit_test(frames_that_are_not_a_clients_are_refused),

@@ -1,5 +1,5 @@
 /* test_client_subscribe.c - subscriptions of a client at a node made of a script: events, batches,
- * credit, answers, gaps, the end, going on after a reconnect; requests; topics.
+ * credit, answers, gaps, the end, going on after a reconnect.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -81,17 +81,18 @@ static struct {
     const char *topic;
     uint64_t first, count;
     uint32_t attempt;
+    uint64_t held;
 } order;
 
 static void deliver_ordered(void *context)
 {
     (void)context;
     node_deliver(order.node, order.subscription, order.topic, order.first, order.count,
-                 order.attempt);
+                 order.attempt, order.held);
 }
 
-static void deliver(node_t *node, uint64_t subscription, const char *topic, uint64_t first,
-                    uint64_t events, uint32_t attempt)
+static void deliver_while(node_t *node, uint64_t subscription, const char *topic, uint64_t first,
+                          uint64_t events, uint32_t attempt, uint64_t held)
 {
     order.node = node;
     order.subscription = subscription;
@@ -99,7 +100,14 @@ static void deliver(node_t *node, uint64_t subscription, const char *topic, uint
     order.first = first;
     order.count = events;
     order.attempt = attempt;
+    order.held = held;
     node_do(node, deliver_ordered);
+}
+
+static void deliver(node_t *node, uint64_t subscription, const char *topic, uint64_t first,
+                    uint64_t events, uint32_t attempt)
+{
+    deliver_while(node, subscription, topic, first, events, attempt, 0);
 }
 
 static seen_t *seen_make(void)
@@ -373,6 +381,39 @@ static void what_a_handler_has_refused_comes_again_after_a_reconnect(void **stat
     node_end(node);
 }
 
+static void what_waited_in_the_node_is_asked_for_after_a_reconnect(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    seen_t *seen = seen_make();
+    (void)subscribe(
+        client,
+        (dx_subscription_options_t){.pattern = "t", .ack = DX_ACK_AUTO, .on_batch = on_events},
+        seen);
+    /* All are acknowledged; 6 waits in the node while 7 to 9 come, and 5 once more. */
+    uint64_t at = node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription;
+    deliver(node, at, "t", 1, 5, 1);
+    deliver_while(node, at, "t", 7, 3, 1, 6);
+    deliver_while(node, at, "t", 5, 1, 2, 6);
+    wait_until(number(&seen->count) == 9);
+    for (int cuts = 1; cuts <= 2; cuts++) { /* as long as it has not come */
+        node_do(node, node_cut);
+        wait_until(node_got(node, DX_FRAME_SUBSCRIBE, cuts) != NULL);
+        assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, cuts)->start.value, 6);
+    }
+    at = node_got(node, DX_FRAME_SUBSCRIBE, 2)->subscription;
+    deliver(node, at, "t", 6, 4, 1);
+    wait_until(number(&seen->count) == 13);
+    node_do(node, node_cut);
+    wait_until(node_got(node, DX_FRAME_SUBSCRIBE, 3) != NULL);
+    assert_int_equal(node_got(node, DX_FRAME_SUBSCRIBE, 3)->start.value, 10);
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    free(seen);
+    node_end(node);
+}
+
 static void a_topic_goes_on_where_it_was_after_a_reconnect(void **state)
 {
     (void)state;
@@ -542,222 +583,6 @@ static void a_handler_may_publish_but_not_wait(void **state)
     node_end(node);
 }
 
-/* -------------------------------------------------------------------------- requests and topics */
-
-static got_t asked;
-
-/* Sends the answer to `asked` as an event of the inbox. */
-static void answer_request(void *context)
-{
-    node_t *const node = context;
-    const uint64_t one = 1;
-    const uint64_t inbox = node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription;
-    const dx_frame_part_t head[] = {dx_frame_part_of(DX_PART_SUBSCRIPTION, &inbox, 8),
-                                    dx_frame_part_of(DX_PART_COUNT, &one, 8)};
-    const dx_frame_part_t parts[] = {
-        dx_frame_part_text(DX_PART_TOPIC, node_got(node, DX_FRAME_SUBSCRIBE, 0)->topic),
-        dx_frame_part_of(DX_PART_CORRELATION, &asked.correlation, 8)};
-    node_send(node, &(dx_frame_draft_t){.type = DX_FRAME_DELIVER, .parts = head, .part_count = 2},
-              NULL);
-    node_send(node,
-              &(dx_frame_draft_t){.type = DX_FRAME_EVENT,
-                                  .sequence = 1,
-                                  .parts = parts,
-                                  .part_count = 2,
-                                  .payload_bytes = 6},
-              "answer");
-}
-
-static void answer_nobody(void *context)
-{
-    node_answer(context, asked.correlation, DX_FRAME_NACK, DX_ENOTFOUND, "nobody subscribes to q");
-}
-
-/* Waits for the n-th request and has the node do something about it. */
-typedef struct answerer {
-    node_t *node;
-    int n;
-    void (*run)(void *context);
-} answerer_t;
-
-static void answer(void *context)
-{
-    answerer_t *const a = context;
-    while (node_got(a->node, DX_FRAME_REQUEST, a->n) == NULL) {
-        (void)usleep(200);
-    }
-    asked = *node_got(a->node, DX_FRAME_REQUEST, a->n);
-    node_do(a->node, a->run);
-}
-
-static void a_request_is_answered_or_says_that_nobody_is_there(void **state)
-{
-    (void)state;
-    node_t *node = node_make();
-    node_start(node);
-    dx_client_t *client = client_open(node, (dx_client_options_t){0});
-    dx_error_t error = {0};
-    char data[16] = {0};
-    const struct {
-        void (*run)(void *context);
-        size_t room;
-        int code;
-        const char *text;
-    } table[] = {{answer_request, 16, DX_OK, ""},
-                 {answer_request, 3, DX_ELIMIT, "6 bytes, there is room for 3"},
-                 {answer_nobody, 16, DX_ENOTFOUND, "request to q: nobody subscribes to q"}};
-    for (int i = 0; i < (int)COUNT_OF(table); i++) {
-        answerer_t answerer = {.node = node, .n = i, .run = table[i].run};
-        dx_thread_t *thread = NULL;
-        size_t bytes = table[i].room;
-        const dx_message_t m = message("q", "question");
-        assert_ok(dx_thread_start(NULL, answer, &answerer, &thread, &error));
-        const int code = dx_client_request(client, &m, DX_CLIENT_FOREVER, data, &bytes, &error);
-        assert_ok(dx_thread_join(thread));
-        assert_string_equal(dx_error_name(code), dx_error_name(table[i].code));
-        if (code == DX_OK || code == DX_ELIMIT) {
-            assert_int_equal(bytes, 6);
-            assert_memory_equal(data, "answer", table[i].room < 6 ? table[i].room : 6);
-        }
-        if (code != DX_OK) {
-            assert_contains(error.message, table[i].text);
-        }
-    }
-    assert_null(node_got(node, DX_FRAME_SUBSCRIBE, 1)); /* one inbox for all */
-    assert_contains(node_got(node, DX_FRAME_SUBSCRIBE, 0)->topic, "$inbox.");
-    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
-    node_end(node);
-}
-
-typedef struct replies {
-    dx_atomic64_t count, timed_out, closed;
-    char data[16];
-} replies_t;
-
-static void on_reply(void *context, int code, const dx_event_t *reply)
-{
-    replies_t *const replies = context;
-    if (code == DX_OK) {
-        memcpy(replies->data, reply->data, reply->bytes < 15 ? reply->bytes : 15);
-    } else if (code == DX_ETIMEDOUT) {
-        count(&replies->timed_out);
-    } else if (code == DX_ECLOSED) {
-        count(&replies->closed);
-    }
-    count(&replies->count);
-}
-
-static void a_request_may_be_answered_by_a_call(void **state)
-{
-    (void)state;
-    node_t *node = node_make();
-    node_start(node);
-    dx_client_t *client = client_open(node, (dx_client_options_t){0});
-    dx_error_t error = {0};
-    replies_t replies = {0};
-    const dx_message_t m = message("q", "question");
-    assert_fails(dx_client_request_async(client, &m, 0, NULL, NULL, &error), DX_EINVAL, error, "");
-    const dx_message_t bad = message("q.*", "question");
-    assert_fails(dx_client_request_async(client, &bad, 0, on_reply, &replies, &error), DX_EINVAL,
-                 error, "");
-    assert_ok(dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error));
-    wait_until(node_got(node, DX_FRAME_REQUEST, 0) != NULL);
-    asked = *node_got(node, DX_FRAME_REQUEST, 0);
-    node_do(node, answer_request);
-    wait_until(number(&replies.count) == 1);
-    assert_string_equal(replies.data, "answer");
-    node_do(node, answer_request); /* once more: finds nobody */
-    assert_ok(dx_client_request_async(client, &m, DX_NS_PER_MS, on_reply, &replies, &error));
-    wait_until(number(&replies.timed_out) == 1);
-    assert_ok(dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error));
-    assert_int_equal(dx_client_close(client, DX_CLIENT_FOREVER), DX_OK);
-    assert_int_equal(number(&replies.closed), 1);
-    assert_int_equal(number(&replies.count), 3);
-    node_end(node);
-}
-
-static void so_many_requests_are_open_at_a_time_and_no_more(void **state)
-{
-    (void)state;
-    node_t *node = node_make();
-    node_start(node);
-    dx_client_t *client = client_open(node, (dx_client_options_t){0});
-    dx_error_t error = {0};
-    replies_t replies = {0};
-    const dx_message_t m = message("q", "question");
-    for (int i = 0; i < DX_REQUESTS_MAX; i++) {
-        if (dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error) != DX_OK) {
-            fail_msg("request %d: %s", i, error.message);
-        }
-    }
-    assert_fails(dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error),
-                 DX_ELIMIT, error, "65536 calls");
-    wait_until(node_got(node, DX_FRAME_REQUEST, 0) != NULL);
-    asked = *node_got(node, DX_FRAME_REQUEST, 0);
-    node_do(node, answer_request);
-    wait_until(number(&replies.count) == 1);
-    assert_ok(dx_client_request_async(client, &m, WAIT_NS, on_reply, &replies, &error));
-    (void)dx_client_close(client, 0);
-    assert_int_equal(number(&replies.closed), DX_REQUESTS_MAX);
-    node_end(node);
-}
-
-static int on_request(void *context, const dx_event_t *event)
-{
-    seen_t *const seen = context;
-    dx_error_t error = {0};
-    seen->results[0] = dx_client_reply(seen->client, event, "yes", 3, &error);
-    count(&seen->count);
-    return DX_OK;
-}
-
-static uint64_t request_subscription;
-
-static void deliver_request(void *context)
-{
-    const uint64_t one = 1;
-    const uint64_t correlation = 42;
-    const dx_frame_part_t head[] = {
-        dx_frame_part_of(DX_PART_SUBSCRIPTION, &request_subscription, 8),
-        dx_frame_part_of(DX_PART_COUNT, &one, 8)};
-    const dx_frame_part_t parts[] = {dx_frame_part_text(DX_PART_TOPIC, "q"),
-                                     dx_frame_part_of(DX_PART_CORRELATION, &correlation, 8),
-                                     dx_frame_part_text(DX_PART_REPLY_TO, "$inbox.of.somebody")};
-    node_send(context,
-              &(dx_frame_draft_t){.type = DX_FRAME_DELIVER, .parts = head, .part_count = 2}, NULL);
-    node_send(
-        context,
-        &(dx_frame_draft_t){.type = DX_FRAME_EVENT, .sequence = 1, .parts = parts, .part_count = 3},
-        NULL);
-}
-
-static void a_reply_goes_where_the_request_said(void **state)
-{
-    (void)state;
-    node_t *node = node_make();
-    node_start(node);
-    dx_client_t *client = client_open(node, (dx_client_options_t){0});
-    dx_error_t error = {0};
-    seen_t *seen = seen_make();
-    seen->client = client;
-    const dx_subscription_options_t options = {
-        .pattern = "q", .on_event = on_request, .context = seen};
-    assert_ok(dx_client_subscribe(client, &options, &seen->subscription, &error));
-    request_subscription = node_got(node, DX_FRAME_SUBSCRIBE, 0)->subscription;
-    node_do(node, deliver_request);
-    wait_until(node_got(node, DX_FRAME_REPLY, 0) != NULL);
-    const got_t *reply = node_got(node, DX_FRAME_REPLY, 0);
-    assert_string_equal(reply->topic, "$inbox.of.somebody");
-    assert_int_equal(reply->correlation, 42);
-    assert_string_equal(reply->payload, "yes");
-    deliver(node, request_subscription, "q", 2, 1, 0);
-    wait_until(number(&seen->count) == 2);
-    assert_int_equal(seen->results[0], DX_EINVAL); /* no request */
-    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
-    free(seen);
-    node_end(node);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -768,14 +593,11 @@ int main(void)
         cmocka_unit_test(a_program_acknowledges_when_it_likes),
         cmocka_unit_test(what_is_not_acknowledged_is_known_however_much_was_since),
         cmocka_unit_test(what_a_handler_has_refused_comes_again_after_a_reconnect),
+        cmocka_unit_test(what_waited_in_the_node_is_asked_for_after_a_reconnect),
         cmocka_unit_test(a_topic_goes_on_where_it_was_after_a_reconnect),
         cmocka_unit_test(gaps_and_the_end_are_told),
         cmocka_unit_test(a_refused_subscription_says_why),
         cmocka_unit_test(a_handler_may_publish_but_not_wait),
-        cmocka_unit_test(a_request_is_answered_or_says_that_nobody_is_there),
-        cmocka_unit_test(a_request_may_be_answered_by_a_call),
-        cmocka_unit_test(so_many_requests_are_open_at_a_time_and_no_more),
-        cmocka_unit_test(a_reply_goes_where_the_request_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

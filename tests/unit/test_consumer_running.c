@@ -53,7 +53,7 @@ static void *produce(void *context)
 static void *be_the_anchor(void *context)
 {
     load_t *load = context;
-    for (int64_t round = 0; dx_load32_acquire(&load->stop) == 0; round++) {
+    while (dx_load32_acquire(&load->stop) == 0) {
         const int64_t last = dx_consumer_poll(&load->anchor);
         for (int64_t sequence = load->anchor.next; sequence <= last; sequence++) {
             if (!dx_consumer_is_hidden(&load->anchor, sequence) &&
