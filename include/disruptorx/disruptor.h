@@ -35,15 +35,14 @@ DX_EXTERN_C_BEGIN
 typedef struct dx_disruptor dx_disruptor_t; /* opaque */
 
 /* What a handler says about the event (or batch) it was given. A negative DX_E* is an error: the
- * handler's error policy decides; DX_EFATAL is fatal whatever the policy. */
-typedef enum dx_handler_result {
-    DX_HANDLER_CONTINUE = 0, /* done, next */
-    DX_HANDLER_SKIP = 1,     /* done, and those behind this consumer do not see it (may_skip) */
-    DX_HANDLER_RETRY = 2,    /* not done: give me this event again, by the retry options */
-    DX_HANDLER_REWIND = 3,   /* not done: give me this batch again from its first event */
-    DX_HANDLER_STOP = 4,     /* done, and stop this consumer in order after it */
-    DX_HANDLER_RELEASE = 5   /* done, and let those behind see it now, before the batch ends */
-} dx_handler_result_t;
+ * handler's error policy decides; DX_EFATAL is fatal whatever the policy. Numbers, so that both may
+ * stand in one expression: `return good ? DX_HANDLER_CONTINUE : DX_EINVAL`. */
+#define DX_HANDLER_CONTINUE 0 /* done, next */
+#define DX_HANDLER_SKIP 1     /* done, and those behind this consumer do not see it (may_skip) */
+#define DX_HANDLER_RETRY 2    /* not done: give me this event again, by the retry options */
+#define DX_HANDLER_REWIND 3   /* not done: give me this batch again from its first event */
+#define DX_HANDLER_STOP 4     /* done, and stop this consumer in order after it */
+#define DX_HANDLER_RELEASE 5  /* done, and let those behind see it now, before the batch ends */
 
 /* One event. `end_of_batch` is true exactly on the last event of a batch: the moment to flush. The
  * event may be written: it belongs to the handler until it returns. */

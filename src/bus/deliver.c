@@ -183,12 +183,22 @@ static uint64_t first_available(const dxi_shard_t *shard, const dxi_topic_t *top
     return held && shard->held.sequence < first ? shard->held.sequence : first;
 }
 
+/* Whether somebody is there to be too slow: who is closed leaves soon. */
+static bool has_open_member(const dxi_flow_t *flow)
+{
+    uint32_t i = 0;
+    while (i < flow->member_count && flow->members[i]->closed) {
+        i++;
+    }
+    return i < flow->member_count;
+}
+
 /* Whether a link has lost events by being slow, and may not. */
 static bool link_must_end(const dxi_shard_t *shard, const dxi_link_t *link)
 {
     return link->flow->options.slow == DX_SLOW_DISCONNECT && !link->flow->ended &&
-           link->flow->member_count != 0 && (link->flags & DXI_LINK_STARTING) == 0 &&
-           first_available(shard, link->topic) > link->next;
+           (link->flags & DXI_LINK_STARTING) == 0 &&
+           first_available(shard, link->topic) > link->next && has_open_member(link->flow);
 }
 
 static void link_end(dxi_shard_t *shard, dxi_link_t *link)

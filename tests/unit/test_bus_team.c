@@ -259,6 +259,27 @@ static void a_group_without_members_ends_after_a_while(void **state)
     assert_int_equal(rig_topic(&rig, "t").subscriptions, 0);
 }
 
+static void a_group_whose_only_member_is_about_to_leave_is_not_too_slow(void **state)
+{
+    (void)state;
+    const dx_subscription_options_t options = {
+        .pattern = "t", .group = "g", .pending_events_max = 2, .slow = DX_SLOW_DISCONNECT};
+    assert_ok(
+        dxi_shard_topic_create(rig.shard, "t", &(dx_topic_options_t){.retain_events = 2}, NULL));
+    rig_subscribe(&rig, &a, &options);
+    rig_publish(&rig, "t", 1);
+    a.gone = true; /* the node has not yet heard that its connection is gone */
+    rig_publish(&rig, "t", 8);
+    assert_int_equal(a.end_code, 0);
+    rig_unsubscribe(&rig, &a);
+    rig_subscribe(&rig, &b, &options);
+    rig_tick(&rig, 0);
+    assert_string_equal(rig_text(&b), "1*2 2 3-7"); /* in its place, behind a gap */
+    assert_ok(answer(&b, 1, 2, DX_OK));
+    assert_string_equal(rig_text(&b), "1*2 2 3-7 8 9");
+    assert_int_equal(b.end_code, 0);
+}
+
 static void members_must_agree(void **state)
 {
     (void)state;
@@ -527,6 +548,7 @@ int main(void)
         TEST(a_group_without_acknowledgements_forgets_what_it_gave),
         TEST(what_a_leaving_member_had_goes_to_the_others_and_waits_for_one),
         TEST(a_group_without_members_ends_after_a_while),
+        TEST(a_group_whose_only_member_is_about_to_leave_is_not_too_slow),
         TEST(members_must_agree),
         TEST(a_late_member_loses_its_keys),
         TEST(an_event_handled_at_once_is_answered_by_deliver),

@@ -151,7 +151,7 @@ static void percentiles_agree_with_a_sorted_array(void **state)
         assert_int_equal(dx_histogram_min(h), values[0]);
         assert_int_equal(dx_histogram_max(h), values[COUNT - 1]);
         assert_int_equal(dx_histogram_count(h), COUNT);
-        const double mean = sum / COUNT;
+        const double mean = sum / (double)COUNT;
         assert_true(dx_histogram_mean(h) > mean * 0.999 && dx_histogram_mean(h) < mean * 1.001);
     }
 }
