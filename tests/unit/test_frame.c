@@ -162,7 +162,7 @@ static void draft_expect(const random_draft_t *r, const dx_frame_view_t *view)
     parts |= d->header_count != 0 ? DX_PART_BIT(DX_PART_HEADERS) : 0;
     assert_int_equal(view->parts, parts);
     dx_frame_headers_t headers = dx_frame_headers(view);
-    dx_frame_pair_t pair;
+    dx_frame_pair_t pair = {0};
     for (uint32_t i = 0; i < d->header_count; i++) {
         assert_true(dx_frame_headers_next(&headers, &pair));
         assert_int_equal(pair.name_bytes, d->headers[i].name_bytes);
