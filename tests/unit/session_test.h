@@ -5,6 +5,7 @@
 #ifndef SESSION_TEST_H
 #define SESSION_TEST_H
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -126,6 +127,9 @@ static inline bool raw_write(const raw_t *raw, const void *data, size_t bytes)
     const char *next = data;
     while (bytes != 0) {
         const ssize_t sent = send(raw->fd, next, bytes, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) { /* a socket with a timeout is not restarted */
+            continue;
+        }
         if (sent <= 0) {
             return false;
         }
@@ -184,6 +188,9 @@ static inline const dx_frame_view_t *raw_next_or_end(raw_t *raw)
         raw->end -= raw->begin;
         raw->begin = 0;
         const ssize_t got = recv(raw->fd, raw->in + raw->end, RAW_BYTES - raw->end, 0);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
         if (got <= 0) {
             return NULL;
         }

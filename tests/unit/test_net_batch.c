@@ -25,6 +25,11 @@ static void pair_with(pair_t *pair, dx_compression_t node, dx_compression_t clie
               &(dxi_connection_options_t){.compression = client});
 }
 
+static void resume(void *connection)
+{
+    dxi_connection_resume(connection);
+}
+
 /* Ends a pair in order. */
 static void pair_finish(pair_t *pair)
 {
@@ -221,7 +226,7 @@ static void windows_and_frames_larger_than_a_batch_go_as_well(void **state)
     pair.node.answer = DX_OK;
     dxi_connection_t *const connection = pair.node.connection;
     side_unlock(&pair.node);
-    dxi_loop_call(pair.node_loop, (void (*)(void *))dxi_connection_resume, connection);
+    dxi_loop_call(pair.node_loop, resume, connection);
     side_wait(&pair.node, pair.node.sum == mixed.next - 1);
     assert_true(pair.node.ordered);
     pair_finish(&pair);
@@ -280,11 +285,11 @@ static void what_is_not_taken_waits_in_its_batch(void **state)
         dxi_connection_t *const connection = pair.node.connection;
         side_unlock(&pair.node);
         mixed_send(pair.client_loop, &mixed, mixed.next + 63);
-        dxi_loop_call(pair.node_loop, (void (*)(void *))dxi_connection_resume, connection);
+        dxi_loop_call(pair.node_loop, resume, connection);
         side_lock(&pair.node);
         pair.node.answer = DX_OK;
         side_unlock(&pair.node);
-        dxi_loop_call(pair.node_loop, (void (*)(void *))dxi_connection_resume, connection);
+        dxi_loop_call(pair.node_loop, resume, connection);
         side_wait(&pair.node, pair.node.sum == mixed.next - 1);
     }
     assert_true(pair.node.ordered);
