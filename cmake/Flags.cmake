@@ -30,6 +30,10 @@ target_compile_definitions(dx_flags INTERFACE
     DX_TEST_HOOKS=$<BOOL:${DX_TEST_HOOKS}>
     DX_VERSION_STRING="${PROJECT_VERSION}")
 
+# All addresses are found at the start. Else the loader finds each at its first call, and saves the
+# processor's registers meanwhile on the stack, where they stay, with a token in them, say.
+target_link_options(dx_flags INTERFACE -Wl,-z,relro,-z,now)
+
 if(DX_SANITIZE)
     set(sanitize -fsanitize=${DX_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1)
     if(DX_SANITIZE MATCHES "thread" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
