@@ -58,6 +58,7 @@ test  package:clang-rt           clang-rt
 test  browser                    chromium chromium-driver python3-selenium
 test  command:prometheus,promtool prometheus
 test  command:dpkg-shlibdeps     dpkg-dev
+test  command:file               file
 test  command:openssl            openssl
 bench java:17                    default-jdk-headless
 bench command:mvn                maven
