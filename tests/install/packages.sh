@@ -39,8 +39,9 @@ finish() {
     exit
 }
 
-if ! command -v dpkg >/dev/null || ! command -v dpkg-shlibdeps >/dev/null; then
-    echo "not ok  there is no dpkg-dev: run tools/setup.sh test"
+if ! command -v dpkg >/dev/null || ! command -v dpkg-shlibdeps >/dev/null ||
+    ! command -v file >/dev/null; then
+    echo "not ok  dpkg-dev or file is not there: run tools/setup.sh test"
     failed=1
     finish
 fi
