@@ -131,23 +131,27 @@ for stage in "${stages[@]}"; do
     fi
 done
 
-# What the failed tests of a stage printed, the end of each: ctest puts it behind the line that says
-# so, and the list of all tests behind that would hide it.
+# What the failed tests of a stage printed, of each the begin and the end: what failed first is the
+# cause, what failed last is where it ended. ctest puts it behind the line that says so, and the
+# list of all tests behind that would hide it. What passed inside of a test says nothing.
 failures_in() {
     awk '/\*\*\*(Failed|Timeout|Exception|Not Run)/ { shown = 1; count = 0 }
-         /^ *Start +[0-9]+:|^ *[0-9]+\/[0-9]+ Test .* Passed/ { if (shown) print_end(); shown = 0 }
-         shown { line[count++] = $0 }
-         function print_end(   i) {
-             for (i = count > 40 ? count - 40 : 0; i < count; i++) print line[i]
+         /^ *Start +[0-9]+:|^ *[0-9]+\/[0-9]+ Test .* Passed/ { if (shown) print_part(); shown = 0 }
+         shown && !/^\[ +(RUN|OK) +\]/ { line[count++] = $0 }
+         function print_part(   i) {
+             for (i = 0; i < count; i++) {
+                 if (i < 30 || i >= count - 20) print line[i]
+                 else if (i == 30) print "[... " count - 50 " lines ...]"
+             }
          }
-         END { if (shown) print_end() }' "$1"
+         END { if (shown) print_part() }' "$1"
 }
 
 if [ -n "$broken" ]; then
     echo "--- the end of $LOGS/$broken.log"
     tail -n 30 "$LOGS/$broken.log"
     echo "--- what failed"
-    failures_in "$LOGS/$broken.log" | tail -n 60
+    failures_in "$LOGS/$broken.log" | head -n 120
     echo "---"
     echo "Stage $broken failed; later stages did not run. Again: tools/test.sh $broken"
 fi

@@ -55,18 +55,18 @@ static void live_options_take_effect_and_are_told(void **state)
     assert_false(dx_log_enabled(dx_node_log(node), DX_LOG_LEVEL_DEBUG));
     assert_false(dxi_auth_wanted(&node->auth));
     file_says(", level: debug",
-              "auth: {token: abc}\nlimits: {connections_max: 7}\ntimeouts: {drain_ms: 3s}\n");
+              "auth: {token: sesame}\nlimits: {connections_max: 7}\ntimeouts: {drain_ms: 3s}\n");
     assert_int_equal(dx_node_reload(node, NULL), 4);
     assert_true(dx_log_enabled(dx_node_log(node), DX_LOG_LEVEL_DEBUG));
     assert_true(dxi_auth_wanted(&node->auth));
-    assert_true(dxi_auth_check(&node->auth, "abc", 3));
+    assert_true(dxi_auth_check(&node->auth, "sesame", 6));
     assert_int_equal(dx_load_relaxed(&node->connections_max), 7);
     assert_string_equal(value_of(node, "timeouts.drain_ms"), "3s");
     const char *const log = text_of_file(node_log_file);
     assert_contains(log, "log.level was \"info\", is \"debug\" now");
     assert_contains(log, "auth.token was \"\", is \"(secret)\" now");
     assert_contains(log, "limits.connections_max was \"10000\", is \"7\" now");
-    assert_null(strstr(log, "abc"));
+    assert_null(strstr(log, "sesame"));
     assert_int_equal(dx_node_reload(node, NULL), 0); /* the same once more */
     assert_int_equal(info_of(node).config_reloads, 2);
     assert_int_equal(info_of(node).config_reload_failures, 0);
