@@ -442,6 +442,7 @@ void dxi_access_stat(dxi_access_t *access, dxi_access_stat_t *stat_out)
         .throttled = (uint64_t)dx_load_relaxed(&access->throttled),
         .audit_lines = audit.lines,
         .audit_lost = audit.lost,
+        .audit_suppressed = audit.suppressed,
         .audit_failures = audit.failures,
         .audit_failing = audit.failing,
     };

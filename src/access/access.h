@@ -200,8 +200,9 @@ typedef struct dxi_access_event {
     uint64_t repeated;   /* how many like it were left out before; 0 is not written */
 } dxi_access_event_t;
 
-/* Copies the event into the audit's buffer; never waits, counts what finds no room. Without an
- * audit file it does nothing. Threads: any. */
+/* Copies the event into the audit's buffer; never waits, counts what finds no room, and refusals
+ * beyond so many a second of one user and host. Without an audit file it does nothing.
+ * Threads: any. */
 void dxi_access_audit(dxi_access_t *access, const dxi_access_event_t *event);
 
 /* Counts a refusal of an action, and writes it down: dxi_access_allows() counts nothing.
@@ -235,6 +236,7 @@ typedef struct dxi_access_stat {
     uint64_t refused[6];              /* by action */
     uint64_t throttled;               /* how often a rate made a connection wait */
     uint64_t audit_lines, audit_lost; /* written; for which there was no room, or no disk */
+    uint64_t audit_suppressed;        /* refusals left out: too many of one user and host */
     uint64_t audit_failures;          /* writes that failed */
     bool audit_failing;               /* the last one has */
 } dxi_access_stat_t;

@@ -10,6 +10,11 @@
  * buffer has no room for one, it is lost and counted. The first thing that is written when there is
  * room again is how many were lost. The log says once that writing fails, and once that it goes on.
  *
+ * Refusals ("refused", "connect_refused") are what strangers can have written as often as they
+ * like, so they are bounded: DXI_AUDIT_REFUSALS_PER_S of one user at one host. A few places count
+ * them, by a hash of both; who shares a place shares its bound, so that no number of hosts fills
+ * the disk. How many were left out is written, and logged, a second after it began, and at the end.
+ *
  *     {"time":"2026-01-31T09:30:00.123456789Z","event":"refused","user":"pump-7", ...}
  *
  * Another file (dxi_audit_move()) is taken between two lines: a line of which a part was written to
@@ -19,7 +24,7 @@
  *
  *   A1  nobody who puts a line waits for the file
  *   A2  lines of a file are whole JSON objects, but for the last one of a file that was full
- *   A3  written + lost + waiting = put
+ *   A3  written + lost + waiting = put; what is suppressed was not put
  *
  * THREADS. `mutex` guards everything but the batch, which is the thread's.
  *
@@ -42,8 +47,15 @@
 #include "disruptorx/thread.h"
 
 #define BATCH_BYTES (DXI_AUDIT_BUFFER_BYTES / 2)
-#define RETRY_NS INT64_C(1000000000)
+#define SECOND_NS INT64_C(1000000000)
+#define RETRY_NS SECOND_NS
 #define TEXT_BYTES_MAX 700 /* of one text in a line, escaped */
+#define PLACES 16          /* that refusals are counted in; a power of two */
+
+typedef struct place {
+    int64_t since_ns; /* the second that is counted; 0: none was yet */
+    uint32_t lines;
+} place_t;
 
 struct dxi_audit {
     pthread_mutex_t mutex;
@@ -56,6 +68,9 @@ struct dxi_audit {
     char *buffer; /* lines, one behind the other */
     size_t used;
     uint64_t put, lost, lost_told; /* lines */
+    place_t places[PLACES];
+    uint64_t suppressed, suppressed_told; /* refusals that were left out */
+    int64_t suppressed_ns;                /* when the first of those that were not told was */
     dxi_audit_stat_t stat;
 
     /* The thread's. */
@@ -159,11 +174,78 @@ static bool loss_put(dxi_audit_t *audit)
     return true;
 }
 
+/* FNV-1a. */
+static uint32_t hash_more(uint32_t hash, const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        hash = (hash ^ (unsigned char)text[i]) * UINT32_C(16777619);
+    }
+    return hash;
+}
+
+/* That of its user and host: an address without the port, which changes. */
+static place_t *place_of(dxi_audit_t *audit, const dxi_access_event_t *event)
+{
+    const char *const user = event->user != NULL ? event->user : "";
+    const char *const address = event->address != NULL ? event->address : "";
+    const char *const port = strrchr(address, ':');
+    uint32_t hash = hash_more(UINT32_C(2166136261), user, strlen(user) + 1);
+    hash = hash_more(hash, address, port != NULL ? (size_t)(port - address) : strlen(address));
+    return &audit->places[(hash ^ hash >> 16) % PLACES];
+}
+
+/* Whether it is a refusal beyond what is written of one user at one host. Under the mutex. */
+static bool is_too_much(dxi_audit_t *audit, const dxi_access_event_t *event)
+{
+    if (strcmp(event->event, "refused") != 0 && strcmp(event->event, "connect_refused") != 0) {
+        return false;
+    }
+    place_t *const place = place_of(audit, event);
+    const int64_t now_ns = dx_clock_ns();
+    if (place->since_ns == 0 || now_ns - place->since_ns >= SECOND_NS) {
+        *place = (place_t){.since_ns = now_ns};
+    }
+    if (place->lines < DXI_AUDIT_REFUSALS_PER_S) {
+        place->lines++;
+        return false;
+    }
+    if (audit->suppressed == audit->suppressed_told) {
+        audit->suppressed_ns = now_ns;
+    }
+    audit->suppressed += 1 + event->repeated;
+    return true;
+}
+
+/* How many refusals were left out, when the first of them is a second ago. Under the mutex. */
+static void suppressed_put(dxi_audit_t *audit)
+{
+    char text[DXI_AUDIT_LINE_BYTES_MAX];
+    char reason[128];
+    const uint64_t count = audit->suppressed - audit->suppressed_told;
+    if (count == 0 || (!audit->ends && dx_clock_ns() - audit->suppressed_ns < SECOND_NS)) {
+        return;
+    }
+    (void)snprintf(reason, sizeof reason,
+                   "%" PRIu64 " refusals are not here: more than %d a second of one user and host",
+                   count, DXI_AUDIT_REFUSALS_PER_S);
+    const dxi_access_event_t event = {
+        .event = "suppressed", .code = DX_EDROPPED, .reason = reason, .repeated = count};
+    if (line_put(audit, text, dxi_audit_line(&event, dx_clock_realtime_ns(), text))) {
+        audit->put++;
+        audit->suppressed_told = audit->suppressed;
+        DX_LOG_WARN(audit->log, "access", "the audit log: %s", reason);
+    }
+}
+
 void dxi_audit_put(dxi_audit_t *audit, const dxi_access_event_t *event)
 {
     char text[DXI_AUDIT_LINE_BYTES_MAX];
     (void)pthread_mutex_lock(&audit->mutex);
-    const bool wanted = audit->thread != NULL && (audit->moves ? audit->next_fd : audit->fd) >= 0;
+    bool wanted = audit->thread != NULL && (audit->moves ? audit->next_fd : audit->fd) >= 0;
+    if (wanted && is_too_much(audit, event)) {
+        wanted = false;
+        (void)pthread_cond_broadcast(&audit->changed); /* the thread will say so */
+    }
     (void)pthread_mutex_unlock(&audit->mutex);
     if (!wanted) {
         return;
@@ -266,6 +348,19 @@ static void outcome_note(dxi_audit_t *audit, int os_errno)
     }
 }
 
+/* Until there is something to do; at the latest when it is to be said what was left out. */
+static void wait_idle(dxi_audit_t *audit)
+{
+    if (audit->fd < 0 || audit->suppressed == audit->suppressed_told) {
+        (void)pthread_cond_wait(&audit->changed, &audit->mutex);
+        return;
+    }
+    const int64_t left_ns = audit->suppressed_ns + SECOND_NS - dx_clock_ns();
+    if (left_ns > 0) {
+        wait_for(audit, left_ns);
+    }
+}
+
 static void run(void *context)
 {
     dxi_audit_t *const audit = context;
@@ -274,6 +369,7 @@ static void run(void *context)
         file_take(audit);
         if (audit->batch_bytes == 0) {
             (void)loss_put(audit);
+            suppressed_put(audit);
         }
         if (audit->batch_bytes == 0 && audit->used > 0) {
             batch_take(audit);
@@ -282,7 +378,7 @@ static void run(void *context)
             if (audit->ends) {
                 break;
             }
-            (void)pthread_cond_wait(&audit->changed, &audit->mutex);
+            wait_idle(audit);
             continue;
         }
         const int fd = audit->fd; /* only this thread closes it */
@@ -414,5 +510,6 @@ void dxi_audit_stat(dxi_audit_t *audit, dxi_audit_stat_t *stat_out)
     (void)pthread_mutex_lock(&audit->mutex);
     *stat_out = audit->stat;
     stat_out->lost = audit->lost;
+    stat_out->suppressed = audit->suppressed;
     (void)pthread_mutex_unlock(&audit->mutex);
 }

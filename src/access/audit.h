@@ -9,11 +9,12 @@
 
 #define DXI_AUDIT_BUFFER_BYTES ((size_t)1048576) /* of lines that are not written yet */
 #define DXI_AUDIT_LINE_BYTES_MAX 4096
+#define DXI_AUDIT_REFUSALS_PER_S 20 /* lines of one user at one host; more are counted */
 
 typedef struct dxi_audit dxi_audit_t;
 
 typedef struct dxi_audit_stat {
-    uint64_t lines, lost, failures;
+    uint64_t lines, lost, suppressed, failures;
     bool failing;
 } dxi_audit_stat_t;
 

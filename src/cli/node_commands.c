@@ -249,9 +249,10 @@ static void users_summary(json_t *root)
                    action);
         }
     }
-    printf("; audit: %s lines, %s lost\n",
+    printf("; audit: %s lines, %s lost, %s left out\n",
            dxi_format_count(&(dxi_text_t){0}, number(root, "audit_lines")),
-           dxi_format_count(&(dxi_text_t){0}, number(root, "audit_lost")));
+           dxi_format_count(&(dxi_text_t){0}, number(root, "audit_lost")),
+           dxi_format_count(&(dxi_text_t){0}, number(root, "audit_suppressed")));
 }
 
 static int users_run(int argc, char **argv)

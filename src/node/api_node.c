@@ -278,6 +278,8 @@ static const struct problem {
     PROBLEM("access", "connections", access.connections_refused,
             "Connections beyond what a user may have."),
     PROBLEM("access", "audit_lost", access.audit_lost, "Lines of the audit log that were lost."),
+    PROBLEM("access", "audit_suppressed", access.audit_suppressed,
+            "Refusals left out of the audit log: too many a second of one user and host."),
     PROBLEM("config", "reload", config_reload_failures, "Reloads and changes that failed."),
     PROBLEM("log", "suppressed", log_suppressed, "Lines left out: too many of one place."),
     PROBLEM("log", "lost", log_lost, "Lines that could not be written."),

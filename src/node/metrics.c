@@ -87,6 +87,8 @@ static const struct row {
     ROW("audit_lines_total", "counter", U64, access.audit_lines, "Lines of the audit log."),
     ROW("audit_lines_lost_total", "counter", U64, access.audit_lost,
         "Lines of the audit log for which there was no room."),
+    ROW("audit_lines_suppressed_total", "counter", U64, access.audit_suppressed,
+        "Refusals left out of the audit log: too many a second of one user and host."),
     ROW("audit_write_errors_total", "counter", U64, access.audit_failures,
         "Writes of the audit log that failed; what they had is tried again."),
     ROW("config_last_reload_successful", "gauge", BOOL_NOT, config_failing,

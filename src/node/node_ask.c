@@ -82,6 +82,7 @@ static DXI_API_OBJECT(users_object)
         {"throttled", DXI_API_U64, offsetof(dxi_access_stat_t, throttled)},
         {"audit_lines", DXI_API_U64, offsetof(dxi_access_stat_t, audit_lines)},
         {"audit_lost", DXI_API_U64, offsetof(dxi_access_stat_t, audit_lost)},
+        {"audit_suppressed", DXI_API_U64, offsetof(dxi_access_stat_t, audit_suppressed)},
         {"audit_failures", DXI_API_U64, offsetof(dxi_access_stat_t, audit_failures)},
         {"audit_failing", DXI_API_BOOL, offsetof(dxi_access_stat_t, audit_failing)},
     };

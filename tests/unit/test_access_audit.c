@@ -167,7 +167,7 @@ static void a_full_disk_loses_what_the_buffer_can_not_hold_and_says_so(void **st
     wait_for_failure(audit);
     const int puts = 4000; /* more than the buffer and a batch take */
     for (int i = 0; i < puts; i++) {
-        dxi_audit_put(audit, &(dxi_access_event_t){.event = "refused", .object = object});
+        dxi_audit_put(audit, &(dxi_access_event_t){.event = "connect", .object = object});
     }
     dxi_audit_stat(audit, &stat);
     assert_int_equal(stat.lines, 0);
@@ -184,6 +184,65 @@ static void a_full_disk_loses_what_the_buffer_can_not_hold_and_says_so(void **st
     /* A3: and one line that says how many were lost. */
     assert_int_equal(lines_of(path, &last), 1 + puts - (int)lost + 1 + 1);
     assert_string_equal(text_of(last, "event"), "last");
+    json_decref(last);
+    dxi_audit_destroy(audit);
+}
+
+/* A flood of strangers fills no disk; what else happens is written, and so is who is elsewhere. */
+static void of_refusals_so_many_a_second_are_written_and_the_rest_is_counted(void **state)
+{
+    (void)state;
+    dxi_audit_t *const audit = audit_to(path);
+    dxi_audit_stat_t stat;
+    const int puts = 1000;
+    for (int i = 0; i < puts; i++) {
+        char address[32];
+        (void)snprintf(address, sizeof address, "192.0.2.7:%d", 1024 + i);
+        dxi_audit_put(audit, &(dxi_access_event_t){.event = i % 2 ? "refused" : "connect_refused",
+                                                   .address = address,
+                                                   .code = DX_EPERM,
+                                                   .repeated = 1});
+    }
+    dxi_audit_stat(audit, &stat);
+    const int left_out = (int)stat.suppressed / 2; /* each is itself and one before it */
+    assert_in_range(left_out, 1, puts - DXI_AUDIT_REFUSALS_PER_S);
+    assert_int_equal(stat.suppressed % 2, 0);
+    dxi_audit_put(audit, &(dxi_access_event_t){.event = "connect", .address = "192.0.2.7:4711"});
+    dxi_audit_put(audit, &(dxi_access_event_t){.event = "refused", .address = "192.0.2.8:4711"});
+    dxi_audit_put(audit, &(dxi_access_event_t){
+                             .event = "refused", .user = "pump-8", .address = "192.0.2.7:4711"});
+    dxi_audit_stat(audit, &stat);
+    assert_int_equal(stat.suppressed, 2 * left_out);
+    dxi_audit_destroy(audit); /* says what was left out */
+    json_t *last = NULL;
+    const int told = lines_of(path, &last) - (puts - left_out) - 3;
+    assert_true(told >= 1); /* one a second */
+    assert_string_equal(text_of(last, "event"), "suppressed");
+    assert_string_equal(text_of(last, "result"), "DX_EDROPPED");
+    json_decref(last);
+}
+
+/* Also when nobody puts anything any more. */
+static void what_was_left_out_is_said_a_second_later(void **state)
+{
+    (void)state;
+    dxi_audit_t *const audit = audit_to(path);
+    dxi_audit_stat_t stat = {.lines = 0};
+    do {
+        dxi_audit_put(audit, &(dxi_access_event_t){.event = "refused"});
+        dxi_audit_stat(audit, &stat);
+    } while (stat.suppressed == 0);
+    dxi_audit_flush(audit, PATIENCE_NS);
+    json_t *last = NULL;
+    const int64_t until_ns = dx_clock_ns() + PATIENCE_NS;
+    do {
+        (void)usleep(10000);
+        (void)lines_of(path, &last);
+    } while (strcmp(text_of(last, "event"), "suppressed") != 0 && dx_clock_ns() < until_ns);
+    assert_string_equal(text_of(last, "event"), "suppressed");
+    assert_string_equal(text_of(last, "reason"),
+                        "1 refusals are not here: more than 20 a second of one user and host");
+    assert_int_equal(json_integer_value(json_object_get(last, "repeated")), 1);
     json_decref(last);
     dxi_audit_destroy(audit);
 }
@@ -239,6 +298,9 @@ int main(void)
         cmocka_unit_test(without_a_file_nothing_is_kept),
         cmocka_unit_test_setup_teardown(a_full_disk_loses_what_the_buffer_can_not_hold_and_says_so,
                                         begin, end),
+        cmocka_unit_test_setup_teardown(
+            of_refusals_so_many_a_second_are_written_and_the_rest_is_counted, begin, end),
+        cmocka_unit_test_setup_teardown(what_was_left_out_is_said_a_second_later, begin, end),
         cmocka_unit_test_setup_teardown(a_file_that_was_moved_away_is_begun_anew, begin, end),
         cmocka_unit_test(a_file_that_can_not_be_opened_is_named),
         cmocka_unit_test(without_memory_there_is_no_audit),
