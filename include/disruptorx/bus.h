@@ -241,8 +241,9 @@ typedef bool (*dx_predicate_fn)(void *context, const dx_event_t *event);
 /* Zero = default, but `pattern` and one of the handlers. Copied. */
 typedef struct dx_subscription_options {
     const char *pattern; /* a topic, or with `*` for one token, `>` for all the rest */
-    const char *group;   /* its members share the events: each goes to one; NULL: no group */
-    const char *name;    /* for eyes and statistics; NULL: made up */
+    const char *group;   /* its members share the events: each goes to one; NULL: no group. UTF-8
+                          * without control characters */
+    const char *name;    /* for eyes and statistics, as `group`, at most 63 bytes; NULL: made up */
     void *context;
     dx_event_fn on_event; /* one of the two */
     dx_events_fn on_batch;

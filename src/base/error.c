@@ -9,7 +9,8 @@
  * INVARIANTS
  *
  *   I1  message is NUL-terminated and at most DX_ERROR_MESSAGE_BYTES - 1 long
- *   I2  a message that lost text ends in "..."
+ *   I2  where a message lost text stands "...": at its end, and at that of a long context, so that
+ *       what went wrong remains to be read
  *   I3  no function here changes errno
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -82,19 +83,35 @@ DX_PRINTF(2, 3) static void sentence_append(sentence_t *s, const char *format, .
     va_end(arguments);
 }
 
+/* Cuts the last character that is not whole, at `cut`, and puts "..." there (I2). */
+static void sentence_cut(sentence_t *s, size_t cut)
+{
+    while (cut > 0 && ((unsigned char)s->text[cut] & 0xC0U) == 0x80U) {
+        cut--; /* not into the middle of a character */
+    }
+    memcpy(s->text + cut, "...", sizeof("..."));
+    s->length = cut + strlen("...");
+}
+
+/* The context leaves `wanted` bytes to what went wrong, which is the more important part; but it
+ * keeps a third of the room. */
+static void context_shorten(sentence_t *s, size_t wanted)
+{
+    const size_t most = sizeof(s->text) - 1;
+    const size_t least = most / 3;
+    const size_t room = wanted < most - least ? most - wanted : least;
+    if (s->length > room) {
+        sentence_cut(s, room - strlen("..."));
+        s->truncated = 0;
+    }
+}
+
 /* Moves the sentence into `error` and marks it where text was lost (I1, I2). */
 static void sentence_store(sentence_t *s, dx_error_t *error)
 {
     if (s->truncated) {
-        size_t cut = s->length;
-        const size_t cut_max = sizeof(s->text) - 1 - strlen("...");
-        if (cut > cut_max) {
-            cut = cut_max;
-        }
-        while (cut > 0 && ((unsigned char)s->text[cut] & 0xC0U) == 0x80U) {
-            cut--; /* not into the middle of a character */
-        }
-        memcpy(s->text + cut, "...", sizeof("..."));
+        const size_t most = sizeof(s->text) - 1 - strlen("...");
+        sentence_cut(s, s->length < most ? s->length : most);
     }
     memcpy(error->message, s->text, sizeof(s->text));
 }
@@ -148,6 +165,7 @@ int dxi_fail_context(dx_error_t *error, const char *format, ...)
     va_start(arguments, format);
     sentence_append_v(&s, format, arguments);
     va_end(arguments);
+    context_shorten(&s, strlen(error->message) + strlen(": "));
     sentence_append(&s, ": %s", error->message);
     sentence_store(&s, error);
     errno = saved_errno;

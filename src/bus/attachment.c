@@ -58,40 +58,6 @@ static int options_copy(dxi_attachment_t *attachment, const dx_subscription_opti
     return DX_OK;
 }
 
-/* A number of the options and its bounds; 0 is the default and always allowed. */
-typedef struct option_bound {
-    const char *name;
-    int64_t value, most;
-} option_bound_t;
-
-int dxi_subscription_options_check(const dx_subscription_options_t *options, dx_error_t *error)
-{
-    const option_bound_t bounds[] = {
-        {"from", (int64_t)options->from, DX_FROM_TIME},
-        {"ack", (int64_t)options->ack, DX_ACK_EXPLICIT},
-        {"slow", (int64_t)options->slow, DX_SLOW_DISCONNECT},
-        {"slow_block_ns", options->slow_block_ns, INT64_MAX},
-        {"pending_events_max", options->pending_events_max, DX_PENDING_EVENTS_MAX},
-        {"attempts_max", options->attempts_max, DX_ATTEMPTS_MAX},
-        {"ack_timeout_ns", options->ack_timeout_ns, INT64_MAX},
-        {"backoff_ns", options->backoff_ns, INT64_MAX},
-        {"backoff_max_ns", options->backoff_max_ns, INT64_MAX},
-    };
-    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
-        if (bounds[i].value < 0 || bounds[i].value > bounds[i].most) {
-            return dxi_fail(error, DX_EINVAL, "%s is %lld, must be from 0 to %lld", bounds[i].name,
-                            (long long)bounds[i].value, (long long)bounds[i].most);
-        }
-    }
-    for (int i = 0; i < 4; i++) {
-        if (options->reserved[i] != 0) {
-            return dxi_fail(error, DX_EINVAL, "reserved[%d] is %llu, must be zero", i,
-                            (unsigned long long)options->reserved[i]);
-        }
-    }
-    return DX_OK;
-}
-
 /* ---------------------------------------------------------------------------------------- parts */
 
 static void part_ready(void *context);

@@ -24,6 +24,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "bus/options.h"
 #include "bus/subscription.h"
 
 _Static_assert(DXI_TOPIC_TOKENS_MAX == DX_TOPIC_TOKENS_MAX &&

@@ -19,12 +19,14 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "bus/trace.h"
+#include "wire/topic_name.h"
 
 #define CLAIM_SLICE_NS DX_NS_PER_S /* a waiting claim looks at the bus's state again */
 #define SPIN_NS INT64_C(3000)      /* an answer is looked for before the thread sleeps */
@@ -376,6 +378,14 @@ static int message_check(const dx_publisher_t *publisher, const dx_message_t *me
                     (message->key_bytes != 0 && message->key == NULL) ||
                     (message->header_count != 0 && message->headers == NULL))) {
         return dxi_fail(error, DX_EINVAL, "a pointer of the message is NULL, its size is not 0");
+    }
+    if (DX_UNLIKELY(message->reply_to != NULL)) {
+        const int code = dxi_topic_check(message->reply_to,
+                                         strnlen(message->reply_to, DX_TOPIC_BYTES_MAX + 1), error);
+        if (code != DX_OK) {
+            (void)dxi_fail_context(error, "reply_to");
+            return code;
+        }
     }
     return DX_OK;
 }

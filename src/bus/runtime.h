@@ -214,10 +214,6 @@ DX_NODISCARD int dxi_attachment_init(dxi_attachment_t *attachment, dx_bus_t *bus
                                      dx_error_t *error);
 void dxi_attachment_close(dxi_attachment_t *attachment);
 
-/* What can be said about options without a shard. Returns DX_OK, DX_EINVAL. Threads: any. */
-DX_NODISCARD int dxi_subscription_options_check(const dx_subscription_options_t *options,
-                                                dx_error_t *error);
-
 /* Subscribes in all its lanes; undone on failure. Detaching waits until no call of the attachment
  * runs or is on its way. Threads: no loop; the caller holds the command mutex. */
 DX_NODISCARD int dxi_attachment_attach(dxi_attachment_t *attachment, dx_error_t *error);
@@ -254,8 +250,6 @@ typedef struct dxi_declared {
     char name[DX_TOPIC_BYTES_MAX + 1];
 } dxi_declared_t;
 
-/* Returns DX_OK, DX_EINVAL. Threads: any. */
-DX_NODISCARD int dxi_topic_options_check(const dx_topic_options_t *options, dx_error_t *error);
 void dxi_topics_destroy(dx_bus_t *bus);
 /* Adds what one shard knows of a topic, and the depth of its ring. Percentiles are those of the
  * slowest shard. Threads: any. */

@@ -32,6 +32,7 @@
 #include <stdio.h>
 
 #include "base/fail.h"
+#include "bus/options.h"
 #include "bus/session_access.h"
 #include "bus/texts.h"
 #include "wire/pack.h"

@@ -25,6 +25,7 @@
 #include <time.h>
 
 #include "base/fail.h"
+#include "bus/options.h"
 #include "bus/subscription_internal.h"
 
 #define QUEUE_EVENTS_DEFAULT 8192

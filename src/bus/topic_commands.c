@@ -19,43 +19,10 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "bus/options.h"
 #include "bus/runtime.h"
 
 #define DECLARED_ROOM_FIRST 64
-
-int dxi_topic_options_check(const dx_topic_options_t *options, dx_error_t *error)
-{
-    if ((int)options->shard_by < 0 || options->shard_by > DX_SHARD_BY_KEY) {
-        return dxi_fail(error, DX_EINVAL, "shard_by is %d, must be 0 (topic) or 1 (key)",
-                        (int)options->shard_by);
-    }
-    if ((int)options->full < 0 || options->full > DX_TOPIC_FULL_FAIL) {
-        return dxi_fail(error, DX_EINVAL, "full is %d, must be 0 (wait) or 1 (fail)",
-                        (int)options->full);
-    }
-    if (options->retain_events > DX_RETAIN_EVENTS_MAX && options->retain_events != DX_RETAIN_NONE) {
-        return dxi_fail(error, DX_EINVAL, "retain_events is %llu, must be at most %llu",
-                        (unsigned long long)options->retain_events,
-                        (unsigned long long)DX_RETAIN_EVENTS_MAX);
-    }
-    if (options->retain_bytes > DX_RETAIN_BYTES_MAX) {
-        return dxi_fail(error, DX_EINVAL, "retain_bytes is %llu, must be at most %llu",
-                        (unsigned long long)options->retain_bytes,
-                        (unsigned long long)DX_RETAIN_BYTES_MAX);
-    }
-    if (options->retain_age_ns < 0) {
-        return dxi_fail(error, DX_EINVAL, "retain_age_ns is %lld, must not be negative",
-                        (long long)options->retain_age_ns);
-    }
-    uint64_t zero = 0;
-    for (int i = 0; i < 4; i++) {
-        zero |= options->reserved[i];
-    }
-    if (zero != 0) {
-        return dxi_fail(error, DX_EINVAL, "a reserved field of the topic's options is not zero");
-    }
-    return DX_OK;
-}
 
 /* ------------------------------------------------------------------------------ declared topics */
 

@@ -13,6 +13,7 @@
 #include "base/fail.h"
 #include "client/internal.h"
 #include "trace/context.h"
+#include "wire/topic_name.h"
 
 /* Publishes the REQUEST of a call. */
 static int request_publish(dx_client_t *client, const dx_message_t *message, const dxi_call_t *call,
@@ -34,6 +35,13 @@ int dx_client_request(dx_client_t *client, const dx_message_t *message, int64_t 
     if (code != DX_OK) {
         return code;
     }
+    if (message->topic == NULL) {
+        return dxi_fail(error, DX_EINVAL, "topic is NULL, must be the name of a topic");
+    }
+    code = dxi_topic_check(message->topic, strnlen(message->topic, DX_TOPIC_BYTES_MAX + 1), error);
+    if (code != DX_OK) {
+        return code; /* here: what is no name must not get into a sentence */
+    }
     dxi_call_t *call = NULL;
     code = dxi_call_open(client, DXI_CALL_REQUEST, &call, error);
     if (code != DX_OK) {
@@ -53,8 +61,7 @@ int dx_client_request(dx_client_t *client, const dx_message_t *message, int64_t 
                             call->bytes, call->room);
         }
     } else {
-        (void)dxi_fail_context(error, "request to %s",
-                               message->topic != NULL ? message->topic : "(no topic)");
+        (void)dxi_fail_context(error, "request to %s", message->topic);
     }
     dxi_call_close(client, call);
     return code;

@@ -37,6 +37,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "base/options.h"
+#include "bus/options.h"
 #include "bus/shard.h"
 #include "bus/texts.h"
 #include "client/internal.h"
@@ -52,7 +53,7 @@
 
 static int options_check(const dx_subscription_options_t *options, dx_error_t *error)
 {
-    int code = dxi_options_reserved(error, options->reserved, 4);
+    int code = dxi_subscription_options_check(options, error);
     if (code != DX_OK) {
         return code;
     }
@@ -75,6 +76,11 @@ static int options_check(const dx_subscription_options_t *options, dx_error_t *e
                         "dispatch (but POLL), predicate and thread are for subscriptions in the "
                         "node's own process; leave them zero");
     }
+    if (options->filter != NULL &&
+        (options->filter[0] == '\0' || strlen(options->filter) > DX_FILTER_BYTES_MAX)) {
+        return dxi_fail(error, DX_ELIMIT, "the filter has %zu bytes, must have from 1 to %d",
+                        strlen(options->filter), DX_FILTER_BYTES_MAX);
+    }
     if (options->queue_events != 0) {
         code = dxi_options_range(error, "queue_events", options->queue_events, 1,
                                  DX_PENDING_EVENTS_MAX);
@@ -82,10 +88,6 @@ static int options_check(const dx_subscription_options_t *options, dx_error_t *e
     if (code == DX_OK && options->queue_bytes != 0) {
         code = dxi_options_range(error, "queue_bytes", options->queue_bytes, 1024,
                                  DX_CLIENT_WINDOW_BYTES_MAX);
-    }
-    if (code == DX_OK && options->pending_events_max != 0) {
-        code = dxi_options_range(error, "pending_events_max", options->pending_events_max, 1,
-                                 DX_PENDING_EVENTS_MAX);
     }
     return code;
 }

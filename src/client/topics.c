@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "bus/options.h"
 #include "bus/shard.h"
 #include "bus/texts.h"
 #include "client/internal.h"
@@ -44,6 +45,9 @@ static int declare(dx_client_t *client, const char *what, uint8_t type, const ch
                    const dx_topic_options_t *options, dx_error_t *error)
 {
     int code = name_check(name, error);
+    if (code == DX_OK && options != NULL) {
+        code = dxi_topic_options_check(options, error);
+    }
     if (code != DX_OK) {
         return code;
     }

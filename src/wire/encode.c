@@ -64,6 +64,10 @@ DX_NOINLINE static int headers_measure(const dx_frame_draft_t *draft, measure_t 
         return dxi_fail(error, DX_ELIMIT, "there are %u headers, must be at most %d",
                         draft->header_count, DX_FRAME_HEADERS_MAX);
     }
+    if (draft->headers == NULL) {
+        return dxi_fail(error, DX_EINVAL, "headers is NULL, header_count is %u",
+                        draft->header_count);
+    }
     for (uint32_t i = 0; i < draft->header_count; i++) {
         const dx_frame_pair_t *const pair = &draft->headers[i];
         if (pair->name_bytes < 1 || pair->name_bytes > DX_FRAME_HEADER_NAME_BYTES_MAX) {

@@ -585,6 +585,7 @@ static void bad_messages_are_refused_with_a_sentence(void **state)
         {{.topic = "a", .data = NULL, .bytes = 1}, DX_EINVAL, "NULL"},
         {{.topic = "a", .reserved = {1}}, DX_EINVAL, "reserved"},
         {{.topic = "a", .key = data, .key_bytes = 1025}, DX_ELIMIT, ""},
+        {{.topic = "a", .reply_to = "b.*"}, DX_EINVAL, "reply_to: the topic has '*'"},
     };
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         assert_fails(dx_publish(publisher, &table[i].message, &said), table[i].code, said,
@@ -631,6 +632,8 @@ static void bad_options_are_refused_with_a_sentence(void **state)
         {{.pattern = "a", .on_event = seen_event, .ack = 9}, "ack is 9"},
         {{.pattern = "a", .on_event = seen_event, .backoff_ns = -1}, "backoff_ns is -1"},
         {{.pattern = "a", .on_event = seen_event, .reserved = {0, 0, 0, 5}}, "reserved[3]"},
+        {{.pattern = "a", .on_event = seen_event, .group = "\x01"}, "byte 0x01"},
+        {{.pattern = "a", .on_event = seen_event, .group = "a\xc3"}, "byte 0xc3"},
     };
     dx_subscription_t *subscription = NULL;
     for (size_t i = 0; i < COUNT_OF(subscriptions); i++) {

@@ -94,6 +94,7 @@ static void what_is_no_message_is_refused(void **state)
         {{.topic = "a", .key = big, .key_bytes = 1025}, DX_ELIMIT, "key_bytes is 1025"},
         {{.topic = "a", .reserved = {1}}, DX_EINVAL, "reserved"},
         {{.topic = "a", .reply_to = "b.>"}, DX_EINVAL, "reply_to"},
+        {{.topic = "a", .header_count = 1}, DX_EINVAL, "headers is NULL"},
     };
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         assert_fails(dx_client_publish(client, &table[i].message, &error), table[i].code, error,

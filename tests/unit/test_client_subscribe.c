@@ -141,6 +141,9 @@ static void options_of_subscriptions_are_checked(void **state)
     node_start(node);
     dx_client_t *client = client_open(node, (dx_client_options_t){0});
     dx_error_t error = {0};
+    static char long_group[DX_GROUP_BYTES_MAX + 2], filter[DX_FILTER_BYTES_MAX + 2];
+    memset(long_group, 'g', sizeof long_group - 1);
+    memset(filter, ' ', sizeof filter - 1);
     const struct {
         dx_subscription_options_t options;
         const char *text;
@@ -156,6 +159,15 @@ static void options_of_subscriptions_are_checked(void **state)
         {{.pattern = "a", .on_event = on_event, .pending_events_max = 1048577},
          "pending_events_max is 1048577"},
         {{.pattern = "a", .on_event = on_event, .reserved = {0, 0, 1}}, "reserved"},
+        {{.pattern = "a", .on_event = on_event, .ack = 4}, "ack is 4"},
+        {{.pattern = "a", .on_event = on_event, .slow = 3}, "slow is 3"},
+        {{.pattern = "a", .on_event = on_event, .from = 4}, "from is 4"},
+        {{.pattern = "a", .on_event = on_event, .ack_timeout_ns = -1}, "ack_timeout_ns is -1"},
+        {{.pattern = "a", .on_event = on_event, .group = ""}, "the group's name has 0 bytes"},
+        {{.pattern = "a", .on_event = on_event, .group = long_group}, "has 256 bytes"},
+        {{.pattern = "a", .on_event = on_event, .group = "g\xff"},
+         "the group's name has byte 0xff"},
+        {{.pattern = "a", .on_event = on_event, .name = "n\n"}, "name has byte 0x0a"},
     };
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         dx_client_subscription_t *subscription = (dx_client_subscription_t *)&error;
@@ -163,7 +175,20 @@ static void options_of_subscriptions_are_checked(void **state)
                      DX_EINVAL, error, table[i].text);
         assert_null(subscription);
     }
+    dx_client_subscription_t *subscription = NULL;
+    assert_fails(dx_client_subscribe(client,
+                                     &(dx_subscription_options_t){
+                                         .pattern = "a", .on_event = on_event, .filter = filter},
+                                     &subscription, &error),
+                 DX_ELIMIT, error, "the filter has 1025 bytes");
     assert_null(node_got(node, DX_FRAME_SUBSCRIBE, 0));
+    const dx_topic_options_t topics[] = {
+        {.shard_by = 2}, {.full = 2}, {.retain_age_ns = -1}, {.reserved = {0, 0, 0, 1}}};
+    for (size_t i = 0; i < COUNT_OF(topics); i++) {
+        assert_fails(dx_client_topic_create(client, "a", &topics[i], &error), DX_EINVAL, error,
+                     "must");
+    }
+    assert_null(node_got(node, DX_FRAME_TOPIC_CREATE, 0));
     assert_ok(dx_client_unsubscribe(NULL, 0));
     assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
     node_end(node);

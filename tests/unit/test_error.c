@@ -78,6 +78,34 @@ static void context_stands_before_the_sentence(void **state)
     assert_string_equal(error.message, "<file a.yaml: bad number>: file a.yaml: bad number");
 }
 
+static void what_went_wrong_stands_behind_a_long_context(void **state)
+{
+    (void)state;
+    char topic[DX_ERROR_MESSAGE_BYTES];
+    for (size_t i = 0; i + 1 < sizeof(topic); i += 2) {
+        memcpy(topic + i, "\xC3\xA9", 2);
+    }
+    for (size_t bytes = 200; bytes < sizeof(topic); bytes++) {
+        dx_error_t error = {0};
+        topic[bytes] = '\0';
+        (void)dxi_fail(&error, DX_EPERM, "user 'eve' may not subscribe to it");
+        (void)dxi_fail_context(&error, "subscribing to %s", topic);
+        topic[bytes] = bytes % 2 == 0 ? '\xC3' : '\xA9';
+        assert_contains(error.message, ": user 'eve' may not subscribe to it");
+        const char *cut = strstr(error.message, "...: ");
+        assert_true(cut != NULL || bytes < 206);
+        assert_true(cut == NULL ||
+                    (cut - error.message - (ptrdiff_t)strlen("subscribing to ")) % 2 == 0);
+        char reason[DX_ERROR_MESSAGE_BYTES];
+        memset(reason, 'r', sizeof(reason) - 1);
+        reason[sizeof(reason) - 1] = '\0';
+        (void)dxi_fail(&error, DX_EPERM, "%s", reason); /* both are long */
+        (void)dxi_fail_context(&error, "subscribing to topic %s", topic);
+        assert_contains(error.message, "subscribing to topic ");
+        assert_string_equal(error.message + strlen(error.message) - 4, "r...");
+    }
+}
+
 static void a_null_error_is_allowed(void **state)
 {
     (void)state;
@@ -188,6 +216,7 @@ int main(void)
         cmocka_unit_test(fail_stores_code_and_sentence),
         cmocka_unit_test(fail_os_adds_what_the_system_says),
         cmocka_unit_test(context_stands_before_the_sentence),
+        cmocka_unit_test(what_went_wrong_stands_behind_a_long_context),
         cmocka_unit_test(a_null_error_is_allowed),
         cmocka_unit_test(a_sentence_is_cut_only_above_its_limit),
         cmocka_unit_test(a_cut_does_not_split_a_character),
