@@ -98,10 +98,9 @@ DX_NODISCARD int dxi_bus_session_close(dx_bus_t *bus, uint64_t connection, const
 DX_NODISCARD int dxi_bus_totals(dx_bus_t *bus, dxi_shard_totals_t *totals_out, const char *pattern,
                                 dx_topic_visitor_t visit, void *context, dx_error_t *error);
 
-/* How many subscriptions there are; how many topics, without inboxes; what they retain.
+/* How many subscriptions there are; what topics retain.
  * Threads: any; the first one waits for a command that is on its way. */
 uint32_t dxi_bus_subscription_count(dx_bus_t *bus);
-uint64_t dxi_bus_topic_count(const dx_bus_t *bus);
 uint64_t dxi_bus_retained_bytes(const dx_bus_t *bus);
 
 /* The ring in front of one shard, and who serves it. */

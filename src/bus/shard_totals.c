@@ -111,10 +111,17 @@ void dxi_shard_walk_end(dxi_shard_walk_t *walk)
     dxi_list_remove(place_of(walk));
 }
 
-static void topic_add(dxi_shard_totals_t *totals, const dxi_topic_t *topic)
+/* One that is spread by key is in every shard, and counts in the first. */
+static bool counts_here(const dxi_shard_t *shard, const dxi_topic_t *topic)
+{
+    return !topic->inbox && (shard->number == 0 || topic->options.shard_by != DX_SHARD_BY_KEY);
+}
+
+static void topic_add(dxi_shard_totals_t *totals, const dxi_shard_t *shard,
+                      const dxi_topic_t *topic)
 {
     sums_add(&totals->sums, topic);
-    totals->topics += !topic->inbox;
+    totals->topics += counts_here(shard, topic);
     totals->links += topic->link_count;
     totals->retained_events += topic->retain.next - topic->retain.first;
     totals->retained_bytes += topic->retain.used;
@@ -150,7 +157,7 @@ bool dxi_shard_walk_step(dxi_shard_t *shard, dxi_shard_walk_t *walk, uint32_t mo
     const size_t pattern_bytes = pattern != NULL ? strlen(pattern) : 0;
     for (uint32_t i = 0; i < most && walk->topic != NULL; i++) {
         const dxi_topic_t *const topic = walk->topic;
-        topic_add(totals, topic);
+        topic_add(totals, shard, topic);
         if (visit != NULL &&
             (pattern == NULL ||
              dxi_pattern_matches(pattern, pattern_bytes, topic->name, topic->name_bytes))) {

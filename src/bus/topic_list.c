@@ -200,12 +200,7 @@ uint32_t dxi_bus_subscription_count(dx_bus_t *bus)
     return count;
 }
 
-uint64_t dxi_bus_topic_count(const dx_bus_t *bus)
-{
-    return (uint64_t)dx_load_relaxed(&bus->topic_count); /* a number to look at: no order */
-}
-
 uint64_t dxi_bus_retained_bytes(const dx_bus_t *bus)
 {
-    return (uint64_t)dx_load_relaxed(&bus->retained_bytes); /* the same */
+    return (uint64_t)dx_load_relaxed(&bus->retained_bytes); /* a number to look at: no order */
 }

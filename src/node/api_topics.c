@@ -75,12 +75,14 @@ DXI_API_ROUTE(dxi_api_topic)
 typedef struct topics {
     dxi_api_list_t list;
     const char *part; /* of the name; NULL: any */
+    bool plain;       /* no pattern was given: without those that begin with '$' */
 } topics_t;
 
 static void list_add(void *context, const dx_topic_stats_t *stats)
 {
     topics_t *const all = context;
-    if (all->part == NULL || strstr(stats->name, all->part) != NULL) {
+    if ((!all->plain || stats->name[0] != '$') &&
+        (all->part == NULL || strstr(stats->name, all->part) != NULL)) {
         dxi_api_list_add(&all->list, stats);
     }
 }
@@ -91,18 +93,20 @@ DXI_API_ROUTE(dxi_api_topics)
     const char *const pattern = dxi_admin_query(request, "pattern");
     dxi_api_page_t page;
     topics_t all = {.list = {.item_bytes = sizeof(dx_topic_stats_t)},
-                    .part = dxi_admin_query(request, "name")};
+                    .part = dxi_admin_query(request, "name"),
+                    .plain = pattern == NULL};
+    dxi_shard_totals_t totals = {.topics = 0};
     int code =
         dxi_api_page_read(request, SORTS, false, FIELDS, DXI_API_COUNT(FIELDS), &page, error);
     if (code == DX_OK) {
-        code = dx_bus_topic_list(node->bus, pattern, list_add, &all, error);
+        code = dxi_bus_totals(node->bus, &totals, pattern, list_add, &all, error);
     }
     if (code < 0) {
         dxi_api_list_free(&all.list);
         return code;
     }
-    const uint64_t total = dxi_bus_topic_count(node->bus);
-    return dxi_api_page_answer(request, &all.list, &page, "topics", total, topic_make, error);
+    return dxi_api_page_answer(request, &all.list, &page, "topics", totals.topics, topic_make,
+                               error);
 }
 
 /* ---------------------------------------------------------------------------- declared, changed */

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "bus/session.h"
 #include "bus_test.h"
 
 static void topics_are_declared_changed_counted_and_deleted(void **state)
@@ -93,6 +94,9 @@ static void topics_are_listed_in_order(void **state)
     assert_int_equal(dx_bus_topic_list(bus, "b.*", note_name, &names, &said), 2);
     assert_string_equal(names.text, "b.x b.y ");
     assert_int_equal(dx_bus_topic_list(bus, "b..", note_name, &names, &said), DX_EINVAL);
+    dxi_shard_totals_t totals; /* "k" is in both shards, and one topic */
+    assert_int_equal(dxi_bus_totals(bus, &totals, NULL, NULL, NULL, &said), 0);
+    assert_int_equal(totals.topics, 5);
     bus_ended(bus);
 }
 
