@@ -171,7 +171,8 @@ DX_API DX_NODISCARD int dx_client_poll(dx_client_subscription_t *subscription);
  * Threads: any; of several that drive at once one does, and the others get 0. */
 DX_API DX_NODISCARD int dx_client_drive(dx_client_t *client);
 
-/* Ends it: what has been sent is handled, for at most `timeout_ns`; then it is freed.
+/* Ends it: what has been sent is handled, and acknowledged with DX_ACK_AUTO, for at most
+ * `timeout_ns`; then it is freed. What is not acknowledged goes to other members of its group.
  * Returns DX_OK, DX_ETIMEDOUT.
  * Threads: any, no handler. */
 DX_API int dx_client_unsubscribe(dx_client_subscription_t *subscription, int64_t timeout_ns);

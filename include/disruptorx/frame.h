@@ -233,8 +233,9 @@ enum dx_frame_flag {
     DX_FRAME_RETRY = 0x0004,       /* the publisher may have sent it before */
     DX_FRAME_TRACED = 0x0008,      /* has a TRACE with the flag "sampled": spans are recorded */
     DX_FRAME_SPREAD = 0x0010,      /* of an event: the topic has a sequence in each shard */
-    DX_FRAME_MORE = 0x0100,        /* the answer goes on in the next frame with this correlation */
-    DX_FRAME_PACKED = 0x0200,      /* the payload is several events: docs/protocol.md */
+    DX_FRAME_HOLD = 0x0020,   /* of an UNSUBSCRIBE: only give nothing more, answers still count */
+    DX_FRAME_MORE = 0x0100,   /* the answer goes on in the next frame with this correlation */
+    DX_FRAME_PACKED = 0x0200, /* the payload is several events: docs/protocol.md */
 };
 #define DX_FRAME_FLAGS_IGNORABLE 0x00ff
 #define DX_FRAME_FLAGS_MUST_KNOWN (DX_FRAME_MORE | DX_FRAME_PACKED)

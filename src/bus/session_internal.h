@@ -151,6 +151,7 @@ struct dxi_remote {
     bool correlated; /* its SUBSCRIBE */
     uint64_t correlation;
     bool is_inbox;       /* taken for its user, to be left */
+    bool held;           /* UNSUBSCRIBE with HOLD has come: nothing more is given */
     bool answer_leaving; /* UNSUBSCRIBE has come */
     bool leave_correlated;
     uint64_t leave_correlation;

@@ -20,7 +20,8 @@
  *
  * INVARIANTS
  *
- *   R1  nothing is delivered before the ACK of the SUBSCRIBE, nor after the ACK of the UNSUBSCRIBE
+ *   R1  nothing is delivered before the ACK of the SUBSCRIBE, nor after the ACK of the UNSUBSCRIBE,
+ *       with HOLD or without
  *   R2  a remote that is LEAVING is fed by nobody, and no answer of it is posted: so when its
  *       command is back, no task of it is on its way
  *   R3  sent_events <= credit_events
@@ -312,6 +313,9 @@ void dxi_session_record(dxi_bus_loop_t *loop, const dxi_record_t *record)
         (remote->instance != record->instance || remote->state == DXI_REMOTE_LEAVING)) {
         remote = NULL;
     }
+    if (remote != NULL && remote->held && record->kind != DXI_RECORD_END) {
+        remote = NULL; /* R1: it is given to another member, once this one has left */
+    }
     if (record->kind == DXI_RECORD_EVENT) {
         record_event(session, remote, record);
     } else if (remote != NULL && record->kind == DXI_RECORD_GAP) {
@@ -468,6 +472,12 @@ int dxi_session_unsubscribe(dxi_session_t *session, const dx_frame_view_t *frame
     const uint64_t correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0);
     if (remote == NULL || remote->state == DXI_REMOTE_LEAVING || remote->answer_leaving) {
         say_no_such(session, correlated, correlation);
+        return DX_OK;
+    }
+    if ((frame->header->flags & DX_FRAME_HOLD) != 0) {
+        remote->held = true;
+        dx_store32_release(&remote->over, 1);
+        dxi_session_say_result(session, correlated, correlation, DX_OK, NULL);
         return DX_OK;
     }
     remote->answer_leaving = true;

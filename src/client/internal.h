@@ -121,6 +121,7 @@ struct dx_client_subscription {
     bool anew;        /* the node is another than before, and nothing has come from it yet */
     bool again;       /* it has been live on an earlier connection */
     bool credit_due;
+    bool holding; /* LEAVING: the node gives nothing more, and still hears what is acknowledged */
     uint64_t taken_events, taken_bytes; /* handled, of this connection's subscription */
     uint64_t granted_events, granted_bytes;
     uint64_t last_sequence; /* of a literal topic; 0: none seen, or of several shards */

@@ -28,6 +28,9 @@
  *   U2  granted >= taken, and a CREDIT is sent for every `granted` on this connection
  *   U3  on_end() is called at most once, as the last call, and only for an end that the program did
  *       not ask for
+ *   U4  one that acknowledges leaves in two steps: first the node gives nothing more (HOLD), and
+ *       only when all that had come is handled and acknowledged it is told that this one is gone;
+ *       so nothing that is handled here is given to another member as well
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -464,11 +467,11 @@ static void call_end(dx_client_subscription_t *subscription, int code, const cha
     }
 }
 
-static int unsubscribe_send(dx_client_subscription_t *subscription, bool answer)
+static int unsubscribe_send(dx_client_subscription_t *subscription, bool answer, uint16_t flags)
 {
     const uint64_t correlation = DXI_CORRELATION_UNSUBSCRIBE | subscription->number;
     dx_frame_part_t parts[2];
-    dx_frame_draft_t draft = {.type = DX_FRAME_UNSUBSCRIBE, .parts = parts};
+    dx_frame_draft_t draft = {.type = DX_FRAME_UNSUBSCRIBE, .flags = flags, .parts = parts};
     if (answer) {
         parts[draft.part_count++] = dx_frame_part_of(DX_PART_CORRELATION, &correlation, 8);
     }
@@ -482,7 +485,9 @@ void dxi_subscription_leave(dx_client_subscription_t *subscription, dxi_call_t *
     subscription->call = call;
     if (subscription->state == DXI_SUBSCRIPTION_LIVE && client->open) {
         (void)dxi_ack_flush(subscription);
-        if (unsubscribe_send(subscription, true) == DX_OK) {
+        subscription->holding = subscription->options.ack != DX_ACK_NONE; /* U4 */
+        if (unsubscribe_send(subscription, true, subscription->holding ? DX_FRAME_HOLD : 0) ==
+            DX_OK) {
             subscription->state = DXI_SUBSCRIPTION_LEAVING;
             return; /* what is on its way arrives before the answer */
         }
@@ -497,11 +502,12 @@ void dxi_subscription_remove(dx_client_subscription_t *subscription)
         return;
     }
     const bool known = subscription->state == DXI_SUBSCRIPTION_LIVE ||
+                       (subscription->state == DXI_SUBSCRIPTION_LEAVING && subscription->holding) ||
                        (subscription->state == DXI_SUBSCRIPTION_ASKED && !subscription->to_send);
     if (known) {
         (void)dxi_ack_flush(subscription);
         /* Without room it is the node that finds out, by the credit that it gets no more. */
-        (void)unsubscribe_send(subscription, false);
+        (void)unsubscribe_send(subscription, false, 0);
     }
     for (int i = 0; i < client->batch.set_count; i++) { /* U1 */
         if (client->batch.set[i] == subscription) {
@@ -545,7 +551,14 @@ void dxi_subscription_answer(dx_client_t *client, uint64_t correlation, int code
     }
     if ((correlation & DXI_CORRELATION_UNSUBSCRIBE) != 0) {
         dxi_deliver_flush(client);
+        (void)dxi_acks_pump(client);
         (void)dxi_ack_flush(subscription);
+        if (subscription->holding && code == DX_OK) { /* U4 */
+            subscription->holding = false;
+            if (unsubscribe_send(subscription, true, 0) == DX_OK) {
+                return;
+            }
+        }
         subscription->state = DXI_SUBSCRIPTION_ENDED;
         call_end(subscription, DX_OK, NULL, 0);
         return;

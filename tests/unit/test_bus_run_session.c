@@ -401,6 +401,51 @@ static void unsubscribing_ends_the_deliveries(void **state)
     }
 }
 
+static void who_holds_is_given_nothing_more_and_its_answers_count(void **state)
+{
+    (void)state;
+    FOR_EACH_LOOPS(loops)
+    {
+        node_t node;
+        raw_t raw, other;
+        const uint64_t number = 3;
+        const dx_frame_part_t parts[] = {
+            dx_frame_part_of(DX_PART_CORRELATION, &number, 8),
+            dx_frame_part_of(DX_PART_SUBSCRIPTION, &number, 8),
+        };
+        dx_frame_draft_t leave = {
+            .type = DX_FRAME_UNSUBSCRIBE, .flags = DX_FRAME_HOLD, .parts = parts, .part_count = 2};
+        node_start(&node, loops);
+        raw_open(&raw, &node);
+        raw_open(&other, &node);
+        raw_subscribed(&raw, number, "t", "g", "");
+        raw_publish(&other, "t", 1, "a", 1);
+        raw_publish(&other, "t", 2, "b", 1);
+        raw_acknowledged(&other, 2);
+        uint64_t held = 0;
+        uint16_t shard = 0;
+        assert_int_equal(event_and_held(&raw, &held, &shard), 1);
+        assert_int_equal(event_and_held(&raw, &held, &shard), 2);
+        raw_send(&raw, &leave, NULL);
+        (void)raw_expect(&raw, DX_FRAME_ACK);
+        raw_publish(&other, "t", 3, "c", 1);
+        (void)raw_expect(&other, DX_FRAME_ACK);
+        raw_expect_nothing(&raw);
+        raw_subscribed(&other, 4, "t", "g", "");
+        /* Not what is with the first one. */
+        assert_int_equal(event_and_held(&other, &held, &shard), 3);
+        raw_answer(&raw, DX_FRAME_ACK, number, "t", shard, 1, 1, 0);
+        leave.flags = 0;
+        raw_send(&raw, &leave, NULL);
+        (void)raw_expect(&raw, DX_FRAME_ACK);
+        assert_int_equal(event_and_held(&other, &held, &shard), 2); /* that it has not answered */
+        raw_expect_nothing(&other);
+        raw_close(&other);
+        raw_close(&raw);
+        node_end(&node);
+    }
+}
+
 static void bad_subscriptions_are_refused_with_a_sentence(void **state)
 {
     (void)state;
@@ -642,6 +687,7 @@ int main(void)
         cmocka_unit_test(answers_of_a_subscriber_count),
         cmocka_unit_test(who_is_alone_is_told_of_what_waits_behind_a_refused_event),
         cmocka_unit_test(unsubscribing_ends_the_deliveries),
+        cmocka_unit_test(who_holds_is_given_nothing_more_and_its_answers_count),
         cmocka_unit_test(bad_subscriptions_are_refused_with_a_sentence),
         cmocka_unit_test(frames_that_are_not_a_clients_are_refused),
         cmocka_unit_test(commands_are_answered),

@@ -154,6 +154,75 @@ static void a_group_shares_events_and_refused_ones_come_again(void **state)
     }
 }
 
+/* A member that handles nothing until it may. */
+typedef struct gated {
+    arrivals_t *arrivals;
+    dx_atomic32_t *gate;
+} gated_t;
+
+static int arrive_gated(void *context, const dx_event_t *event)
+{
+    const gated_t *const gated = context;
+    while (dx_load32_acquire(gated->gate) == 0) {
+        (void)usleep(100);
+    }
+    return arrive(gated->arrivals, event);
+}
+
+static void who_leaves_a_group_handles_what_it_has_and_nobody_else_does(void **state)
+{
+    (void)state;
+    FOR_EACH_BUS(loops)
+    {
+        served_t *served = serve(loops);
+        enum { COUNT = 6000 }; /* more than a client reads at a time */
+        dx_client_t *clients[2];
+        dx_client_subscription_t *subscriptions[2];
+        dx_atomic32_t gate;
+        dx_store32_relaxed(&gate, 0);
+        gated_t members[2];
+        for (int i = 0; i < 2; i++) {
+            clients[i] = client_of(served);
+            members[i] = (gated_t){arrivals_make(clients[i]), &gate};
+        }
+        dx_subscription_options_t options = {.pattern = "jobs",
+                                             .group = "workers",
+                                             .on_event = arrive_gated,
+                                             .context = &members[0],
+                                             .pending_events_max = COUNT,
+                                             .slow = DX_SLOW_BLOCK,
+                                             .slow_block_ns = SOON_NS};
+        check_said(dx_client_subscribe(clients[0], &options, &subscriptions[0], &said), "one");
+        for (uint64_t i = 0; i < COUNT; i++) {
+            char payload[64] = {0};
+            memcpy(payload, &i, sizeof i);
+            const uint64_t key = i % 7;
+            const dx_message_t m = {.topic = "jobs",
+                                    .data = payload,
+                                    .bytes = sizeof payload,
+                                    .key = &key,
+                                    .key_bytes = sizeof key};
+            check_said(dx_client_publish(clients[1], &m, &said), "publish");
+        }
+        check_said(dx_client_flush(clients[1], SOON_NS, &said), "flush");
+        options.context = &members[1];
+        check_said(dx_client_subscribe(clients[1], &options, &subscriptions[1], &said), "two");
+        dx_store32_release(&gate, 1);
+        check_said(dx_client_unsubscribe(subscriptions[0], SOON_NS), "unsubscribe");
+        for (uint64_t i = 0; i < COUNT; i++) {
+            wait_until(
+                loaded(&members[0].arrivals->seen[i]) + loaded(&members[1].arrivals->seen[i]) >= 1);
+        }
+        check_said(dx_client_close(clients[0], SOON_NS), "close");
+        check_said(dx_client_close(clients[1], SOON_NS), "close");
+        assert_int_equal(loaded(&members[0].arrivals->count) + loaded(&members[1].arrivals->count),
+                         COUNT);
+        free(members[0].arrivals);
+        free(members[1].arrivals);
+        serve_end(served);
+    }
+}
+
 static void what_is_given_up_goes_to_the_dead_letters(void **state)
 {
     (void)state;
@@ -690,6 +759,7 @@ int main(void)
         cmocka_unit_test(receipts_have_the_sequences_of_the_topic),
         cmocka_unit_test(many_receipts_come_in_the_order_of_the_topic),
         cmocka_unit_test(a_group_shares_events_and_refused_ones_come_again),
+        cmocka_unit_test(who_leaves_a_group_handles_what_it_has_and_nobody_else_does),
         cmocka_unit_test(what_is_given_up_goes_to_the_dead_letters),
         cmocka_unit_test(a_program_acknowledges_by_itself),
         cmocka_unit_test(requests_are_answered),
