@@ -121,7 +121,7 @@ static const dxi_usage_t USAGE = {
         "Publishes events: DATA once, or --count times; without DATA each line of --file\n"
         "or of standard input.\n"
         "\n"
-        "Places in DATA, --key and --header are filled in for each event:\n"
+        "Places in TOPIC, DATA, --key and --header are filled in for each event:\n"
         "  {{.Count}} 1, 2, 3 ...       {{.Time}} now       {{.UnixNano}} in nanoseconds\n"
         "  {{.Random N}} N letters and digits\n"
         "\n"
@@ -130,7 +130,7 @@ static const dxi_usage_t USAGE = {
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx pub orders.new '{\"id\": 7}'\n"
                 "  dx pub orders.new '{\"id\": {{.Count}}}' --count 10 --ack\n"
-                "  dx pub prices.{{.Random 3}} x -n 100k --rate 10k\n"
+                "  dx pub 'prices.{{.Random 3}}' x -n 100k --rate 10k\n"
                 "  dx pub logs.app --file /var/log/syslog --key web -H kind=log\n",
     .operands_max = 2,
     .uses_node = 1,

@@ -6,7 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 import unittest
 
 from browser import Keys, wait_for
-from fake_node import connection_of
+from fake_node import connection_of, subscription_of
 from page import VIEWS, PageTest
 
 
@@ -247,16 +247,18 @@ class Access(PageTest):
     def test_a_phone_shows_it_without_scrolling_sideways(self):
         self.fake.add_topic("a" * 255, 1e9)
         self.fake.connections.append(connection_of(99, "b" * 255, address="c" * 100))
-        self.size(375, 812)
+        self.fake.subscriptions.append(subscription_of("d" * 255, "a" * 255, 99, group="e" * 255,
+                                                       lag=1e9))
+        self.size(360, 740)
         self.open()
         for view in [*VIEWS, "topics/" + "a" * 255, "connections/99"]:
             self.go(view)
             self.has_content(view)
-            self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), 375)
+            self.assertLessEqual(self.script("return document.documentElement.scrollWidth"), 360)
             wide = self.script("""return [...document.querySelectorAll(".view:not([hidden]) *")]
                 .filter((node) => node.checkVisibility() && node.closest("svg") === null &&
                     !node.classList.contains("hidden") &&
-                    node.getBoundingClientRect().right > 376).map((node) => node.className)""")
+                    node.getBoundingClientRect().right > 361).map((node) => node.className)""")
             self.assertEqual(wide, [], view)
             small = self.script("""return [...document.querySelectorAll("button, select, nav a")]
                 .filter((node) => node.checkVisibility() && node.offsetHeight < 24)

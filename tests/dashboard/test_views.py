@@ -222,6 +222,20 @@ class Hostile(PageTest):
         self.assertEqual(self.script(elements), before)
         self.assertEqual(self.script("return document.documentElement.scrollWidth"), 1440)
 
+    def test_long_names_leave_the_numbers_in_sight(self):
+        for i, character in enumerate("abc"):
+            name = character * 255
+            self.fake.add_topic(name, 1e6)
+            self.fake.subscriptions.append(subscription_of(name, name, i + 1, group=name, lag=9))
+            self.fake.connections.append(connection_of(i + 1, name, address=name))
+        self.open()
+        for view in ("topics", "subscriptions", "connections"):
+            self.go(view)
+            wait_for(lambda v=view: "ccc" in self.text(f"#{v}-table"), view)
+            self.assertLessEqual(*self.script("""
+                const place = document.getElementById(arguments[0]).closest(".scroller");
+                return [place.scrollWidth, place.clientWidth];""", f"{view}-table"), view)
+
     def test_addresses_that_are_none_lead_to_a_view(self):
         self.console_allows.add("404 (Not Found)")
         self.open()

@@ -177,7 +177,10 @@ function makeTable(options) {
 /* ---- cells that many tables share */
 
 function textCell(key) {
-    return (td, row) => setText(td, row[key]);
+    return (td, row) => {
+        td.classList.add("text");
+        setText(td, row[key]);
+    };
 }
 
 /* A counter: short, with all its digits for a pointer that rests on it. `loud`: marked when it is

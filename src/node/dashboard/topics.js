@@ -206,7 +206,8 @@ function makeTopic(model) {
         }
         setText(nobody.querySelector("code"), `dx sub '${name}'`);
         setChildren(body, takers, subscriptionKey, () => make("tr", {},
-            make("th", { scope: "row" }), make("td"), make("td", { class: "wide-1" }),
+            make("th", { scope: "row" }), make("td", { class: "text" }),
+            make("td", { class: "text wide-1" }),
             make("td", { class: "right" }), make("td", { class: "right wide-1" }),
             make("td", { class: "right" })),
         (row, one) => {
