@@ -122,7 +122,7 @@ typedef struct dx_topic_options {
     uint64_t retain_events; /* events kept in memory for those who start behind or lag; 0: the bus's
                              * default; DX_RETAIN_NONE: none */
     uint64_t retain_bytes;  /* 0: the bus's default */
-    int64_t retain_age_ns;  /* 0: without a limit */
+    int64_t retain_age_ns;  /* 0: without a limit; what is older goes within a second */
     uint32_t event_bytes_max; /* of the payload; 0: the bus's limit; of a direct topic
                                * DX_DIRECT_EVENT_BYTES: its slots are as large as this */
     uint32_t
@@ -180,7 +180,7 @@ typedef enum dx_start_from {
     DX_FROM_LATEST = 0,   /* what is published from now on */
     DX_FROM_EARLIEST = 1, /* all that is kept */
     DX_FROM_SEQUENCE = 2, /* from this sequence of the topic on */
-    DX_FROM_TIME = 3      /* from the first event at or after this time */
+    DX_FROM_TIME = 3      /* from the first event at or after this time; one to come is as LATEST */
 } dx_start_from_t;
 
 /* When an event counts as done. */

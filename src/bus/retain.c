@@ -9,7 +9,8 @@
  *        |     free        | frame | frame | frame |    |    free        |
  *
  * The events of a pack have one place. They go one by one where events are counted, and its bytes
- * go with the last of them.
+ * go with the last of them. Of a pack that is larger than bytes_max each event has a frame of its
+ * own.
  *
  * Both arrays begin small and double, so that a topic with a few small events takes little memory;
  * when the limits are reached nothing is allocated any more. `memory`, which the topics of all
@@ -217,13 +218,14 @@ DX_NOINLINE static bool places_make(dxi_retain_t *retain, uint64_t events)
     return true;
 }
 
-void dxi_retain_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, const void *frame,
-                     uint32_t bytes)
+/* Room for a frame of the next `events`; the oldest go where a limit says so. NULL: it can't be
+ * kept, and nothing is (I1). */
+DX_INLINE char *room_make(dxi_retain_t *retain, const dxi_retain_limits_t *limits, uint32_t bytes,
+                          uint64_t events)
 {
-    const uint64_t events = dxi_frame_events(frame);
     if (DX_UNLIKELY(limits->events_max == 0 || bytes > limits->bytes_max)) {
         all_drop(retain, events);
-        return;
+        return NULL;
     }
     const uint64_t end = retain->next + events;
     if (end - retain->first > limits->events_max) {
@@ -239,9 +241,8 @@ void dxi_retain_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, co
         (DX_UNLIKELY(!place_find(retain, bytes, &place)) &&
          !place_make(retain, limits, bytes, &place))) {
         all_drop(retain, events);
-        return;
+        return NULL;
     }
-    memcpy(retain->bytes + place, frame, bytes);
     for (uint64_t s = retain->next; s != end; s++) {
         retain->places[s & retain->place_mask] = (uint32_t)(place / 8);
     }
@@ -250,6 +251,36 @@ void dxi_retain_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, co
     retain->next = end;
     if (DX_UNLIKELY(end - retain->first > limits->events_max)) {
         retain->first = end - limits->events_max; /* in the pack itself */
+    }
+    return retain->bytes + place;
+}
+
+/* A pack that is larger than what may be kept: its events by themselves, so that the last of them
+ * are kept. */
+DX_NOINLINE static void events_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits,
+                                    const dx_frame_header_t *frame)
+{
+    uint64_t sequence = frame->sequence;
+    for (dxi_pack_t pack = dxi_pack_begin(frame); pack.left != 0; sequence++) {
+        uint32_t bytes = 0;
+        const void *const payload = dxi_pack_next(&pack, &bytes);
+        char *const at = room_make(retain, limits, dxi_pack_expanded_bytes(frame, bytes), 1);
+        if (at != NULL) {
+            dxi_pack_expand(frame, payload, bytes, sequence, at);
+        }
+    }
+}
+
+void dxi_retain_keep(dxi_retain_t *retain, const dxi_retain_limits_t *limits, const void *frame,
+                     uint32_t bytes)
+{
+    if (DX_UNLIKELY(bytes > limits->bytes_max) && dxi_frame_packed(frame)) {
+        events_keep(retain, limits, frame);
+        return;
+    }
+    char *const at = room_make(retain, limits, bytes, dxi_frame_events(frame));
+    if (DX_LIKELY(at != NULL)) {
+        memcpy(at, frame, bytes);
     }
 }
 

@@ -74,6 +74,35 @@ static void the_newest_are_kept_up_to_the_number_of_bytes(void **state)
     dxi_retain_close(&retain, &limits);
 }
 
+static void of_a_pack_that_is_too_large_the_last_events_are_kept(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {100, 900, 8, 0, 100, 2000, 64, 120, 200, 40};
+    for (int too_large = 0; too_large <= 1; too_large++) {
+        const dxi_retain_limits_t limits = limits_of(3 + 997 * (uint64_t)(too_large == 0), 1000);
+        dxi_retain_t retain;
+        dxi_retain_init(&retain);
+        keep(&retain, &limits, 64);
+        const uint32_t bytes = rig_pack("t", sizes, COUNT_OF(sizes), frame, sizeof frame);
+        ((dx_frame_header_t *)(void *)frame)->sequence = retain.next;
+        dxi_retain_keep(&retain, &limits, frame, bytes);
+        dxi_retain_check(&retain, &limits);
+        assert_int_equal(retain.next, 2 + COUNT_OF(sizes));
+        assert_int_equal(retain.first, too_large == 0 ? 8 : 9); /* behind the one of 2000 */
+        for (uint64_t s = retain.first; s < retain.next; s++) {
+            dx_frame_view_t view;
+            const dx_frame_header_t *const kept = dxi_retain_at(&retain, s);
+            assert_int_equal(kept->sequence, s);
+            assert_ok(dx_frame_view(kept, dx_frame_header_frame_bytes(kept), &view, NULL));
+            assert_int_equal(view.payload_bytes, sizes[s - 2]);
+            assert_int_equal(*(const char *)view.payload, 'a' + (int)(s - 2));
+        }
+        keep(&retain, &limits, 1000); /* and goes on */
+        dxi_retain_close(&retain, &limits);
+        assert_int_equal(dx_load_relaxed(&memory), 0);
+    }
+}
+
 static void all_topics_share_the_memory(void **state)
 {
     (void)state;
@@ -318,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_newest_are_kept_up_to_the_number_of_events),
         cmocka_unit_test(the_newest_are_kept_up_to_the_number_of_bytes),
+        cmocka_unit_test(of_a_pack_that_is_too_large_the_last_events_are_kept),
         cmocka_unit_test(all_topics_share_the_memory),
         cmocka_unit_test(old_events_go_and_times_are_found),
         cmocka_unit_test(without_memory_fewer_are_kept),
