@@ -17,11 +17,32 @@
 
 /* --------------------------------------------------------------------------------------- events */
 
+/* What was sent has used credit, whatever becomes of it: the sender counts all of it. */
+static void credit_renew(dxi_session_t *session, uint32_t events, uint32_t bytes)
+{
+    const dxi_credit_t window = dxi_session_window(session);
+    session->taken_events += events;
+    session->taken_bytes += bytes;
+    if (DX_UNLIKELY((int64_t)(session->granted_events - session->taken_events) <=
+                        (int64_t)(window.events / 2) ||
+                    (int64_t)(session->granted_bytes - session->taken_bytes) <=
+                        (int64_t)(window.bytes / 2))) {
+        if (session->access != NULL && session->access->limited) {
+            dxi_session_rate_renew(session);
+            return;
+        }
+        session->granted_events = session->taken_events + window.events;
+        session->granted_bytes = session->taken_bytes + window.bytes;
+        session->credit_due = true;
+    }
+}
+
 int dxi_session_event_refuse(dxi_session_t *session, const dx_frame_view_t *frame, int code,
                              const dx_error_t *error)
 {
     const dx_frame_header_t *header = frame->header;
     const bool asked = header->type == DX_FRAME_REQUEST;
+    credit_renew(session, dxi_frame_events(header), frame->bytes);
     if (!asked && (header->flags & DX_FRAME_ACK_WANTED) == 0) {
         return code;
     }
@@ -50,25 +71,6 @@ static int topic_allowed(const dx_frame_view_t *frame, const char *topic, uint32
                         (int)bytes, topic);
     }
     return DX_OK;
-}
-
-static void credit_renew(dxi_session_t *session, uint32_t events, uint32_t bytes)
-{
-    const dxi_credit_t window = dxi_session_window(session);
-    session->taken_events += events;
-    session->taken_bytes += bytes;
-    if (DX_UNLIKELY((int64_t)(session->granted_events - session->taken_events) <=
-                        (int64_t)(window.events / 2) ||
-                    (int64_t)(session->granted_bytes - session->taken_bytes) <=
-                        (int64_t)(window.bytes / 2))) {
-        if (session->access != NULL && session->access->limited) {
-            dxi_session_rate_renew(session);
-            return;
-        }
-        session->granted_events = session->taken_events + window.events;
-        session->granted_bytes = session->taken_bytes + window.bytes;
-        session->credit_due = true;
-    }
 }
 
 /* Gives a frame, in memory that may be written, to its shard: at once, or into its ring.

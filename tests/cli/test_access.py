@@ -117,6 +117,16 @@ class AccessTest(NodeTest):
 
 
 class Refusals(AccessTest):
+    def test_who_is_refused_goes_on(self):
+        """What is refused has used credit as well: else a client would wait for good."""
+        self.allowed("admin", "config", "set", "limits.publish_credit_events", "16")
+        try:
+            for name, topic in (("alice", "stock"), ("slow", "stock"), ("admin", "$dead.x")):
+                self.refused("refused 300 of 300 events", name, "pub", topic, "x", "-n", "300",
+                             "--ack")
+        finally:
+            self.allowed("admin", "config", "set", "limits.publish_credit_events", "65536")
+
     def test_nobody_without_a_token(self):
         self.refuses(FAILED, "a token is wanted", "topic", "ls")
         self.audited(event="connect_refused", result="DX_EPERM", reason="a token is wanted")
