@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 .DEFAULT_GOAL := help
 .PHONY: help run test build release check format tidy coverage load bench bench-peers soak crash \
-        fuzz mutation install clean
+        fuzz mutation arm64 install clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -64,6 +64,10 @@ crash: ## kill participants of shared rings everywhere, DX_CRASH_KILLS times at 
 fuzz: ## run the fuzz targets for DX_FUZZ_SECONDS each (60)
 	@tools/setup.sh test
 	@tools/fuzz.sh
+
+arm64: ## build for arm64, and run the tests by QEMU (Debian)
+	@tools/setup.sh arm64
+	@tools/arm64.sh
 
 install: release ## install into PREFIX (default: CMake's, /usr/local)
 	@cmake --install build/release $(if $(PREFIX),--prefix "$(PREFIX)")

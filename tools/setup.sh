@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a task needs, by Debian package name, and says nothing when nothing is missing.
 #
-#     tools/setup.sh [build|test|bench]...     default: build; test and bench include build
+#     tools/setup.sh [build|test|bench|arm64]...     default: build, which the others include
 #
 # For Debian 12 and 13 and Ubuntu 22.04 and 24.04. A command that is there already (a rustup cargo,
 # a JDK of your own) counts, whatever package it came from. Exits with 0 when everything is there.
@@ -71,14 +71,18 @@ bench server:redis-server        redis-server
 bench server:mosquitto           mosquitto
 bench file:/usr/include/zmq.h    libzmq3-dev
 bench file:/usr/include/nats/nats.h libnats-dev
+arm64 command:aarch64-linux-gnu-g++ gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
+arm64 file:/usr/aarch64-linux-gnu/include/stdio.h libc6-dev-arm64-cross
+arm64 command:qemu-aarch64-static qemu-user-static
+arm64 command:mmdebstrap         mmdebstrap
 '
 
 wanted=" build "
 for group in "$@"; do
     case $group in
-    build | test | bench) wanted+="$group " ;;
+    build | test | bench | arm64) wanted+="$group " ;;
     *)
-        echo "tools/setup.sh: \"$group\" is no group; use build, test or bench" >&2
+        echo "tools/setup.sh: \"$group\" is no group; use build, test, bench or arm64" >&2
         exit 2
         ;;
     esac
