@@ -222,15 +222,12 @@ static int sample_run(int argc, char **argv)
             "Prints a configuration of all options, each with its default, its bounds and\n"
             "what it does: to begin a file with.\n",
         .examples = "  dx config sample > node.yaml\n",
+        .prints = "YAML",
     };
     dxi_operands_t operands;
     const int begun = dxi_arguments_begin(&usage, argc, argv, NULL, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
-    }
-    if (dxi_output_is_json()) {
-        dxi_complain(usage.command, "a sample is YAML: -o json is not possible");
-        return DXI_EXIT_USAGE;
     }
     dxi_config_sample_write(stdout);
     return DXI_EXIT_OK;

@@ -85,6 +85,7 @@ static int prometheus_run(int argc, char **argv)
         .description = "A configuration of Prometheus that asks a node of this machine for its\n"
                        "metrics, and reads the rules of `dx generate alerts`.\n",
         .examples = "  dx generate prometheus > prometheus.yml\n",
+        .prints = "YAML",
     };
     return file_run(&usage, "deploy/prometheus/prometheus.yml", argc, argv);
 }
@@ -95,6 +96,7 @@ static int alerts_run(int argc, char **argv)
         .command = "dx generate alerts",
         .description = "Rules of alerts for Prometheus, each with what it means and what to do.\n",
         .examples = "  dx generate alerts > alerts.yml && promtool check rules alerts.yml\n",
+        .prints = "YAML",
     };
     return file_run(&usage, "deploy/prometheus/alerts.yml", argc, argv);
 }
@@ -106,6 +108,7 @@ static int systemd_run(int argc, char **argv)
         .description = "A unit of systemd that runs a node as a user of its own, and gives it no\n"
                        "more than it needs.\n",
         .examples = "  dx generate systemd > /etc/systemd/system/disruptorx.service\n",
+        .prints = "a unit",
     };
     return file_run(&usage, "deploy/systemd/disruptorx.service", argc, argv);
 }
@@ -116,6 +119,7 @@ static int config_run(int argc, char **argv)
         .command = "dx generate config",
         .description = "A configuration of a node with every option and its default, commented.\n",
         .examples = "  dx generate config > node.yaml && dx config check node.yaml\n",
+        .prints = "YAML",
     };
     dxi_operands_t operands;
     const int begun = dxi_arguments_begin(&usage, argc, argv, NULL, &operands);

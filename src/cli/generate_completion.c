@@ -334,6 +334,7 @@ static int bash_run(int argc, char **argv)
         .description = "For bash. Packages put it into bash-completion's folder; for one's own\n"
                        "account, a line in ~/.bashrc does it.\n",
         .examples = "  source <(dx generate completion bash)\n",
+        .prints = "a program of the shell",
     };
     return shell_run(&usage, dxi_completion_bash, argc, argv);
 }
@@ -344,6 +345,7 @@ static int zsh_run(int argc, char **argv)
         .command = "dx generate completion zsh",
         .description = "For zsh: a file _dx in a folder of $fpath, or a line in ~/.zshrc.\n",
         .examples = "  source <(dx generate completion zsh)\n",
+        .prints = "a program of the shell",
     };
     return shell_run(&usage, dxi_completion_zsh, argc, argv);
 }
@@ -354,6 +356,7 @@ static int fish_run(int argc, char **argv)
         .command = "dx generate completion fish",
         .description = "For fish.\n",
         .examples = "  dx generate completion fish > ~/.config/fish/completions/dx.fish\n",
+        .prints = "a program of the shell",
     };
     return shell_run(&usage, dxi_completion_fish, argc, argv);
 }

@@ -335,6 +335,7 @@ static const dxi_usage_t USAGE = {
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx generate man dx-topic | man -l -\n"
                 "  dx generate man --folder ~/.local/share/man/man1\n",
+    .prints = "a page",
     .operands_max = 1,
 };
 

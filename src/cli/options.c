@@ -354,6 +354,10 @@ int dxi_arguments_begin(const dxi_usage_t *usage, int argc, char **argv, void *t
     if (result == DX_OK && operands_out->count == 0 && usage->question != NULL) {
         result = dxi_fail(&error, DX_EINVAL, "%s", usage->question);
     }
+    if (result == DX_OK && usage->prints != NULL && dxi_output_is_json()) {
+        result =
+            dxi_fail(&error, DX_EINVAL, "it prints %s: -o json is not possible", usage->prints);
+    }
     if (result == DX_OK && usage->check != NULL) {
         result = usage->check(target, operands_out, &error);
     }

@@ -74,6 +74,9 @@ typedef struct dxi_usage {
     /* Called by dxi_arguments_begin() in the end: whether what was given goes together. Returns
      * DX_OK or DX_EINVAL. NULL: it does. */
     int (*check)(const void *target, const struct dxi_operands *operands, dx_error_t *error);
+    /* What it prints where that is a format of its own, "YAML": -o json is refused. NULL: a table
+     * or JSON. */
+    const char *prints;
 } dxi_usage_t;
 
 /* The values of an option that may be given several times: the member of a row of the kind CUSTOM
