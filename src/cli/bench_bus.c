@@ -480,6 +480,9 @@ int dxi_bench_bus_command(int argc, char **argv)
                  settings.rate);
         return dxi_usage_error(&USAGE, &error);
     }
+    if (dxi_picture_hgrm_begin(settings.hgrm, &error) != DX_OK) {
+        return dxi_usage_error(&USAGE, &error);
+    }
     bench_t *const bench = dxi_alloc_zeroed(1, sizeof *bench);
     if (bench == NULL) {
         dxi_complain(COMMAND, "no memory for the benchmark");

@@ -236,7 +236,8 @@ static int bench_run(const dxi_usage_t *usage, const char *name, dxi_node_bench_
         bench->ns = DXI_NODE_BENCH_SECONDS_MAX * DX_NS_PER_S;
         bench->count -= bench->count % bench->publishers; /* the same for each */
     }
-    if (bench_check(bench, &error) != DX_OK) {
+    if (bench_check(bench, &error) != DX_OK ||
+        dxi_picture_hgrm_begin(settings.hgrm, &error) != DX_OK) {
         return dxi_usage_error(usage, &error);
     }
     dxi_interrupt_catch();

@@ -115,7 +115,7 @@ static const dxi_option_t OPTIONS[] = {
      .value_name = "FILE",
      .offset = offsetof(settings_t, hgrm),
      .help = "write the distribution for HdrHistogram's plotter, in microseconds; - is standard "
-             "output"},
+             "output, and the report goes to standard error"},
 };
 
 static const dxi_usage_t USAGE = {
@@ -182,6 +182,11 @@ int dxi_cli_latency(int argc, char **argv)
     const int begun = dxi_arguments_begin(&USAGE, argc, argv, &settings, &operands);
     if (begun != DXI_GO_ON) {
         return begun;
+    }
+    dx_error_t error = {0};
+    const int result = dxi_picture_hgrm_begin(settings.hgrm, &error);
+    if (result != DX_OK) {
+        return dxi_usage_error(&USAGE, &error);
     }
     dxi_interrupt_catch();
     return settings.intrinsic

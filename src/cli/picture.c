@@ -5,7 +5,9 @@
 #include "cli/picture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fail.h"
 #include "base/format.h"
@@ -110,16 +112,36 @@ void dxi_picture_json(dxi_json_t *json, const char *key, const dx_histogram_t *h
     dxi_json_object_end(json);
 }
 
+static FILE *hgrm_output; /* what standard output was, for a path of "-" */
+
+int dxi_picture_hgrm_begin(const char *path, dx_error_t *error)
+{
+    if (path == NULL || strcmp(path, "-") != 0) {
+        return DX_OK;
+    }
+    if (dxi_output_is_json()) {
+        return dxi_fail(error, DX_EINVAL,
+                        "--hgrm - and -o json both want standard output; give --hgrm a file");
+    }
+    fflush(stdout);
+    const int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    hgrm_output = fd < 0 ? NULL : fdopen(fd, "w");
+    if (hgrm_output == NULL || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+        return dxi_fail_os(error, DX_EIO, errno, "standard output can't be used");
+    }
+    return DX_OK;
+}
+
 int dxi_picture_hgrm(const dx_histogram_t *histogram, const char *path, dx_error_t *error)
 {
-    const bool to_output = strcmp(path, "-") == 0;
-    FILE *const file = to_output ? stdout : fopen(path, "we");
+    FILE *const file = hgrm_output != NULL ? hgrm_output : fopen(path, "we");
+    hgrm_output = NULL;
     if (file == NULL) {
         return dxi_fail_os(error, dxi_code_of_errno(errno), errno, "%.150s cannot be written",
                            path);
     }
     int result = dx_histogram_write_hgrm(histogram, file, 5, 1000, error);
-    if (!to_output && fclose(file) != 0 && result == DX_OK) {
+    if (fclose(file) != 0 && result == DX_OK) {
         result = dxi_fail_os(error, DX_EIO, errno, "%.150s cannot be written", path);
     }
     return result;
