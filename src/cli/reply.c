@@ -129,7 +129,8 @@ typedef struct responder {
     dxi_template_values_t values;
     int64_t answered;
     int64_t failed;
-    dx_atomic64_t refused; /* by the node: nobody waited any more */
+    dx_atomic64_t unheard; /* nobody waited any more */
+    dx_atomic64_t refused; /* by the node, for another reason */
 
     pthread_mutex_t mutex; /* of what follows */
     request_t *first;
@@ -352,7 +353,13 @@ static int answer_make(responder_t *responder, const dx_event_t *event, dxi_room
 static void on_receipt(void *context, const dx_receipt_t *receipt)
 {
     responder_t *const responder = context;
-    (void)dx_fetch_add_relaxed(&responder->refused, receipt->code != DX_OK);
+    if (receipt->code == DX_ENOTFOUND) {
+        (void)dx_fetch_add_relaxed(&responder->unheard, 1);
+    } else if (receipt->code != DX_OK) {
+        (void)dx_fetch_add_relaxed(&responder->refused, 1);
+        fprintf(stderr, "%s: the node refused an answer: %s (%s)\n", COMMAND, receipt->sentence,
+                dx_error_name(receipt->code));
+    }
 }
 
 static void request_answer(responder_t *responder, const request_t *request, dxi_room_t *answer)
@@ -465,10 +472,13 @@ int dxi_cli_reply(int argc, char **argv)
     if (exit_code == DXI_CONNECTED) {
         exit_code = connected(&responder, operands.texts[0]);
         (void)dx_client_close(responder.client, DX_NS_PER_S);
-        const int64_t refused = dx_load_relaxed(&responder.refused);
-        if (refused != 0) {
-            dxi_complain(COMMAND, "%s answers came to nobody: who had asked was gone",
-                         dxi_format_count(&(dxi_text_t){0}, refused));
+        const int64_t unheard = dx_load_relaxed(&responder.unheard);
+        if (unheard != 0) {
+            dxi_complain(COMMAND, "%s answer%s came to nobody: who had asked was gone",
+                         dxi_format_count(&(dxi_text_t){0}, unheard), unheard == 1 ? "" : "s");
+        }
+        if (exit_code == DXI_EXIT_OK && dx_load_relaxed(&responder.refused) != 0) {
+            exit_code = DXI_EXIT_FAILED;
         }
     }
     return exit_code;
