@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -235,11 +236,24 @@ static int dispatch(int argc, char **argv)
     return command_run(operands.count, operands.texts);
 }
 
+/* A standard descriptor that came closed is put in place, so that no file or socket of ours gets
+ * its number, and what is read from it or written to it stays an error: the wrong way round. */
+static void descriptors_keep(void)
+{
+    static const int ways[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int fd = 0; fd < 3; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            (void)open("/dev/null", ways[fd]); /* gets the lowest number, which is this one */
+        }
+    }
+}
+
 int dxi_cli_main(int argc, char **argv)
 {
+    descriptors_keep();
     const int result = dispatch(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        dxi_complain("dx", "the output could not be written: %s", strerror(errno));
+        dxi_complain_output("dx", errno);
         return result == DXI_EXIT_OK ? DXI_EXIT_FAILED : result;
     }
     return result;

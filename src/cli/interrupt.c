@@ -86,10 +86,10 @@ static dxi_woken_t byte_take(void)
     return byte == 'w' ? DXI_WOKEN_CALL : DXI_WOKEN_INTERRUPT;
 }
 
-/* `fd` below 0: none. */
-static dxi_woken_t wait_once(int fd, int64_t ns, bool *again_out)
+/* `fd` below 0: none; `events` 0: only its other side matters. */
+static dxi_woken_t wait_once(int fd, short events, int64_t ns, bool *again_out)
 {
-    struct pollfd ready[] = {{.fd = ends[0], .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    struct pollfd ready[] = {{.fd = ends[0], .events = POLLIN}, {.fd = fd, .events = events}};
     const struct timespec time = {.tv_sec = (time_t)(ns / DX_NS_PER_S),
                                   .tv_nsec = (long)(ns % DX_NS_PER_S)};
     const int count = ppoll(ready, fd < 0 ? 1 : 2, &time, NULL);
@@ -110,7 +110,7 @@ static dxi_woken_t wait_once(int fd, int64_t ns, bool *again_out)
     return DXI_WOKEN_TIME;
 }
 
-dxi_woken_t dxi_interrupt_wait_input(int fd, int64_t ns)
+static dxi_woken_t wait_for(int fd, short events, int64_t ns)
 {
     const int64_t until_ns = dx_clock_ns() + (ns < 0 ? 0 : ns);
     for (;;) {
@@ -122,7 +122,7 @@ dxi_woken_t dxi_interrupt_wait_input(int fd, int64_t ns)
             return DXI_WOKEN_TIME;
         }
         bool again = false;
-        const dxi_woken_t woken = wait_once(fd, left_ns, &again);
+        const dxi_woken_t woken = wait_once(fd, events, left_ns, &again);
         if (!again) {
             return woken;
         }
@@ -131,5 +131,15 @@ dxi_woken_t dxi_interrupt_wait_input(int fd, int64_t ns)
 
 dxi_woken_t dxi_interrupt_wait(int64_t ns)
 {
-    return dxi_interrupt_wait_input(-1, ns);
+    return wait_for(-1, 0, ns);
+}
+
+dxi_woken_t dxi_interrupt_wait_input(int fd, int64_t ns)
+{
+    return wait_for(fd, POLLIN, ns);
+}
+
+dxi_woken_t dxi_interrupt_wait_output(int fd, int64_t ns)
+{
+    return wait_for(fd, 0, ns);
 }

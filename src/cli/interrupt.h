@@ -46,4 +46,9 @@ dxi_woken_t dxi_interrupt_wait(int64_t ns);
  * Threads: main. */
 dxi_woken_t dxi_interrupt_wait_input(int fd, int64_t ns);
 
+/* The same as dxi_interrupt_wait(), and DXI_WOKEN_INTERRUPT also when nobody reads any more what is
+ * written to `fd`, a pipe or a socket.
+ * Threads: main. */
+dxi_woken_t dxi_interrupt_wait_output(int fd, int64_t ns);
+
 #endif

@@ -114,6 +114,15 @@ void dxi_complain(const char *speaker, const char *format, ...)
             dxi_style(stderr, DXI_STYLE_PLAIN), sentence);
 }
 
+void dxi_complain_output(const char *speaker, int number)
+{
+    static bool said; /* of the main thread */
+    if (!said) {
+        said = true;
+        dxi_complain(speaker, "the output could not be written: %s", strerror(number));
+    }
+}
+
 void dxi_complain_error(const char *speaker, const dx_error_t *error)
 {
     dxi_complain(speaker, "%s (%s)", error->message, dx_error_name(error->code));

@@ -68,7 +68,12 @@ void dxi_print_wrapped(FILE *stream, const char *text, int32_t column, int32_t i
  * Threads: main. */
 DX_PRINTF(2, 3) void dxi_complain(const char *speaker, const char *format, ...);
 
-/* The same for an error of the library, with the name of its code behind.
+/* That standard output could not be written, with the sentence of this errno; once in a process, as
+ * main() looks for it again in the end.
+ * Threads: main. */
+void dxi_complain_output(const char *speaker, int number);
+
+/* The same as dxi_complain() for an error of the library, with the name of its code behind.
  * Threads: main. */
 void dxi_complain_error(const char *speaker, const dx_error_t *error);
 

@@ -23,7 +23,8 @@ void dxi_picture_json(dxi_json_t *json, const char *key, const dx_histogram_t *h
 
 /* Before anything is printed: with a path of "-" standard output is for the distribution alone,
  * and the report goes to standard error from here on. `path` may be NULL.
- * Returns DX_OK, DX_EINVAL with -o json, which wants standard output, too; DX_EIO. Threads: main. */
+ * Returns DX_OK, DX_EINVAL with -o json, which wants standard output, too; DX_EIO.
+ * Threads: main. */
 DX_NODISCARD int dxi_picture_hgrm_begin(const char *path, dx_error_t *error);
 
 /* Writes the .hgrm file that HdrHistogram's plotter reads, in microseconds. A path of "-" is

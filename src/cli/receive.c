@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/fail.h"
 #include "base/format.h"
@@ -25,12 +26,12 @@
 
 typedef struct receiver {
     const dxi_receive_t *receive;
-    int64_t left_to_skip;   /* of the client's thread, as all but the atomic words */
-    dx_atomic64_t received; /* printed */
-    dx_atomic64_t last_ns;  /* when the last one came */
-    dx_atomic32_t done;     /* it has all it wanted */
-    dx_atomic32_t end_code; /* of the subscription's own end; 0: not yet */
-    dx_atomic32_t write_failed;
+    int64_t left_to_skip;      /* of the client's thread, as all but the atomic words */
+    dx_atomic64_t received;    /* printed */
+    dx_atomic64_t last_ns;     /* when the last one came */
+    dx_atomic32_t done;        /* it has all it wanted */
+    dx_atomic32_t end_code;    /* of the subscription's own end; 0: not yet */
+    dx_atomic32_t write_error; /* errno of standard output; 0: none */
 } receiver_t;
 
 /* RELAXED in all of these: numbers with one writer; the texts that belong to them are written by
@@ -39,6 +40,13 @@ static void finish(receiver_t *receiver)
 {
     dx_store32_relaxed(&receiver->done, 1);
     dxi_interrupt_wake();
+}
+
+static bool acknowledges(const dxi_receive_t *receive)
+{
+    const dx_subscription_options_t *const options = &receive->subscription;
+    return options->ack == DX_ACK_AUTO ||
+           (options->ack == DX_ACK_DEFAULT && options->group != NULL);
 }
 
 static int on_event(void *context, const dx_event_t *event)
@@ -54,12 +62,14 @@ static int on_event(void *context, const dx_event_t *event)
         return DX_OK;
     }
     dxi_event_print(stdout, event, receive->form);
+    /* What is not written must not be acknowledged; else a batch is written at once. */
+    if ((acknowledges(receive) || event->end_of_batch) && (fflush(stdout) != 0 || ferror(stdout))) {
+        dx_store32_relaxed(&receiver->write_error, errno != 0 ? errno : EIO);
+        finish(receiver);
+        return DX_EAGAIN;
+    }
     const int64_t received = dx_load_relaxed(&receiver->received) + 1;
     dx_store_relaxed(&receiver->received, received);
-    if (event->end_of_batch && fflush(stdout) != 0) {
-        dx_store32_relaxed(&receiver->write_failed, 1);
-        finish(receiver);
-    }
     if (received == receive->count || (receive->until != 0 && event->sequence >= receive->until)) {
         finish(receiver);
     }
@@ -122,8 +132,12 @@ static int outcome(const receiver_t *receiver)
 {
     const dxi_receive_t *const receive = receiver->receive;
     const int64_t received = dx_load_relaxed(&receiver->received);
-    if (dx_load32_relaxed(&receiver->write_failed) != 0 || fflush(stdout) != 0) {
-        dxi_complain(receive->speaker, "the output could not be written: %s", strerror(errno));
+    int write_error = (int)dx_load32_relaxed(&receiver->write_error);
+    if (write_error == 0 && fflush(stdout) != 0) {
+        write_error = errno;
+    }
+    if (write_error != 0) {
+        dxi_complain_output(receive->speaker, write_error);
         return DXI_EXIT_FAILED;
     }
     if (dx_load32_relaxed(&receiver->end_code) != 0) {
@@ -159,7 +173,13 @@ int dxi_receive_run(dx_client_t *client, const dxi_receive_t *receive)
     }
     while (dx_load32_relaxed(&receiver.done) == 0) {
         const int64_t ns = wait_ns(&receiver, begin_ns);
-        if (ns == 0 || dxi_interrupt_wait(ns) == DXI_WOKEN_INTERRUPT) {
+        if (ns == 0) {
+            break;
+        }
+        if (dxi_interrupt_wait_output(STDOUT_FILENO, ns) == DXI_WOKEN_INTERRUPT) {
+            if (!dxi_interrupted()) { /* the next event may be far away: head(1) has gone */
+                dx_store32_relaxed(&receiver.write_error, EPIPE);
+            }
             break;
         }
     }
