@@ -236,7 +236,7 @@ typedef struct dx_client_stats {
     char node_name[256];
     uint64_t published; /* put into the window */
     uint64_t acknowledged;
-    uint64_t refused;  /* receipts with an error, and ERROR frames */
+    uint64_t refused;  /* receipts with an error, and what ERROR frames refused */
     uint64_t retried;  /* sent once more after a reconnect */
     uint64_t received; /* events */
     uint64_t gaps;     /* and their events */

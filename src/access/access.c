@@ -386,14 +386,11 @@ void dxi_access_audit(dxi_access_t *access, const dxi_access_event_t *event)
 }
 
 void dxi_access_refused(dxi_access_t *access, const dxi_access_login_t *login,
-                        dxi_access_action_t action, const dxi_access_event_t *event)
+                        dxi_access_action_t action, uint32_t times)
 {
-    (void)dx_fetch_add_relaxed(&access->refused[action], 1);
+    (void)dx_fetch_add_relaxed(&access->refused[action], times);
     if (login->account != NULL) {
-        (void)dx_fetch_add_relaxed(&login->account->refused, 1);
-    }
-    if (event != NULL) {
-        dxi_audit_put(access->audit, event);
+        (void)dx_fetch_add_relaxed(&login->account->refused, times);
     }
 }
 

@@ -205,10 +205,9 @@ typedef struct dxi_access_event {
  * Threads: any. */
 void dxi_access_audit(dxi_access_t *access, const dxi_access_event_t *event);
 
-/* Counts a refusal of an action, and writes it down: dxi_access_allows() counts nothing.
- * Threads: any. */
+/* Counts refusals of an action: dxi_access_allows() counts nothing. Threads: any. */
 void dxi_access_refused(dxi_access_t *access, const dxi_access_login_t *login,
-                        dxi_access_action_t action, const dxi_access_event_t *event);
+                        dxi_access_action_t action, uint32_t times);
 
 /* Opens a file for the audit, created with mode 0600. Returns a descriptor, or a negative code.
  * Threads: any. */

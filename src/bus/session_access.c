@@ -35,6 +35,7 @@
 #include <stdio.h>
 
 #include "base/fail.h"
+#include "wire/pack.h"
 
 #define RENEW_NS INT64_C(1000000) /* between two looks at a bucket that gave something */
 #define INBOX "$inbox."
@@ -80,7 +81,7 @@ static int refused(dxi_session_t *session, dxi_access_action_t action, const cha
                    size_t object_bytes, int code, const dx_error_t *error)
 {
     dxi_session_access_t *const own = session->access;
-    dxi_access_refused(session->policy->access, &own->login, action, NULL);
+    dxi_access_refused(session->policy->access, &own->login, action, 1);
     if (may_write_down(session)) {
         char text[DX_TOPIC_BYTES_MAX + 1];
         (void)snprintf(text, sizeof text, "%.*s", (int)object_bytes, object != NULL ? object : "");
@@ -362,9 +363,13 @@ int dxi_session_may_send(dxi_session_t *session, const dx_frame_view_t *frame, c
     if (type == DX_FRAME_REPLY && topic[0] == '$') {
         return DX_OK; /* to an inbox: topic_allowed() has looked */
     }
-    const int code =
-        topic_allows(session, type == DX_FRAME_REQUEST ? DXI_ACCESS_REQUEST : DXI_ACCESS_PUBLISH,
-                     topic, topic_bytes, error);
+    const dxi_access_action_t action =
+        type == DX_FRAME_REQUEST ? DXI_ACCESS_REQUEST : DXI_ACCESS_PUBLISH;
+    const int code = topic_allows(session, action, topic, topic_bytes, error);
+    if (code == DX_EPERM) { /* one is counted; the frame may have more events */
+        dxi_access_refused(session->policy->access, &own->login, action,
+                           dxi_frame_events(frame->header) - 1);
+    }
     return code == DX_OK && dx_frame_has(frame, DX_PART_REPLY_TO)
                ? reply_to_check(session, frame, error)
                : code;

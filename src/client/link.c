@@ -343,7 +343,9 @@ static void refusal_take(dx_client_t *client, const dx_frame_view_t *frame)
         }
         return;
     }
-    dxi_count(&client->counts.refused, 1);
+    const uint64_t events = dx_frame_part_u64(frame, DX_PART_COUNT, 1);
+    dxi_count(&client->counts.refused,
+              (int64_t)(events < DX_FRAME_PACKED_EVENTS_MAX ? events : DX_FRAME_PACKED_EVENTS_MAX));
     DX_LOG_WARN(client->options.log, "client", "the node refused a frame: %s: %s",
                 dx_error_name(code_of(frame)), sentence);
 }

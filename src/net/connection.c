@@ -562,7 +562,7 @@ void dxi_connection_closing(dxi_connection_t *connection)
         dxi_connection_end(connection, &connection->why);
         return;
     }
-    if (connection->last_words && dxi_greet_say_error(connection, &connection->why, 0, NULL)) {
+    if (connection->last_words && dxi_greet_say_error(connection, &connection->why, 0, 1, NULL)) {
         connection->last_words = false;
         dxi_connection_write(connection);
     }

@@ -72,11 +72,12 @@ static bool say_auth(dxi_connection_t *connection)
 }
 
 bool dxi_greet_say_error(dxi_connection_t *connection, const dx_error_t *what, uint32_t number,
-                         const uint64_t *correlation)
+                         uint32_t events, const uint64_t *correlation)
 {
     const uint32_t bytes = (uint32_t)strnlen(what->message, sizeof what->message);
     const dx_frame_code_t code = {.code = what->code, .number = number};
-    dx_frame_part_t parts[2];
+    const uint64_t refused = events;
+    dx_frame_part_t parts[3];
     uint16_t count = 0;
     if (what->code == DX_ECLOSED) {
         const dx_frame_draft_t goodbye = {.type = DX_FRAME_GOODBYE,
@@ -87,6 +88,9 @@ bool dxi_greet_say_error(dxi_connection_t *connection, const dx_error_t *what, u
         parts[count++] = dx_frame_part_of(DX_PART_CORRELATION, correlation, sizeof *correlation);
     }
     parts[count++] = dx_frame_part_of(DX_PART_CODE, &code, sizeof code);
+    if (refused > 1) {
+        parts[count++] = dx_frame_part_of(DX_PART_COUNT, &refused, sizeof refused);
+    }
     const dx_frame_draft_t draft = {
         .type = DX_FRAME_ERROR, .parts = parts, .part_count = count, .payload_bytes = bytes};
     return dxi_connection_say(connection, &draft, what->message);

@@ -38,6 +38,7 @@
 
 #include "base/fail.h"
 #include "net/connection_internal.h"
+#include "wire/pack.h"
 
 #define READS_A_LOOK 4      /* at most, so that others have their turn */
 #define ROOM_BYTES_MIN 8192 /* with less behind in_end, what is there moves to the start */
@@ -121,6 +122,7 @@ DX_NOINLINE void dxi_connection_refuse(dxi_connection_t *connection, int code,
                        dx_frame_type_name(frame->header->type), dx_error_text(code));
     }
     connection->refusal_number = code == DX_ENOTSUP ? frame->refused : frame->header->type;
+    connection->refusal_events = whole ? dxi_frame_events(frame->header) : 1;
     connection->refusal_correlated = whole && dx_frame_has(frame, DX_PART_CORRELATION);
     if (connection->refusal_correlated) {
         connection->refusal_correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0);
@@ -134,6 +136,7 @@ bool dxi_connection_refusal_say(dxi_connection_t *connection)
 {
     if (DX_UNLIKELY(connection->refusal_there)) {
         if (!dxi_greet_say_error(connection, &connection->refusal, connection->refusal_number,
+                                 connection->refusal_events,
                                  connection->refusal_correlated ? &connection->refusal_correlation
                                                                 : NULL)) {
             connection->paused |= DXI_PAUSED_ROOM;

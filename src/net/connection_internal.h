@@ -89,6 +89,7 @@ struct dxi_connection {
     /* The refusal that could not be said yet. */
     dx_error_t refusal;
     uint32_t refusal_number;
+    uint32_t refusal_events; /* of the frame */
     uint64_t refusal_correlation;
     bool refusal_correlated;
     bool refusal_there;
@@ -233,9 +234,10 @@ DX_INLINE bool dxi_greet_owns(uint8_t type)
     return type < 32 && ((owned >> type) & 1) != 0;
 }
 
-/* ERROR with code and sentence; GOODBYE for DX_ECLOSED. False: no room. */
+/* ERROR with code and sentence, and how many events it refuses where they are several; GOODBYE for
+ * DX_ECLOSED. False: no room. */
 bool dxi_greet_say_error(dxi_connection_t *connection, const dx_error_t *what, uint32_t number,
-                         const uint64_t *correlation);
+                         uint32_t events, const uint64_t *correlation);
 
 /* Remembers an ERROR of the peer, in case it is its last word. */
 void dxi_greet_note_error(dxi_connection_t *connection, const dx_frame_view_t *frame);

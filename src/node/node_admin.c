@@ -107,7 +107,7 @@ static int authorize_by_user(dx_node_t *node, dxi_admin_asker_t *asker, dxi_admi
         code = dxi_access_allows(who.user, action, NULL, 0, error);
     }
     if (code == DX_EPERM) {
-        dxi_access_refused(node->access, &who, action, NULL);
+        dxi_access_refused(node->access, &who, action, 1);
     }
     dxi_access_logout(node->access, &who);
     return code;
@@ -125,7 +125,7 @@ int dxi_node_admin_manages(dx_node_t *node, dxi_admin_request_t *request, const 
         code = dxi_access_allows(who.user, DXI_ACCESS_MANAGE, topic, strlen(topic), error);
     }
     if (code == DX_EPERM) {
-        dxi_access_refused(node->access, &who, DXI_ACCESS_MANAGE, NULL);
+        dxi_access_refused(node->access, &who, DXI_ACCESS_MANAGE, 1);
         dxi_admin_note(request, "refused", dxi_access_action_name(DXI_ACCESS_MANAGE), topic);
     }
     dxi_access_logout(node->access, &who);

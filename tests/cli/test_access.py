@@ -120,10 +120,14 @@ class Refusals(AccessTest):
     def test_who_is_refused_goes_on(self):
         """What is refused has used credit as well: else a client would wait for good."""
         self.allowed("admin", "config", "set", "limits.publish_credit_events", "16")
+        before = self.user_info("alice")["refused"]
         try:
             for name, topic in (("alice", "stock"), ("slow", "stock"), ("admin", "$dead.x")):
                 self.refused("refused 300 of 300 events", name, "pub", topic, "x", "-n", "300",
                              "--ack")
+            self.refused("the node refused", "alice", "pub", "stock", "x", "-n", "300")
+            wait_for(lambda: self.user_info("alice")["refused"] == before + 600,
+                     "all of them are counted, several in a frame as well")
         finally:
             self.allowed("admin", "config", "set", "limits.publish_credit_events", "65536")
 

@@ -169,6 +169,34 @@ static void a_receipt_says_where_the_event_is(void **state)
     node_end(node);
 }
 
+static void error_send(void *context)
+{
+    const dx_frame_code_t code = {.code = DX_EPERM};
+    const uint64_t events = 31;
+    const dx_frame_part_t parts[] = {dx_frame_part_of(DX_PART_CODE, &code, sizeof code),
+                                     dx_frame_part_of(DX_PART_COUNT, &events, sizeof events)};
+    node_send(context, &(dx_frame_draft_t){.type = DX_FRAME_ERROR, .parts = parts, .part_count = 1},
+              NULL);
+    node_send(context, &(dx_frame_draft_t){.type = DX_FRAME_ERROR, .parts = parts, .part_count = 2},
+              NULL);
+}
+
+static void what_an_error_refuses_is_counted_by_events(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){0});
+    dx_client_stats_t stats = {.refused = 0};
+    node_do(node, error_send);
+    while (stats.refused < 1 + 31) {
+        dx_client_stats(client, &stats);
+    }
+    assert_int_equal(stats.refused, 1 + 31);
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    node_end(node);
+}
+
 static void a_refused_publication_says_why(void **state)
 {
     (void)state;
@@ -543,6 +571,7 @@ int main(void)
         cmocka_unit_test(what_is_no_message_is_refused),
         cmocka_unit_test(a_batch_arrives_in_order_whatever_it_is_made_of),
         cmocka_unit_test(a_receipt_says_where_the_event_is),
+        cmocka_unit_test(what_an_error_refuses_is_counted_by_events),
         cmocka_unit_test(a_refused_publication_says_why),
         cmocka_unit_test(one_ack_with_a_range_answers_all_of_it),
         cmocka_unit_test(every_acknowledged_publication_is_taken_once_and_in_order),
