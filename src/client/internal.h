@@ -119,6 +119,7 @@ struct dx_client_subscription {
     dxi_call_t *call; /* who waits for SUBSCRIBE or UNSUBSCRIBE to be answered */
     bool to_send;     /* SUBSCRIBE must be sent when there is room */
     bool anew;        /* the node is another than before, and nothing has come from it yet */
+    bool next;        /* and has taken the place of that one */
     bool again;       /* it has been live on an earlier connection */
     bool credit_due;
     bool holding; /* LEAVING: the node gives nothing more, and still hears what is acknowledged */
@@ -228,6 +229,8 @@ struct dx_client {
     uint64_t node_started_unix_ns;
     int64_t nodes_before; /* how many others there were */
     bool node_anew;       /* this one is another, or was started anew: its sequences are others */
+    bool node_next;       /* and has taken the place of the last one */
+    int node_address;     /* where that was: its address_index; -1: nowhere yet, or MOVED to */
     bool closing;
     bool reading_stopped; /* a frame was not taken for want of room for its answers */
     int address_index;

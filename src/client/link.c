@@ -249,6 +249,9 @@ static void on_open(void *context, dxi_connection_t *connection)
         client->ever_open && (info.peer_node_id != client->node_id ||
                               info.peer_started_unix_ns != client->node_started_unix_ns);
     client->nodes_before += client->node_anew;
+    const int place = client->moved ? -1 : client->address_index;
+    client->node_next = client->node_anew && place >= 0 && place == client->node_address;
+    client->node_address = place;
     client->node_id = info.peer_node_id;
     client->node_started_unix_ns = info.peer_started_unix_ns;
     client->open = true;

@@ -359,12 +359,14 @@ static int credit_send(dx_client_subscription_t *subscription)
 
 /* Where a subscription begins: where the program said, or where it stood when the connection
  * broke. On a node that was started anew, or another one, where it stood says nothing: the topic
- * begins with 1 again, and all that is kept is given. */
+ * begins with 1 again, and all that is kept is given. What a node that took the place of the last
+ * one had in the meantime and keeps no more is a gap; another one may have had it long ago. */
 static dx_frame_start_t start_of(const dx_client_subscription_t *subscription)
 {
     const dx_subscription_options_t *const o = &subscription->options;
     if (subscription->again && subscription->literal && subscription->anew) {
-        return (dx_frame_start_t){.from = DX_FRAME_FROM_EARLIEST};
+        return subscription->next ? (dx_frame_start_t){.from = DX_FRAME_FROM_SEQUENCE, .value = 1}
+                                  : (dx_frame_start_t){.from = DX_FRAME_FROM_EARLIEST};
     }
     const uint64_t next = subscription->again ? dxi_ack_next_sequence(subscription) : 0;
     if (next != 0) {
@@ -588,6 +590,7 @@ void dxi_subscriptions_opened(dx_client_t *client)
         if (subscription != NULL && subscription->state != DXI_SUBSCRIPTION_ENDED) {
             if (client->node_anew) {
                 subscription->anew = true;
+                subscription->next = client->node_next;
                 dxi_ack_forget(subscription);
             }
             subscription->to_send = true;

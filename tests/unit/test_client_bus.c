@@ -489,6 +489,61 @@ static void a_client_comes_back_to_a_bus_that_was_started_anew(void **state)
     }
 }
 
+typedef struct had {
+    dx_atomic64_t events, missed;
+} had_t;
+
+static uint64_t published_in(dx_bus_t *bus, const char *topic)
+{
+    dx_topic_stats_t stats;
+    check_said(dx_bus_topic_stats(bus, topic, &stats, &said), "dx_bus_topic_stats()");
+    return stats.published;
+}
+
+static int had_event(void *context, const dx_event_t *event)
+{
+    (void)event;
+    add(&((had_t *)context)->events);
+    return DX_OK;
+}
+
+static void had_gap(void *context, const dx_gap_t *gap)
+{
+    (void)dx_fetch_add_relaxed(&((had_t *)context)->missed, (int64_t)(gap->last - gap->first + 1));
+}
+
+/* What the next node has had of a topic before the subscriber comes, and keeps no more. */
+static void what_the_next_node_does_not_keep_is_told_as_a_gap(void **state)
+{
+    (void)state;
+    FOR_EACH_BUS(loops)
+    {
+        served_t *served = serve(loops);
+        dx_client_t *client = client_of(served);
+        dx_client_subscription_t *subscription = NULL;
+        had_t had;
+        memset(&had, 0, sizeof had);
+        const dx_subscription_options_t options = {
+            .pattern = "t", .on_event = had_event, .on_gap = had_gap, .context = &had};
+        check_said(dx_client_subscribe(client, &options, &subscription, &said), "subscribe");
+        publish(client, "t", 0);
+        wait_until(loaded(&had.events) == 1);
+        bus_end(served);
+        served->bus = bus_started(loops);
+        const dx_topic_options_t ten = {.retain_events = 10};
+        check_said(dx_bus_topic_create(served->bus, "t", &ten, &said), "dx_bus_topic_create()");
+        for (int i = 0; i < 50; i++) {
+            check_said(dx_bus_publish(served->bus, "t", &i, sizeof i, &said), "dx_bus_publish()");
+        }
+        wait_until(published_in(served->bus, "t") == 50);
+        dxi_loop_call(first_loop(served), listen_in_loop, served);
+        wait_until(loaded(&had.events) + loaded(&had.missed) == 1 + 50);
+        assert_int_equal(loaded(&had.events), 1 + 10);
+        check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+        serve_end(served);
+    }
+}
+
 /* A key whose events go to another shard than those of "a". */
 static void other_key(const served_t *served, char key[16])
 {
@@ -767,6 +822,7 @@ int main(void)
         cmocka_unit_test(questions_are_answered),
         cmocka_unit_test(who_starts_late_gets_what_is_kept),
         cmocka_unit_test(a_client_comes_back_to_a_bus_that_was_started_anew),
+        cmocka_unit_test(what_the_next_node_does_not_keep_is_told_as_a_gap),
         cmocka_unit_test(a_topic_that_is_spread_begins_with_what_is_new_after_a_reconnect),
         cmocka_unit_test(retries_over_ended_connections_are_taken_once),
         cmocka_unit_test(four_threads_publish_through_one_client),
