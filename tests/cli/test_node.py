@@ -388,7 +388,8 @@ class Node(NodeTest):
 
     def test_connections_and_subscriptions_are_listed(self):
         self.ok("topic", "create", "listed")
-        self.start("sub", "listed", "--group", "g\x1b[2J")
+        self.refuses(USAGE, "control character", "sub", "listed", "--group", "g\x1b[2J")
+        self.start("sub", "listed", "--group", "g")
         self.subscribed("listed")
         names = [row["name"] for row in self.json("node", "connections")["connections"]]
         self.assertIn("dx sub", names)
