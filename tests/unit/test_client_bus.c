@@ -154,75 +154,6 @@ static void a_group_shares_events_and_refused_ones_come_again(void **state)
     }
 }
 
-/* A member that handles nothing until it may. */
-typedef struct gated {
-    arrivals_t *arrivals;
-    dx_atomic32_t *gate;
-} gated_t;
-
-static int arrive_gated(void *context, const dx_event_t *event)
-{
-    const gated_t *const gated = context;
-    while (dx_load32_acquire(gated->gate) == 0) {
-        (void)usleep(100);
-    }
-    return arrive(gated->arrivals, event);
-}
-
-static void who_leaves_a_group_handles_what_it_has_and_nobody_else_does(void **state)
-{
-    (void)state;
-    FOR_EACH_BUS(loops)
-    {
-        served_t *served = serve(loops);
-        enum { COUNT = 6000 }; /* more than a client reads at a time */
-        dx_client_t *clients[2];
-        dx_client_subscription_t *subscriptions[2];
-        dx_atomic32_t gate;
-        dx_store32_relaxed(&gate, 0);
-        gated_t members[2];
-        for (int i = 0; i < 2; i++) {
-            clients[i] = client_of(served);
-            members[i] = (gated_t){arrivals_make(clients[i]), &gate};
-        }
-        dx_subscription_options_t options = {.pattern = "jobs",
-                                             .group = "workers",
-                                             .on_event = arrive_gated,
-                                             .context = &members[0],
-                                             .pending_events_max = COUNT,
-                                             .slow = DX_SLOW_BLOCK,
-                                             .slow_block_ns = SOON_NS};
-        check_said(dx_client_subscribe(clients[0], &options, &subscriptions[0], &said), "one");
-        for (uint64_t i = 0; i < COUNT; i++) {
-            char payload[64] = {0};
-            memcpy(payload, &i, sizeof i);
-            const uint64_t key = i % 7;
-            const dx_message_t m = {.topic = "jobs",
-                                    .data = payload,
-                                    .bytes = sizeof payload,
-                                    .key = &key,
-                                    .key_bytes = sizeof key};
-            check_said(dx_client_publish(clients[1], &m, &said), "publish");
-        }
-        check_said(dx_client_flush(clients[1], SOON_NS, &said), "flush");
-        options.context = &members[1];
-        check_said(dx_client_subscribe(clients[1], &options, &subscriptions[1], &said), "two");
-        dx_store32_release(&gate, 1);
-        check_said(dx_client_unsubscribe(subscriptions[0], SOON_NS), "unsubscribe");
-        for (uint64_t i = 0; i < COUNT; i++) {
-            wait_until(
-                loaded(&members[0].arrivals->seen[i]) + loaded(&members[1].arrivals->seen[i]) >= 1);
-        }
-        check_said(dx_client_close(clients[0], SOON_NS), "close");
-        check_said(dx_client_close(clients[1], SOON_NS), "close");
-        assert_int_equal(loaded(&members[0].arrivals->count) + loaded(&members[1].arrivals->count),
-                         COUNT);
-        free(members[0].arrivals);
-        free(members[1].arrivals);
-        serve_end(served);
-    }
-}
-
 static void what_is_given_up_goes_to_the_dead_letters(void **state)
 {
     (void)state;
@@ -485,61 +416,6 @@ static void a_client_comes_back_to_a_bus_that_was_started_anew(void **state)
         } while (loaded(&arrivals->seen[201]) == 0);
         check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
         free(arrivals);
-        serve_end(served);
-    }
-}
-
-typedef struct had {
-    dx_atomic64_t events, missed;
-} had_t;
-
-static uint64_t published_in(dx_bus_t *bus, const char *topic)
-{
-    dx_topic_stats_t stats;
-    check_said(dx_bus_topic_stats(bus, topic, &stats, &said), "dx_bus_topic_stats()");
-    return stats.published;
-}
-
-static int had_event(void *context, const dx_event_t *event)
-{
-    (void)event;
-    add(&((had_t *)context)->events);
-    return DX_OK;
-}
-
-static void had_gap(void *context, const dx_gap_t *gap)
-{
-    (void)dx_fetch_add_relaxed(&((had_t *)context)->missed, (int64_t)(gap->last - gap->first + 1));
-}
-
-/* What the next node has had of a topic before the subscriber comes, and keeps no more. */
-static void what_the_next_node_does_not_keep_is_told_as_a_gap(void **state)
-{
-    (void)state;
-    FOR_EACH_BUS(loops)
-    {
-        served_t *served = serve(loops);
-        dx_client_t *client = client_of(served);
-        dx_client_subscription_t *subscription = NULL;
-        had_t had;
-        memset(&had, 0, sizeof had);
-        const dx_subscription_options_t options = {
-            .pattern = "t", .on_event = had_event, .on_gap = had_gap, .context = &had};
-        check_said(dx_client_subscribe(client, &options, &subscription, &said), "subscribe");
-        publish(client, "t", 0);
-        wait_until(loaded(&had.events) == 1);
-        bus_end(served);
-        served->bus = bus_started(loops);
-        const dx_topic_options_t ten = {.retain_events = 10};
-        check_said(dx_bus_topic_create(served->bus, "t", &ten, &said), "dx_bus_topic_create()");
-        for (int i = 0; i < 50; i++) {
-            check_said(dx_bus_publish(served->bus, "t", &i, sizeof i, &said), "dx_bus_publish()");
-        }
-        wait_until(published_in(served->bus, "t") == 50);
-        dxi_loop_call(first_loop(served), listen_in_loop, served);
-        wait_until(loaded(&had.events) + loaded(&had.missed) == 1 + 50);
-        assert_int_equal(loaded(&had.events), 1 + 10);
-        check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
         serve_end(served);
     }
 }
@@ -814,7 +690,6 @@ int main(void)
         cmocka_unit_test(receipts_have_the_sequences_of_the_topic),
         cmocka_unit_test(many_receipts_come_in_the_order_of_the_topic),
         cmocka_unit_test(a_group_shares_events_and_refused_ones_come_again),
-        cmocka_unit_test(who_leaves_a_group_handles_what_it_has_and_nobody_else_does),
         cmocka_unit_test(what_is_given_up_goes_to_the_dead_letters),
         cmocka_unit_test(a_program_acknowledges_by_itself),
         cmocka_unit_test(requests_are_answered),
@@ -822,7 +697,6 @@ int main(void)
         cmocka_unit_test(questions_are_answered),
         cmocka_unit_test(who_starts_late_gets_what_is_kept),
         cmocka_unit_test(a_client_comes_back_to_a_bus_that_was_started_anew),
-        cmocka_unit_test(what_the_next_node_does_not_keep_is_told_as_a_gap),
         cmocka_unit_test(a_topic_that_is_spread_begins_with_what_is_new_after_a_reconnect),
         cmocka_unit_test(retries_over_ended_connections_are_taken_once),
         cmocka_unit_test(four_threads_publish_through_one_client),
