@@ -22,28 +22,32 @@
 /* Options and two values of each, printed as they come. */
 typedef struct changes {
     const char *speaker;
-    bool has_happened; /* in a node, instead of in a file */
+    bool has_happened;          /* in a node, instead of in a file */
+    const dx_config_t *origins; /* where the second values come from is printed, too; NULL: not */
     dxi_table_t *table;
     dxi_json_t json;
     int count;
     int restarts; /* of them that wait for a start */
 } changes_t;
 
-static int changes_begin(changes_t *changes, const char *speaker, const char *from, const char *to)
+static int changes_begin(changes_t *changes, const char *speaker, const char *from, const char *to,
+                         const dx_config_t *origins)
 {
     const dxi_column_t columns[] = {{"option", DXI_ALIGN_LEFT, 0},
                                     {from, DXI_ALIGN_LEFT, 0},
                                     {to, DXI_ALIGN_LEFT, 0},
-                                    {"takes effect", DXI_ALIGN_LEFT, 1}};
+                                    {"takes effect", DXI_ALIGN_LEFT, 1},
+                                    {"from", DXI_ALIGN_LEFT, 0}};
     dx_error_t error = {0};
     memset(changes, 0, sizeof *changes);
     changes->speaker = speaker;
+    changes->origins = origins;
     if (dxi_output_is_json()) {
         dxi_json_begin(&changes->json, stdout);
         dxi_json_array_begin(&changes->json, NULL);
         return DX_OK;
     }
-    const int result = dxi_table_create(columns, 4, &changes->table, &error);
+    const int result = dxi_table_create(columns, origins != NULL ? 5 : 4, &changes->table, &error);
     if (result != DX_OK) {
         dxi_complain_error(speaker, &error);
     }
@@ -53,6 +57,12 @@ static int changes_begin(changes_t *changes, const char *speaker, const char *fr
 static void change_add(changes_t *changes, const char *name, const char *from, const char *to,
                        bool live)
 {
+    const char *origin = NULL;
+    char value[DX_CONFIG_TEXT_BYTES_MAX + 1];
+    if (changes->origins != NULL &&
+        dx_config_get(changes->origins, name, value, sizeof value, &origin) != DX_OK) {
+        origin = "";
+    }
     changes->count++;
     changes->restarts += !live;
     if (dxi_output_is_json()) {
@@ -61,6 +71,9 @@ static void change_add(changes_t *changes, const char *name, const char *from, c
         dxi_json_text(&changes->json, "from", from);
         dxi_json_text(&changes->json, "to", to);
         dxi_json_boolean(&changes->json, "live", live);
+        if (origin != NULL) {
+            dxi_json_text(&changes->json, "origin", origin);
+        }
         dxi_json_object_end(&changes->json);
         return;
     }
@@ -71,6 +84,9 @@ static void change_add(changes_t *changes, const char *name, const char *from, c
                    changes->has_happened ? "at once"
                    : live                ? "at a reload"
                                          : "at a start");
+    if (origin != NULL) {
+        dxi_table_cell(changes->table, "%s", origin);
+    }
 }
 
 static void on_change(void *context, const dx_config_change_t *change)
@@ -97,7 +113,7 @@ static int config_open(const char *speaker, const char *path, dx_config_t **conf
 {
     dx_error_t error = {0};
     int result = dx_config_create(config_out, &error);
-    if (result == DX_OK && path != NULL) {
+    if (result == DX_OK) {
         result = dx_config_load(*config_out, path, &error);
     }
     if (result != DX_OK) {
@@ -113,7 +129,8 @@ static int difference_print(const char *speaker, const dx_config_t *from, const 
                             const char *from_title, const char *to_title, const char *checked)
 {
     changes_t changes;
-    if (changes_begin(&changes, speaker, from_title, to_title) != DX_OK) {
+    if (changes_begin(&changes, speaker, from_title, to_title, checked != NULL ? to : NULL) !=
+        DX_OK) {
         return DXI_EXIT_FAILED;
     }
     const int count = dx_config_diff(from, to, on_change, &changes);
@@ -136,6 +153,16 @@ static int files_check(const char *speaker, const dx_config_t *config)
 {
     dx_error_t error = {0};
     const int result = dxi_config_files_check(config, &error);
+    if (result != DX_OK) {
+        dxi_complain_error(speaker, &error);
+    }
+    return result;
+}
+
+static int defaults_make(const char *speaker, dx_config_t **config_out)
+{
+    dx_error_t error = {0};
+    const int result = dxi_config_defaults(config_out, &error);
     if (result != DX_OK) {
         dxi_complain_error(speaker, &error);
     }
@@ -171,10 +198,10 @@ static int check_run(int argc, char **argv)
     int exit_code = DXI_EXIT_FAILED;
     if (config_open(usage.command, operands.texts[0], &config) == DX_OK &&
         files_check(usage.command, config) == DX_OK &&
-        config_open(usage.command, NULL, &defaults) == DX_OK) {
+        defaults_make(usage.command, &defaults) == DX_OK) {
         dxi_config_warnings(config, warning_print, (char *)(uintptr_t)usage.command);
-        exit_code =
-            difference_print(usage.command, defaults, config, "default", "file", operands.texts[0]);
+        exit_code = difference_print(usage.command, defaults, config, "default", "value",
+                                     operands.texts[0]);
     }
     dx_config_destroy(defaults);
     dx_config_destroy(config);
@@ -305,7 +332,7 @@ static int changes_print(const char *speaker, json_t *root, const char *what)
     changes_t changes;
     size_t index = 0;
     json_t *change = NULL;
-    if (changes_begin(&changes, speaker, "before", "now") != DX_OK) {
+    if (changes_begin(&changes, speaker, "before", "now", NULL) != DX_OK) {
         return DXI_EXIT_FAILED;
     }
     changes.has_happened = true;

@@ -59,21 +59,27 @@ static dx_config_t *config_alloc(dx_error_t *error)
     return config;
 }
 
-int dx_config_create(dx_config_t **config_out, dx_error_t *error)
+int dxi_config_defaults(dx_config_t **config_out, dx_error_t *error)
 {
-    *config_out = NULL;
-    dx_config_t *const config = config_alloc(error);
-    if (config == NULL) {
+    *config_out = config_alloc(error);
+    if (*config_out == NULL) {
         return DX_ENOMEM;
     }
-    defaults_read(config);
-    const int code = dxi_config_environment_read(config, environ, error);
-    if (code != DX_OK) {
-        dxi_secret_free(config, sizeof(dx_config_t));
-        return code;
-    }
-    *config_out = config;
+    defaults_read(*config_out);
     return DX_OK;
+}
+
+int dx_config_create(dx_config_t **config_out, dx_error_t *error)
+{
+    int code = dxi_config_defaults(config_out, error);
+    if (code == DX_OK) {
+        code = dxi_config_environment_read(*config_out, environ, error);
+    }
+    if (code != DX_OK) {
+        dx_config_destroy(*config_out);
+        *config_out = NULL;
+    }
+    return code;
 }
 
 void dx_config_destroy(dx_config_t *config)

@@ -36,6 +36,10 @@ struct dx_config {
     dxi_config_value_t values[DXI_CONFIG_ROWS_MAX];
 };
 
+/* The defaults alone, without the environment; dx_config_create() is with it.
+ * Returns DX_OK, DX_ENOMEM. Threads: any. */
+DX_NODISCARD int dxi_config_defaults(dx_config_t **config_out, dx_error_t *error);
+
 /* A section of the file. */
 typedef struct dxi_config_section {
     const char *name;

@@ -332,6 +332,13 @@ class Config(NodeTest):
         self.assertFalse(changes["bus.shards"]["live"])
         self.assertIn("need", self.ok("config", "diff", old, new))
         self.assertEqual(self.ok("config", "diff", old, old), "No difference\n")
+        values = {row["name"]: (row["from"], row["to"], row["origin"]) for row in
+                  self.json("config", "check", new, DX_BUS_SHARDS="4", DX_LOG_LEVEL="debug")}
+        self.assertEqual(values, {"limits.connections_max": ("10000", "77", "file"),
+                                  "bus.shards": ("16", "4", "environment"),
+                                  "log.level": ("info", "debug", "environment")})
+        self.assertRegex(self.ok("config", "check", new, DX_BUS_SHARDS="4"),
+                         r"bus\.shards +16 +4 +at a start +environment\n")
         new.write_text("limits:\n  conections_max: 77\n", encoding="utf-8")
         self.refuses(FAILED, "new.yaml:2: ", "config", "check", new)
         self.refuses(FAILED, "did you mean", "config", "check", new)
