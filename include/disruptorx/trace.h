@@ -128,7 +128,7 @@ typedef struct dx_tracer_stats {
     uint64_t exported; /* spans that the collector took */
     uint64_t rejected; /* spans of requests that it took, and that it did not take */
     uint64_t failed;   /* spans given up: the collector refused them, or was away too long */
-    uint64_t requests; /* sent, retries among them */
+    uint64_t requests; /* that are over, retries among them */
     uint64_t failures; /* of those: no answer, or no good one */
     uint64_t waiting;  /* spans in buffers and in the batch, about */
 } dx_tracer_stats_t;

@@ -175,10 +175,10 @@ static void batch_send(dx_tracer_t *tracer)
         tracer->sealed = true;
     }
     tracer->attempts++;
-    count(&tracer->requests, 1);
     dxi_post_send(tracer->post, tracer->batch.text, tracer->batch.used, &tracer->deadline_ns,
                   &answer);
     if (answer.status >= 200 && answer.status < 300) {
+        count(&tracer->successes, 1);
         taken(tracer, &answer);
     } else {
         refused(tracer, &answer);

@@ -452,12 +452,14 @@ uint64_t dxi_trace_settled(const dx_tracer_t *tracer)
 
 void dx_tracer_stats(const dx_tracer_t *tracer, dx_tracer_stats_t *stats_out)
 {
+    /* One look at it: what went well is the difference, and that must not fall. */
+    const uint64_t failures = (uint64_t)dx_load_relaxed(&tracer->failures);
     *stats_out = (dx_tracer_stats_t){
         .exported = (uint64_t)dx_load_relaxed(&tracer->exported),
         .rejected = (uint64_t)dx_load_relaxed(&tracer->rejected),
         .failed = (uint64_t)dx_load_relaxed(&tracer->failed),
-        .requests = (uint64_t)dx_load_relaxed(&tracer->requests),
-        .failures = (uint64_t)dx_load_relaxed(&tracer->failures),
+        .requests = (uint64_t)dx_load_relaxed(&tracer->successes) + failures,
+        .failures = failures,
         .dropped = (uint64_t)dx_load_relaxed(&tracer->unbuffered),
     };
     for (uint32_t i = 0; i < DX_TRACE_BUFFERS_MAX; i++) {

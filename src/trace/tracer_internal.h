@@ -68,7 +68,7 @@ struct dx_tracer {
     int64_t not_before_ns;
     uint64_t lost; /* since the collector was there for the last time */
     /* Written by the exporter, read by any. RELAXED: figures. */
-    dx_atomic64_t exported, rejected, failed, requests, failures;
+    dx_atomic64_t exported, rejected, failed, successes, failures;
 };
 
 /* The buffer at a place; NULL: none yet. Threads: any. */

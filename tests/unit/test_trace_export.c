@@ -240,6 +240,25 @@ static void a_batch_that_was_refused_for_now_comes_again_as_it_was(void **state)
     collector_stop(&c);
 }
 
+/* It may still fail, and what went well must not become less. */
+static void a_request_counts_when_it_is_over(void **state)
+{
+    (void)state;
+    collector_t c;
+    collector_start(&c);
+    collector_hold(&c, true);
+    dx_tracer_t *const tracer = tracer_new(&c, (dx_tracer_options_t){0});
+    record(tracer, 1);
+    collector_await(&c, 1); /* it has come, and is not answered */
+    assert_int_equal(tracer_stats(tracer).requests, 0);
+    collector_hold(&c, false);
+    assert_ok(dx_tracer_flush(tracer, LONG_NS));
+    assert_int_equal(tracer_stats(tracer).requests, 1);
+    assert_int_equal(tracer_stats(tracer).failures, 0);
+    dx_tracer_destroy(tracer, 0);
+    collector_stop(&c);
+}
+
 static void without_a_collector_everything_is_counted_and_the_end_comes_in_time(void **state)
 {
     (void)state;
@@ -401,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_thread_that_outlives_a_tracer_harms_nobody),
         cmocka_unit_test(the_answers_of_a_collector_decide_as_otlp_says),
         cmocka_unit_test(a_batch_that_was_refused_for_now_comes_again_as_it_was),
+        cmocka_unit_test(a_request_counts_when_it_is_over),
         cmocka_unit_test(without_a_collector_everything_is_counted_and_the_end_comes_in_time),
         cmocka_unit_test(a_collector_that_never_answers_does_not_hold_up_the_end),
         cmocka_unit_test(headers_go_with_each_request_and_may_change),
