@@ -125,7 +125,9 @@ static void run(const char *address)
     dx_client_t *to = NULL;
     reader_t direct = {.count = {0}};
     reader_t remote = {.count = {0}};
-    must(dx_client_connect(&(dx_client_options_t){.address = address}, &from, &error));
+    /* One thread publishes: no lock is taken on the way into the ring. */
+    must(dx_client_connect(&(dx_client_options_t){.address = address, .single_publisher = true},
+                           &from, &error));
     must(dx_client_connect(&(dx_client_options_t){.address = address}, &to, &error));
 
     /* The ring: 1 MiB of slots that take 32 bytes each. */

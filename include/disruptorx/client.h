@@ -82,6 +82,9 @@ typedef struct dx_client_options {
     uint32_t window_events; /* of acknowledged ones; 0 = 65536 */
     uint32_t receive_bytes; /* of the receive buffer, 64 KiB to 16 MiB; 0 = 256 KiB */
     bool fail_when_full;    /* DX_EAGAIN instead of waiting for the window */
+    bool single_publisher;  /* no two threads publish at a time, and one that takes over sees what
+                             * the other has done; handlers count. Direct topics then take no lock;
+                             * DX_EBUSY where two are seen */
     bool busy_poll;         /* its thread spins */
     int64_t spin_ns;        /* how long it looks before it sleeps; 0: not at all */
     dx_thread_options_t thread;

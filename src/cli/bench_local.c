@@ -128,8 +128,8 @@ static int pin(bench_t *bench, uint32_t which)
 
 static int client_make(bench_t *bench)
 {
-    const dx_client_options_t options = {.address = bench->shared->address,
-                                         .timeout_ns = PATIENCE_NS};
+    const dx_client_options_t options = {
+        .address = bench->shared->address, .timeout_ns = PATIENCE_NS, .single_publisher = true};
     return dx_client_connect(&options, &bench->client, &bench->error);
 }
 

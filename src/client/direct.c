@@ -22,7 +22,8 @@
  * INVARIANTS
  *
  *   O1  an outlet's producer is used under its lock, and only in the generation (the connection) in
- *       which the node has named its ring
+ *       which the node has named its ring. With single_publisher the lock is a plain word: two
+ *       locked instructions would be a third of what publishing one event takes
  *   O2  outlets are only added, at the head of a list: who reads it needs no lock
  *
  * Threads: any.
@@ -44,8 +45,9 @@
 
 struct dxi_direct_outlet {
     pthread_mutex_t lock;
-    int64_t generation; /* 0: to be asked for; O1 */
-    bool attached;      /* in that generation; else it goes over the connection */
+    dx_atomic32_t taken; /* the lock of a single publisher */
+    int64_t generation;  /* 0: to be asked for; O1 */
+    bool attached;       /* in that generation; else it goes over the connection */
     dx_ring_t *ring;
     dx_producer_t producer;
     dx_atomic64_t published; /* written under the lock, read by any */
@@ -259,11 +261,42 @@ DX_INLINE bool outlet_ready(dx_client_t *client, dxi_direct_outlet_t *outlet)
 
 /* Handlers wait for nobody: who is there already has the lock for as long as it waits for room,
  * which may be the handler's to make. */
-static bool outlet_lock(const dx_client_t *client, dxi_direct_outlet_t *outlet)
+static int outlet_lock_shared(const dx_client_t *client, dxi_direct_outlet_t *outlet,
+                              dx_error_t *error)
 {
-    return DX_LIKELY(pthread_mutex_trylock(&outlet->lock) == 0) ||
-           (!dxi_direct_in_handler() && !dxi_client_in_loop(client) &&
-            pthread_mutex_lock(&outlet->lock) == 0);
+    if (DX_LIKELY(pthread_mutex_trylock(&outlet->lock) == 0)) {
+        return DX_OK;
+    }
+    if (dxi_direct_in_handler() || dxi_client_in_loop(client)) {
+        return dxi_fail(error, DX_EAGAIN, "direct topic %s is in use by another thread",
+                        outlet->topic);
+    }
+    (void)pthread_mutex_lock(&outlet->lock);
+    return DX_OK;
+}
+
+DX_INLINE int outlet_lock(const dx_client_t *client, dxi_direct_outlet_t *outlet, dx_error_t *error)
+{
+    if (!client->options.single_publisher) {
+        return outlet_lock_shared(client, outlet, error);
+    }
+    if (DX_UNLIKELY(dx_load32_relaxed(&outlet->taken) != 0)) {
+        return dxi_fail(error, DX_EBUSY,
+                        "two threads publish to direct topic %s at a time, but the client's "
+                        "single_publisher says that one does",
+                        outlet->topic);
+    }
+    dx_store32_relaxed(&outlet->taken, 1);
+    return DX_OK;
+}
+
+DX_INLINE void outlet_unlock(const dx_client_t *client, dxi_direct_outlet_t *outlet)
+{
+    if (client->options.single_publisher) {
+        dx_store32_relaxed(&outlet->taken, 0);
+    } else {
+        (void)pthread_mutex_unlock(&outlet->lock);
+    }
 }
 
 /* Claims `count` slots: the last of them, 0 when the ring is gone, or a code with its sentence. */
@@ -281,6 +314,7 @@ static int64_t outlet_claim(dx_client_t *client, dxi_direct_outlet_t *outlet, in
         }
         const int64_t left_ns = deadline_ns == INT64_MAX ? INT64_MAX : deadline_ns - dx_clock_ns();
         last = dx_producer_claim_timed(&outlet->producer, count, left_ns > 0 ? left_ns : 1);
+        outlet->clock.ticks = 0; /* what was read before is old */
     }
     if (last >= 0) {
         return last;
@@ -325,8 +359,8 @@ DX_INLINE int chunk_measure(const dxi_direct_outlet_t *outlet, const dx_message_
 }
 
 static int chunk_publish(dx_client_t *client, dxi_direct_outlet_t *outlet,
-                         const dx_message_t *messages, int count, dx_receipt_t *receipt_out,
-                         dx_error_t *error)
+                         const dx_message_t *messages, int count, uint64_t ticks,
+                         dx_receipt_t *receipt_out, dx_error_t *error)
 {
     const int taken = chunk_measure(outlet, messages, count);
     if (DX_UNLIKELY(taken == 0)) {
@@ -339,7 +373,7 @@ static int chunk_publish(dx_client_t *client, dxi_direct_outlet_t *outlet,
         return (int)last;
     }
     const int64_t first = last - taken + 1;
-    const uint64_t unix_us = dxi_direct_clock_us(&outlet->clock);
+    const uint64_t unix_us = dxi_direct_clock_at(&outlet->clock, ticks);
     for (int i = 0; i < taken; i++) {
         dxi_direct_write(dx_producer_event(&outlet->producer, first + i), DXI_DIRECT_PLAIN,
                          messages[i].data, (uint32_t)messages[i].bytes, unix_us);
@@ -356,22 +390,24 @@ int dxi_direct_publish(dx_client_t *client, dxi_direct_outlet_t *outlet,
                        const dx_message_t *messages, int count, dx_receipt_t *receipt_out,
                        dx_error_t *error)
 {
-    if (!outlet_lock(client, outlet)) {
-        return dxi_fail(error, DX_EAGAIN, "direct topic %s is in use by another thread",
-                        outlet->topic);
+    uint64_t ticks = dx_tsc_now(); /* it takes its while beside the lock, and not behind it */
+    int code = outlet_lock(client, outlet, error);
+    if (code != DX_OK) {
+        return code;
     }
     int done = 0;
-    int code = DX_OK;
     while (done < count && outlet_ready(client, outlet)) {
-        code = chunk_publish(client, outlet, &messages[done], count - done, receipt_out, error);
+        code =
+            chunk_publish(client, outlet, &messages[done], count - done, ticks, receipt_out, error);
         if (DX_UNLIKELY(code < 0)) {
             break;
         }
         done += code; /* 0: the ring is gone, and the node will be asked */
+        ticks = done < count ? dx_tsc_now() : ticks;
     }
     /* No locked instruction here: it would wait until all slots are written. */
     dxi_count(&outlet->published, done);
-    (void)pthread_mutex_unlock(&outlet->lock);
+    outlet_unlock(client, outlet);
     return done != 0 || code >= 0 ? done : code;
 }
 
@@ -409,15 +445,14 @@ static int frame_publish(dx_client_t *client, dxi_direct_outlet_t *outlet, void 
 int dxi_direct_publish_frame(dx_client_t *client, dxi_direct_outlet_t *outlet, void *frame,
                              uint32_t bytes, dx_receipt_t *receipt_out, dx_error_t *error)
 {
-    if (!outlet_lock(client, outlet)) {
-        return dxi_fail(error, DX_EAGAIN, "direct topic %s is in use by another thread",
-                        outlet->topic);
+    int code = outlet_lock(client, outlet, error);
+    if (code != DX_OK) {
+        return code;
     }
-    int code = 0;
     while (code == 0 && outlet_ready(client, outlet)) {
         code = frame_publish(client, outlet, frame, bytes, receipt_out, error);
     }
     dxi_count(&outlet->published, code > 0 ? 1 : 0);
-    (void)pthread_mutex_unlock(&outlet->lock);
+    outlet_unlock(client, outlet);
     return code;
 }

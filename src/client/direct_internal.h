@@ -34,15 +34,19 @@ typedef struct dxi_direct_clock {
 #define DXI_DIRECT_CLOCK_TICKS 500u /* 20 us of a counter of 25 MHz */
 #endif
 
-DX_INLINE uint64_t dxi_direct_clock_us(dxi_direct_clock_t *clock)
+DX_INLINE uint64_t dxi_direct_clock_at(dxi_direct_clock_t *clock, uint64_t ticks)
 {
-    const uint64_t ticks = dx_tsc_now();
     /* Going back, too, is more than so many. Without a counter it is 0. */
     if (DX_UNLIKELY(ticks - clock->ticks > DXI_DIRECT_CLOCK_TICKS || ticks == 0)) {
         clock->ticks = ticks;
         clock->unix_us = (uint64_t)dx_clock_realtime_ns() / 1000;
     }
     return clock->unix_us;
+}
+
+DX_INLINE uint64_t dxi_direct_clock_us(dxi_direct_clock_t *clock)
+{
+    return dxi_direct_clock_at(clock, dx_tsc_now());
 }
 
 /* Ends all outlets. Threads: owner. */
