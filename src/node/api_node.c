@@ -313,8 +313,7 @@ static bool ends_add(json_t *array, const dxi_figures_t *figures)
         }
         char reason[32];
         (void)snprintf(reason, sizeof reason, "ended_%s", name);
-        if (!problem_add(array, "connection", reason, count,
-                         "Connections that ended otherwise than in order.")) {
+        if (!problem_add(array, "connection", reason, count, dxi_end_help(name))) {
             return false;
         }
     }

@@ -72,6 +72,25 @@ const char *dxi_transport_name(int transport)
     return NAMES[transport & 3];
 }
 
+const char *dxi_end_help(const char *name)
+{
+    static const char *const HELPS[][2] = {
+        {"timeout", "Connections that were silent too long, or too slow to greet or to leave."},
+        {"refused", "Connections whose token or certificate was refused, or whose user is gone."},
+        {"limit", "Connections beyond a limit: too many of them, or frames that are too large."},
+        {"lost", "Connections that the peer or the network broke, without a goodbye."},
+        {"protocol", "Connections of peers that broke the protocol, or speak another version."},
+        {"corrupt", "Connections on which bytes arrived damaged."},
+        {"memory", "Connections for which there was no memory."},
+    };
+    for (size_t i = 0; i < sizeof HELPS / sizeof HELPS[0]; i++) {
+        if (strcmp(HELPS[i][0], name) == 0) {
+            return HELPS[i][1];
+        }
+    }
+    return "Connections that ended otherwise than in order.";
+}
+
 const char *dxi_end_name(int code)
 {
     switch (-code) {

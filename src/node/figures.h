@@ -60,5 +60,7 @@ const char *dxi_transport_name(int transport);
 /* Why connections end that should not have: a word for the code without its sign, NULL for an end
  * in order. Threads: any. */
 const char *dxi_end_name(int code);
+/* What such a word means, in a sentence. Threads: any. */
+const char *dxi_end_help(const char *name);
 
 #endif

@@ -106,7 +106,10 @@ class Routes(AdminTest):
         self.assertEqual(len(rings["loops"]), node["loops"])
         self.get("/api/v1/config?name=admin")
         self.get("/api/v1/log")
-        self.get("/api/v1/errors")
+        ends = [one for one in self.get("/api/v1/errors")["errors"]
+                if one["reason"].startswith("ended_")]
+        self.assertGreaterEqual(len(ends), 8)
+        self.assertEqual(len({one["help"] for one in ends}), len(ends))  # each says what it means
         self.end(sub)
 
     def test_1_a_client_is_answered_with_the_same_fields(self):
