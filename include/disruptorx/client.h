@@ -194,8 +194,9 @@ DX_API DX_NODISCARD int dx_client_request(dx_client_t *client, const dx_message_
 DX_API DX_NODISCARD int dx_client_reply(dx_client_t *client, const dx_event_t *event,
                                         const void *data, size_t bytes, dx_error_t *error);
 
-/* The same with a receipt: DX_ENOTFOUND when nobody waits for the answer any more. Without one, an
- * answer that the node refuses is only counted there. Threads: any, handlers included. */
+/* The same with a receipt: DX_ENOTFOUND when who asked is not there any more (who is there, and has
+ * only stopped waiting, ignores the answer). Without one, an answer that the node refuses is only
+ * counted there. Threads: any, handlers included. */
 DX_API DX_NODISCARD int dx_client_reply_async(dx_client_t *client, const dx_event_t *event,
                                               const void *data, size_t bytes,
                                               dx_receipt_fn on_receipt, void *context,
