@@ -115,7 +115,7 @@ DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming
     if (incoming->topic != NULL) {
         incoming->topic->refused += incoming->events;
     } else {
-        shard->refused++;
+        shard->refused += incoming->events;
     }
     const bool readable = incoming->bytes >= sizeof *frame;
     const dxi_answer_t answer = {.code = shard->error.code,
@@ -161,7 +161,7 @@ static bool name_find(dxi_shard_t *shard, dxi_incoming_t *incoming)
     }
     incoming->payload_bytes = incoming->bytes - (uint32_t)sizeof *frame - parts_bytes - zeros;
     incoming->packed = dxi_frame_packed(frame);
-    incoming->events = 1;
+    incoming->events = dxi_frame_events(frame);
     incoming->name = part + PART_HEAD_BYTES;
     incoming->name_bytes = head[1];
     return true;
@@ -214,7 +214,6 @@ DX_NOINLINE static bool pack_admit(dxi_shard_t *shard, dxi_incoming_t *incoming)
     const uint32_t most = incoming->topic->event_bytes_max;
     const uint32_t largest =
         incoming->payload_bytes <= most ? 0 : dxi_pack_largest(incoming->frame);
-    incoming->events = dxi_pack_head(incoming->frame)->count;
     incoming->payload_bytes = dxi_pack_head(incoming->frame)->data_bytes;
     if (largest > most) {
         (void)dxi_fail(&shard->error, DX_ELIMIT,

@@ -238,6 +238,23 @@ static void an_event_that_is_too_large_for_its_topic_takes_its_pack_with_it(void
     rig_close(&rig);
 }
 
+static void a_pack_without_a_topic_is_refused_event_by_event(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {10, 11, 12};
+    static rig_t rig;
+    rig_open(&rig, &(dx_bus_options_t){.no_topic_creation = true});
+    const uint32_t bytes = pack_make(sizes, COUNT_OF(sizes));
+    assert_ok(dxi_shard_event(rig.shard, memory, bytes, 42, 0, rig.clock_ns, RIG_UNIX_NS));
+    assert_int_equal(rig.answer.code, DX_ENOTFOUND);
+    dxi_shard_totals_t totals = {.topics = 0};
+    dxi_shard_walk_t walk;
+    dxi_shard_walk_begin(rig.shard, &walk);
+    assert_false(dxi_shard_walk_step(rig.shard, &walk, 1, &totals, NULL, NULL, NULL));
+    assert_int_equal(totals.sums.refused, 3);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +266,7 @@ int main(void)
         cmocka_unit_test(who_reads_packs_gets_them_whole_and_others_event_by_event),
         cmocka_unit_test(who_starts_in_the_middle_of_a_pack_gets_the_rest_of_it),
         cmocka_unit_test(an_event_that_is_too_large_for_its_topic_takes_its_pack_with_it),
+        cmocka_unit_test(a_pack_without_a_topic_is_refused_event_by_event),
     };
     return cmocka_run_group_tests_name("pack", tests, NULL, NULL);
 }
