@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/fail.h"
 #include "bus/direct_slot.h"
+#include "bus/options.h"
 #include "bus/shard_internal.h"
 
 #define TABLE_TOPICS_MIN 64
@@ -107,43 +108,18 @@ static void table_remove(dxi_topics_t *topics, const dxi_topic_t *topic)
 static int options_check(const dxi_shard_t *shard, const dx_topic_options_t *options,
                          dx_error_t *error)
 {
-    if ((uint32_t)options->shard_by > DX_SHARD_BY_KEY ||
-        (uint32_t)options->full > DX_TOPIC_FULL_FAIL) {
-        return dxi_fail(error, DX_EINVAL, "shard_by is %d and full is %d, must be 0 or 1",
-                        (int)options->shard_by, (int)options->full);
-    }
-    if (options->retain_events > DX_RETAIN_EVENTS_MAX && options->retain_events != DX_RETAIN_NONE) {
-        return dxi_fail(error, DX_EINVAL, "retain_events is %llu, must be at most %llu",
-                        (unsigned long long)options->retain_events,
-                        (unsigned long long)DX_RETAIN_EVENTS_MAX);
-    }
-    if (options->retain_bytes > DX_RETAIN_BYTES_MAX) {
-        return dxi_fail(error, DX_EINVAL, "retain_bytes is %llu, must be at most %llu",
-                        (unsigned long long)options->retain_bytes,
-                        (unsigned long long)DX_RETAIN_BYTES_MAX);
-    }
-    if (options->retain_age_ns < 0) {
-        return dxi_fail(error, DX_EINVAL, "retain_age_ns is %lld, must not be negative",
-                        (long long)options->retain_age_ns);
+    const int code = dxi_topic_options_check(options, error);
+    if (code != DX_OK) {
+        return code;
     }
     if (options->event_bytes_max > shard->bus.event_bytes_max) {
         return dxi_fail(error, DX_EINVAL, "event_bytes_max is %u, must be at most %u, the bus's",
                         options->event_bytes_max, shard->bus.event_bytes_max);
     }
-    if (options->direct_bytes != 0) {
-        uint32_t slot_bytes = 0;
-        uint32_t slots = 0;
-        const int code = dxi_direct_geometry(options, &slot_bytes, &slots, error);
-        if (code != DX_OK) {
-            return code;
-        }
-    }
-    for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++) {
-        if (options->reserved[i] != 0) {
-            return dxi_fail(error, DX_EINVAL, "reserved fields must be zero");
-        }
-    }
-    return DX_OK;
+    uint32_t slot_bytes = 0;
+    uint32_t slots = 0;
+    return options->direct_bytes != 0 ? dxi_direct_geometry(options, &slot_bytes, &slots, error)
+                                      : DX_OK;
 }
 
 /* The defaults of the bus in place of what is 0. */
