@@ -674,10 +674,10 @@ static const dxi_option_t OPTIONS[] = {
 static const dxi_usage_t USAGE = {
     .command = SPEAKER,
     .description =
-        "Two processes talk through direct topics of a node that it starts: round trips of single\n"
-        "events, and batches one way, both sides spinning. Beside them, in the same rounds, what\n"
-        "the machine allows: two words that are written in turn, and the same bytes copied into\n"
-        "a ring and out of it. Every event is checked.\n",
+        "Two processes talk through direct topics of a node that it starts: round trips\n"
+        "of single events, and batches one way, both sides spinning. Beside them, in the\n"
+        "same rounds, what the machine allows: two words that are written in turn, and\n"
+        "the same bytes copied into a ring and out of it. Every event is checked.\n",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx bench local\n  dx bench local --bytes 256 --ring 16Mi --cpus 2,3\n",

@@ -170,9 +170,8 @@ static const dxi_usage_t E2E_USAGE = {
 };
 static const dxi_usage_t PUB_USAGE = {
     .command = "dx bench pub",
-    .description =
-        "Publishes to a node as fast as it goes, or at a rate. With --ack, latency is from\n"
-        "due to acknowledged. dx bench sub in another process can receive it.\n",
+    .description = "Publishes to a node as fast as it goes, or at a rate. With --ack, latency is\n"
+                   "from due to acknowledged. dx bench sub in another process can receive it.\n",
     .options = PUB_OPTIONS,
     .option_count = sizeof PUB_OPTIONS / sizeof PUB_OPTIONS[0],
     .examples = "  dx bench pub --seconds 10\n  dx bench pub --ack --rate 50k --clients 2\n",

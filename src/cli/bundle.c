@@ -99,8 +99,9 @@ static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .description =
         "Puts into one archive what somebody needs who helps from afar: version, machine\n"
-        "(dx doctor), the node's configuration, topics, subscriptions, connections, rings,\n"
-        "users, its newest log lines and metrics. What can't be collected is listed in it.\n"
+        "(dx doctor), the node's configuration, topics, subscriptions, connections,\n"
+        "rings, users, its newest log lines and metrics. What can't be collected is\n"
+        "listed in it.\n"
         "\n"
         "No events, and no secrets: tokens, keys and what looks like one are taken out.\n"
         "Look through it before you give it away all the same; names of topics, addresses\n"

@@ -67,7 +67,7 @@ static const char EXAMPLES[] =
     "  dx sub 'orders.*'               see what is published\n"
     "  dx pub orders.new '{\"id\": 7}'   publish\n"
     "  dx latency --dev                how long a round trip takes here\n"
-    "  dx demo orders                  an order pipeline through a node, with its report\n"
+    "  dx demo orders                  an order pipeline through a node, with report\n"
     "  dx errors EAGAIN                what an error code means, and what to do\n";
 
 typedef struct settings {

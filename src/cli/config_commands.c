@@ -180,10 +180,10 @@ static int check_run(int argc, char **argv)
         .command = "dx config check",
         .operands = "FILE",
         .description =
-            "Reads a configuration as dx server does, environment included, and the files that\n"
-            "it names (token, users, certificates, logs), and says what is wrong, with file and\n"
-            "line; else what differs from the defaults. No file is made or changed. What is\n"
-            "allowed and may surprise is a warning.\n",
+            "Reads a configuration as dx server does, environment included, and the files\n"
+            "that it names (token, users, certificates, logs), and says what is wrong, with\n"
+            "file and line; else what differs from the defaults. No file is made or changed.\n"
+            "What is allowed and may surprise is a warning.\n",
         .examples = "  dx config check node.yaml\n",
         .operands_max = 1,
         .question = "which file?",
@@ -214,8 +214,8 @@ static int diff_run(int argc, char **argv)
         .command = "dx config diff",
         .operands = "OLD NEW",
         .description =
-            "Shows in which options two configurations differ, and which of the changes a node\n"
-            "takes over at a reload and which at its next start.\n",
+            "Shows in which options two configurations differ, and which of the changes a\n"
+            "node takes over at a reload and which at its next start.\n",
         .examples = "  dx config diff node.yaml node.yaml.new\n",
         .operands_max = 2,
     };
@@ -298,8 +298,8 @@ static int get_run(int argc, char **argv)
         .command = "dx config get",
         .operands = "[SECTION|OPTION]",
         .description =
-            "Asks a node for the values it has, where they come from, and whether a change takes\n"
-            "effect at once. One option alone prints its value and nothing else.\n",
+            "Asks a node for the values it has, where they come from, and whether a change\n"
+            "takes effect at once. One option alone prints its value and nothing else.\n",
         .examples = "  dx config get\n  dx config get limits\n  dx config get log.level\n",
         .operands_max = 1,
         .uses_node = 1,
@@ -353,9 +353,9 @@ static int set_run(int argc, char **argv)
         .command = "dx config set",
         .operands = "OPTION VALUE",
         .description =
-            "Changes an option of a node that runs, until it ends: the file stays as it is, and\n"
-            "a reload keeps what was set. Only options that take effect at once can be set;\n"
-            "those that name files of the node's host change by its file and a reload.\n",
+            "Changes an option of a node that runs, until it ends: the file stays as it is,\n"
+            "and a reload keeps what was set. Only options that take effect at once can be\n"
+            "set; those that name files of the node's host change by its file and a reload.\n",
         .examples = "  dx config set limits.connections_max 2000\n"
                     "  dx config set log.level=debug\n",
         .operands_max = 2,
@@ -393,8 +393,8 @@ static int reload_run(int argc, char **argv)
     static const dxi_usage_t usage = {
         .command = "dx config reload",
         .description =
-            "Makes a node read its file again, as SIGHUP does: all or nothing. Certificates are\n"
-            "read again, too.\n",
+            "Makes a node read its file again, as SIGHUP does: all or nothing. Certificates\n"
+            "are read again, too.\n",
         .examples = "  dx config reload\n",
         .uses_node = 1,
     };

@@ -366,8 +366,8 @@ int dxi_cli_context(int argc, char **argv)
             "Saved nodes: an address under a name, with its token and TLS files.\n"
             "\n"
             "Which address a command uses: --address, else --context, else DX_ADDRESS, else\n"
-            "the selected context, else tcp://127.0.0.1:7400. A token is only sent to the node\n"
-            "it was saved with; --token and DX_TOKEN are for the others.\n",
+            "the selected context, else tcp://127.0.0.1:7400. A token is only sent to the\n"
+            "node it was saved with; --token and DX_TOKEN are for the others.\n",
         .examples = "  dx context add dev --address unix:///run/dx.sock --select\n"
                     "  dx --context prod topic ls\n",
         .stops_at_operands = 1,

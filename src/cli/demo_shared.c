@@ -73,17 +73,17 @@ static const dxi_option_t OPTIONS[] = {
 static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .description =
-        "Runs a producer (feed) and two consumers (ledger, audit) as three processes on one\n"
-        "shared ring, to be looked at with dx stat, and killed or stopped, one or the other.\n"
-        "Says what happens to them and, at the end, whether every event came to every\n"
-        "consumer that lived, once and in order, but for what one was told it missed while\n"
-        "it was stopped and evicted. Exit code 1: it did not.\n",
+        "Runs a producer (feed) and two consumers (ledger, audit) as three processes on\n"
+        "one shared ring, to be looked at with dx stat, and killed or stopped, one or the\n"
+        "other. Says what happens to them and, at the end, whether every event came to\n"
+        "every consumer that lived, once and in order, but for what one was told it\n"
+        "missed while it was stopped and evicted. Exit code 1: it did not.\n",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx demo shared\n"
                 "  dx demo shared --seconds 300 --rate 2M\n"
                 "  dx stat demo                                 in another terminal\n"
-                "  dx ring dump demo --layout '" DXI_DEMO_LAYOUT "'\n",
+                "  dx ring dump demo -l '" DXI_DEMO_LAYOUT "'\n",
 };
 
 typedef enum life { ALIVE, ENDED, KILLED } life_t;

@@ -125,8 +125,8 @@ static const dxi_usage_t USAGE = {
         "own events. Each counts from when it was due, so that a stall is not hidden by\n"
         "the events that waited for it. `sent late` is how late the publisher itself was.\n"
         "\n"
-        "--intrinsic measures the machine: a thread that only reads the clock, and when it\n"
-        "did not run.\n",
+        "--intrinsic measures the machine: a thread that only reads the clock, and when\n"
+        "it did not run.\n",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx latency --intrinsic\n"

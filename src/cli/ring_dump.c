@@ -95,8 +95,8 @@ static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .operands = "NAME|FILE",
     .description =
-        "Prints events of a shared ring while it is in use, and disturbs nobody. Each event\n"
-        "is copied, and looked at again after the copy:\n"
+        "Prints events of a shared ring while it is in use, and disturbs nobody. Each\n"
+        "event is copied, and looked at again after the copy:\n"
         "\n"
         "  published    readable, and not finished by all: the bytes are its own\n"
         "  released     finished by all consumers; its slot is filled again in its turn\n"

@@ -70,13 +70,13 @@ static const dxi_usage_t USAGE = {
     .command = COMMAND,
     .description =
         "Runs a node: topics and subscriptions for programs of this machine and others.\n"
-        "It keeps events in memory. Options come from the defaults, then --config, then the\n"
-        "environment (DX_LIMITS_CONNECTIONS_MAX=1000), then --set and --listen.\n"
+        "It keeps events in memory. Options come from the defaults, then --config, then\n"
+        "the environment (DX_LIMITS_CONNECTIONS_MAX=1000), then --set and --listen.\n"
         "\n"
-        "SIGTERM and Ctrl-C drain it: it accepts nothing new, delivers and answers what it\n"
-        "has, and ends with 0; a second one ends it at once. SIGHUP reads the file again,\n"
-        "all or nothing; with --dev and without --config it drains and ends, as when the\n"
-        "terminal is closed.\n",
+        "SIGTERM and Ctrl-C drain it: it accepts nothing new, delivers and answers what\n"
+        "it has, and ends with 0; a second one ends it at once. SIGHUP reads the file\n"
+        "again, all or nothing; with --dev and without --config it drains and ends, as\n"
+        "when the terminal is closed.\n",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx server --dev\n"

@@ -63,15 +63,15 @@ static const dxi_usage_t USAGE = {
     .operands = "[NAME|FILE]",
     .description =
         "Shows a shared ring at work: how far it is published and consumed, how full it\n"
-        "is, and its consumers, producers and processes, with those that are dead, stalled\n"
-        "or stopped. Without a name it lists the rings of the folder. It only reads, and\n"
-        "works also while those who use the ring hang.\n"
+        "is, and its consumers, producers and processes, with those that are dead,\n"
+        "stalled or stopped. Without a name it lists the rings of the folder. It only\n"
+        "reads, and works also while those who use the ring hang.\n"
         "\n"
-        "On a terminal it goes on until q or Ctrl-C; what does not fit is left out, -o json\n"
-        "has it all.\n"
+        "On a terminal it goes on until q or Ctrl-C; what does not fit is left out, -o\n"
+        "json has it all.\n"
         "\n"
-        "Processes: running; silent, not heard of for longer than the ring allows; stopped,\n"
-        "by a signal or a debugger; stalled, the others go on without it; dead.\n",
+        "Processes: running; silent, not heard of for longer than the ring allows;\n"
+        "stopped, by a signal or a debugger; stalled, the others go on without it; dead.\n",
     .options = OPTIONS,
     .option_count = sizeof OPTIONS / sizeof OPTIONS[0],
     .examples = "  dx stat\n"

@@ -105,8 +105,8 @@ static const dxi_usage_t USAGE = {
     .operands = "PATTERN",
     .description =
         "Prints events as they come, one a line: topic, sequence, payload; until Ctrl-C,\n"
-        "--count or --timeout. In a pattern, * stands for one part of a name and > for all\n"
-        "the rest: orders.*, orders.>, >. Put it in quotes, because of the shell.\n"
+        "--count or --timeout. In a pattern, * stands for one part of a name and > for\n"
+        "all the rest: orders.*, orders.>, >. Put it in quotes, because of the shell.\n"
         "\n"
         "A payload that is no text is printed as hexadecimal digits; what could command a\n"
         "terminal is escaped. -o json prints one object a line.\n",
