@@ -116,7 +116,11 @@ bool dxi_node_access_commit(dx_node_t *node, dxi_node_access_change_t *change)
     }
     const bool users = change->table != NULL;
     if (users) {
+        dxi_access_stat_t stat;
         dxi_access_set(node->access, change->table);
+        dxi_access_stat(node->access, &stat);
+        DX_LOG_INFO(node->log.log, "node", "the users file was read again: %llu users",
+                    (unsigned long long)stat.users);
         if (node->state == DXI_NODE_RUNNING) {
             dxi_bus_access_renew(node->bus);
         }

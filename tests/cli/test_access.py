@@ -259,6 +259,8 @@ class Reloads(AccessTest):
         self.reload(users_text(alice="publish: nothing"))
         _, said = listening.communicate(timeout=60)
         self.assertIn('user alice may not subscribe to "orders.new"', said.decode())
+        self.assertIn(f"the users file was read again: {len(TOKENS)} users",
+                      self.log.read_text("utf-8"))
         self.reload(users_text())
 
     def test_a_wrong_file_changes_nothing(self):
