@@ -6,6 +6,7 @@
  */
 #include "cli/doctor.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -180,6 +181,8 @@ static void facts_read(dxi_doctor_t *doctor)
     if (statvfs(doctor->folder, &disk) == 0) {
         doctor->disk_bytes = (int64_t)disk.f_blocks * (int64_t)disk.f_frsize;
         doctor->disk_free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+    } else {
+        doctor->disk_error = errno;
     }
     const int state = adjtimex(&clock);
     doctor->clock_known = state >= 0;

@@ -61,6 +61,7 @@ typedef struct dxi_doctor {
     const char *folder; /* of the data */
     int64_t disk_bytes; /* 0: not known */
     int64_t disk_free_bytes;
+    int disk_error; /* errno of looking at the folder; 0: none */
     bool clock_known;
     bool clock_synced;
     int64_t clock_error_us;

@@ -231,8 +231,14 @@ void dxi_check_disk_free(const dxi_doctor_t *doctor, dxi_finding_t *finding)
 {
     const int64_t left = doctor->disk_free_bytes;
     dxi_number_for(finding, "free_bytes", left);
-    if (doctor->disk_bytes <= 0) {
+    if (doctor->disk_bytes <= 0 && doctor->disk_error == 0) {
         dxi_found(finding, "%.100s: not known", doctor->folder);
+        return;
+    }
+    if (doctor->disk_bytes <= 0) {
+        dxi_found(finding, "%.100s: not known: %s", doctor->folder, strerror(doctor->disk_error));
+        dxi_advise(finding, DXI_DOCTOR_ADVICE, "Name the folder in which the node writes.");
+        dxi_command_for(finding, "dx doctor --data FOLDER");
         return;
     }
     const int64_t percent = left * 100 / doctor->disk_bytes;

@@ -145,14 +145,16 @@ int dxi_target_read(dxi_target_t *target_out, dx_error_t *error)
         return dxi_fail(error, DX_ENOMEM, "no memory for the contexts");
     }
     int result = DX_OK;
-    /* Without a home there are no contexts; with --address they don't matter. */
-    if (dxi_target_words()->address == NULL &&
-        dxi_contexts_path(path, sizeof path, NULL) == DX_OK) {
+    /* Without a home there are no contexts; with --address they don't matter, and with DX_ADDRESS
+     * only the one that --context names. */
+    const dxi_target_words_t *const words = dxi_target_words();
+    const bool needed = words->address == NULL &&
+                        (words->context != NULL || or_null(environment_read("DX_ADDRESS")) == NULL);
+    if (needed && dxi_contexts_path(path, sizeof path, NULL) == DX_OK) {
         result = dxi_contexts_load(path, contexts, error);
     }
     if (result == DX_OK) {
-        result =
-            dxi_target_choose(dxi_target_words(), contexts, environment_read, target_out, error);
+        result = dxi_target_choose(words, contexts, environment_read, target_out, error);
     }
     dxi_free(contexts);
     return result;

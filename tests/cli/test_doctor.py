@@ -66,9 +66,10 @@ class Doctor(DxTest):
 
     def test_a_folder_that_is_not_there_is_told(self):
         root = self.report("--data", self.folder / "none")
-        sync = next(check for check in root["checks"] if check["name"] == "disk sync")
-        self.assertEqual(sync["verdict"], "advice")
-        self.assertIn("No such file", sync["found"])
+        for name in ("disk free", "disk sync"):
+            check = next(check for check in root["checks"] if check["name"] == name)
+            self.assertEqual(check["verdict"], "advice", name)
+            self.assertIn("No such file", check["found"], name)
 
     def test_what_is_wrong_is_told(self):
         file = self.folder / "node.yaml"

@@ -443,6 +443,17 @@ class Contexts(NodeTest):
         file = self.folder / ".config/disruptorx/contexts.json"
         self.assertEqual(os.stat(file).st_mode & 0o777, 0o600)
 
+    def test_the_file_of_contexts_does_not_matter_where_none_is_asked_for(self):
+        folder = self.folder / "other/disruptorx"
+        folder.mkdir(parents=True)
+        (folder / "contexts.json").write_text("{", encoding="utf-8")
+        (folder / "contexts.json").chmod(0o600)
+        places = {"XDG_CONFIG_HOME": str(folder.parent)}
+        self.ok("topic", "ls", **places)
+        self.ok("topic", "ls", "--address", self.server.address(), DX_ADDRESS="", **places)
+        self.refuses(FAILED, "(DX_EPARSE)", "topic", "ls", DX_ADDRESS="", **places)
+        self.refuses(FAILED, "(DX_EPARSE)", "topic", "ls", "--context", "a", **places)
+
     def test_bad_contexts_are_refused(self):
         for sentence, *arguments in (
                 ("what to do? There are: add, ls, select, rm", "context"),
