@@ -451,8 +451,8 @@ class Contexts(NodeTest):
         places = {"XDG_CONFIG_HOME": str(folder.parent)}
         self.ok("topic", "ls", **places)
         self.ok("topic", "ls", "--address", self.server.address(), DX_ADDRESS="", **places)
-        self.refuses(FAILED, "(DX_EPARSE)", "topic", "ls", DX_ADDRESS="", **places)
-        self.refuses(FAILED, "(DX_EPARSE)", "topic", "ls", "--context", "a", **places)
+        self.refuses(USAGE, "(DX_EPARSE)", "topic", "ls", DX_ADDRESS="", **places)
+        self.refuses(USAGE, "(DX_EPARSE)", "topic", "ls", "--context", "a", **places)
 
     def test_bad_contexts_are_refused(self):
         for sentence, *arguments in (
