@@ -107,6 +107,7 @@ class Token(PageTest):
         self.assertEqual(self.text("#token-problem"), "")
         self.press(*"wrong", Keys.ENTER)
         self.shows("#token-problem", "the token is wrong")
+        self.assertNotIn("Authorization", self.text("#token-problem"))
         self.press(Keys.BACKSPACE, *self.fake.token, Keys.ENTER)
         self.shows("#link", "Live")
         self.assertFalse(self.script("return document.getElementById('token-dialog').open"))

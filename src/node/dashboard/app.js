@@ -384,7 +384,9 @@ function showTokenProblem(text) {
 /* Asks for a token, and says what was wrong with the last one; that one is wanted is no news. */
 function askToken(refusal) {
     const news = refusal !== null && (token() !== null || refusal.status !== 401);
-    showTokenProblem(news ? sentenceOf(refusal) : "");
+    /* The rule of a 401 is for programs: it names a header. */
+    const text = news && refusal.status === 401 ? refusal.message : news ? sentenceOf(refusal) : "";
+    showTokenProblem(text);
     if (!find("token-dialog").open) {
         find("token-input").value = "";
         find("token-dialog").showModal();
