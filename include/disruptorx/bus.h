@@ -108,7 +108,8 @@ typedef struct dx_event {
 
 typedef enum dx_shard_by { DX_SHARD_BY_TOPIC = 0, DX_SHARD_BY_KEY = 1 } dx_shard_by_t;
 
-/* What a publisher meets when the shard's ring has no room. */
+/* What a publisher in the process meets when the shard's ring has no room. (No event of a client is
+ * refused: its connection is not read on, and what its program meets then is the full window.) */
 typedef enum dx_topic_full {
     DX_TOPIC_FULL_WAIT = 0, /* it waits, as long as its deadline says */
     DX_TOPIC_FULL_FAIL = 1  /* DX_EAGAIN at once */
