@@ -303,7 +303,8 @@ typedef struct dx_bus_options {
     uint32_t event_bytes_max;  /* of a payload; 0 = 128 KiB; a quarter of the ring at most */
     uint32_t topics_max;       /* 0 = 65536 */
     dx_topic_options_t
-        topic; /* defaults of topics; retain_events 0 = 1024, retain_bytes 0 = 1 MiB */
+        topic; /* defaults of topics; retain_events 0 = 1024, retain_bytes 0 = 1 MiB; shard_by and
+                * direct_bytes must be 0 */
     uint64_t retain_bytes_max;  /* of all topics together; 0 = 256 MiB */
     uint32_t producers_max;     /* idempotent publishers remembered per shard; 0 = 4096 */
     uint32_t subscriptions_max; /* 0 = 65536 */

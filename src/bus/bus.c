@@ -122,6 +122,17 @@ static int options_check(const dx_bus_options_t *options, dx_error_t *error)
                             (unsigned long long)options->reserved[i]);
         }
     }
+    if (options->topic.shard_by != DX_SHARD_BY_TOPIC || options->topic.direct_bytes != 0) {
+        return dxi_fail(
+            error, DX_EINVAL,
+            "topic.shard_by is %d and topic.direct_bytes %u, must be 0: such a topic is "
+            "declared",
+            (int)options->topic.shard_by, options->topic.direct_bytes);
+    }
+    if (options->topic.event_bytes_max > options->event_bytes_max) {
+        return dxi_fail(error, DX_EINVAL, "topic.event_bytes_max is %u, must be at most %u",
+                        options->topic.event_bytes_max, options->event_bytes_max);
+    }
     return dxi_topic_options_check(&options->topic, error);
 }
 

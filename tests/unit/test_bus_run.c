@@ -611,6 +611,9 @@ static void bad_options_are_refused_with_a_sentence(void **state)
         {{.shard_ring_bytes = 65536, .event_bytes_max = 16385}, "a quarter"},
         {{.topics_max = DX_BUS_TOPICS_MAX + 1}, "topics_max"},
         {{.topic = {.full = 7}}, "full is 7"},
+        {{.topic = {.shard_by = DX_SHARD_BY_KEY}}, "topic.shard_by is 1"},
+        {{.topic = {.direct_bytes = 65536}}, "topic.direct_bytes 65536"},
+        {{.topic = {.event_bytes_max = 131073}}, "topic.event_bytes_max is 131073"},
         {{.reserved = {0, 1}}, "reserved[1]"},
     };
     dx_bus_t *bus = NULL;
