@@ -240,7 +240,7 @@ static void descriptors_check(dx_node_t *node)
 {
     static const char TEXT[] =
         "this process may open %llu files, which is less than "
-        "limits.connections_max (%lld) and %d more: clients beyond that wait";
+        "limits.connections_max (%lld) and %d more: clients beyond that wait or are refused";
     struct rlimit limit;
     const char *origin = "";
     char text[DX_CONFIG_TEXT_BYTES_MAX + 1];
