@@ -39,12 +39,17 @@ static bool takes_file(const dxi_option_t *option)
                                           strstr(option->value_name, "DIR") != NULL);
 }
 
-/* What may stand behind the words so far: actions, and for `dx help` all commands. */
+/* dx itself is where everything begins, and what follows `dx help` is completed as what follows dx,
+ * so that its words lead on: dx help topic create. */
+static bool is_beginning(const dxi_usage_t *usage)
+{
+    return strcmp(usage->command, "dx") == 0 || strcmp(usage->command, "dx help") == 0;
+}
+
+/* What may stand behind the words so far: actions, and in the beginning all commands. */
 static const dxi_command_t *words_of(const dxi_usage_t *usage)
 {
-    const bool is_list =
-        strcmp(usage->command, "dx") == 0 || strcmp(usage->command, "dx help") == 0;
-    return is_list ? dxi_commands() : dxi_command_actions(usage);
+    return is_beginning(usage) ? dxi_commands() : dxi_command_actions(usage);
 }
 
 /* A text between single quotes; `escape` is what a quote becomes. */
@@ -63,11 +68,11 @@ static void quoted_write(FILE *stream, const char *text, const char *escape)
 
 /* ---------------------------------------------------------------------------- bash, zsh as well */
 
-/* "dx topic"|"dx topic ls"|...: every place but dx itself. */
+/* "dx topic"|"dx topic ls"|...: every place but the beginning. */
 static void place_write(void *context, const char *summary, const dxi_usage_t *usage)
 {
     (void)summary;
-    if (strcmp(usage->command, "dx") != 0) {
+    if (!is_beginning(usage)) {
         fprintf(context, " |\\\n        \"%s\"", usage->command);
     }
 }
@@ -254,7 +259,7 @@ void dxi_completion_zsh(FILE *stream)
 static void fish_place_write(void *context, const char *summary, const dxi_usage_t *usage)
 {
     (void)summary;
-    if (strcmp(usage->command, "dx") != 0) {
+    if (!is_beginning(usage)) {
         fprintf(context, " \\\n                '%s'", usage->command);
     }
 }

@@ -200,6 +200,8 @@ class Completion(GenerateTest):
         self.assertEqual(self.answers("dx", "-o", "json", "pub", "--cou"), ["--count"])
         self.assertEqual(self.answers("dx", "generate", "completion", ""), ["bash", "zsh", "fish"])
         self.assertEqual(self.answers("dx", "help", "topi"), ["topic"])
+        self.assertEqual(self.answers("dx", "help", "topic", "t"), ["tail"])
+        self.assertEqual(self.answers("dx", "help", "generate", "completion", "z"), ["zsh"])
         self.assertEqual(self.answers("dx", "pub", "--count", ""), [])
         config = self.file("node.yaml", "")
         self.assertEqual(self.answers("dx", "server", "-c", str(config)[:-3]), [str(config)])
@@ -225,9 +227,10 @@ class Completion(GenerateTest):
     @unittest.skipUnless(FISH, "fish is not installed")
     def test_fish_completes_with_it(self):
         path = self.file("dx.fish", self.ok("generate", "completion", "fish"))
-        done = run(FISH, "--no-config", "-c", f"source {path}; complete -C 'dx topic '")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn("create", done.stdout)
+        for words in ("dx topic ", "dx help topic "):
+            done = run(FISH, "--no-config", "-c", f"source {path}; complete -C '{words}'")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("create", done.stdout)
 
 
 if __name__ == "__main__":
