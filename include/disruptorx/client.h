@@ -104,7 +104,8 @@ DX_API DX_NODISCARD int dx_client_connect(const dx_client_options_t *options,
                                           dx_client_t **client_out, dx_error_t *error);
 
 /* Sends what is in the window, waits for its answers, for at most `timeout_ns`; handlers finish
- * what has arrived; says goodbye; frees the client. NULL is allowed.
+ * what has arrived; says goodbye, for which a node that does not answer is given a second more;
+ * frees the client. NULL is allowed.
  * Returns DX_OK, DX_ETIMEDOUT when publications were left unanswered.
  * Threads: owner, no handler. */
 DX_API int dx_client_close(dx_client_t *client, int64_t timeout_ns);
