@@ -174,10 +174,16 @@ int dxi_target_exit_code(int code)
 }
 
 /* What to do next. */
-static void hint_print(const dxi_target_t *target, int code)
+static void hint_print(const dxi_target_t *target, const dx_error_t *error)
 {
-    switch (code) {
+    switch (error->code) {
     case DX_EPERM:
+        if (error->os_errno == EACCES) {
+            fputs("Next: ask as the user of the node, or open its socket to others: its folder, "
+                  "and listen.unix_mode where the node is configured\n",
+                  stderr);
+            break;
+        }
         fputs("Next: give the token with --token or DX_TOKEN, or save it: dx context add --help\n",
               stderr);
         break;
@@ -258,7 +264,7 @@ int dxi_target_connect(const char *speaker, const dx_client_options_t *wishes,
     }
     dxi_complain(speaker, "no connection to %.200s: %s (%s)", target.place.address, error.message,
                  dx_error_name(result));
-    hint_print(&target, result);
+    hint_print(&target, &error);
     switch (result) {
     case DX_EINVAL:
         return DXI_EXIT_USAGE;

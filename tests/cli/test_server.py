@@ -254,6 +254,25 @@ class Refusing(ServerTest):
         self.refuses(USAGE, "is one argument too many", "server", "more")
 
 
+class OtherUsers(ServerTest):
+    def test_a_socket_that_lets_nobody_else_in_is_no_question_of_tokens(self):
+        self.server("--listen", self.socket)
+        path = self.folder / "dx.sock"
+        path.chmod(0)
+        other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        self.folder.chmod(0o755)
+        with open(DX, "rb") as program:  # who is nobody may not come to the program by its path
+            done = subprocess.run([f"/proc/self/fd/{program.fileno()}", "topic", "ls", "-a",
+                                   self.socket], pass_fds=[program.fileno()], cwd="/",
+                                  capture_output=True, check=False, env=clean_environment(HOME="/"),
+                                  **other)
+        said = done.stderr.decode()
+        self.assertEqual(done.returncode, FAILED, said)
+        self.assertIn("Permission denied (DX_EPERM)", said)
+        self.assertIn("listen.unix_mode", said)
+        self.assertNotIn("--token", said)
+
+
 class Tokens(ServerTest):
     def test_only_who_has_the_token_comes_in(self):
         self.server("--listen", self.socket, DX_AUTH_TOKEN="s3cret")
