@@ -27,6 +27,9 @@ static int node_open(const char *speaker, dx_client_t **client_out)
 static int failure(const char *speaker, int code, const dx_error_t *error)
 {
     dxi_complain_error(speaker, error);
+    if (code == DX_EEXIST) {
+        fputs("Next: dx topic info shows its options, dx topic change changes them\n", stderr);
+    }
     return code == DX_EINVAL ? DXI_EXIT_USAGE : dxi_target_exit_code(code);
 }
 
@@ -247,7 +250,8 @@ static int ls_run(int argc, char **argv)
     dxi_topic_list_t list = {0};
     const char *const pattern = operands.count > 0 ? operands.texts[0] : NULL;
     const int result = dx_client_topic_list(client, pattern, dxi_topic_list_add, &list, &error);
-    exit_code = result >= 0 ? dxi_topic_list_print(&list) : failure(usage.command, result, &error);
+    exit_code =
+        result >= 0 ? dxi_topic_list_print(&list, pattern) : failure(usage.command, result, &error);
     dxi_topic_list_free(&list);
     (void)dx_client_close(client, DX_NS_PER_S);
     return exit_code;

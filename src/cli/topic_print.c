@@ -124,7 +124,7 @@ int dxi_topic_list_json(const dxi_topic_list_t *list, FILE *stream)
     return dxi_json_finish(&json) == DX_OK ? DXI_EXIT_OK : DXI_EXIT_FAILED;
 }
 
-static int list_table(const dxi_topic_list_t *list)
+static int list_table(const dxi_topic_list_t *list, const char *pattern)
 {
     static const dxi_column_t columns[] = {
         {"topic", DXI_ALIGN_LEFT, 0},    {"published", DXI_ALIGN_RIGHT, 0},
@@ -135,6 +135,10 @@ static int list_table(const dxi_topic_list_t *list)
     };
     dxi_table_t *table = NULL;
     dx_error_t error = {0};
+    if (list->count == 0 && pattern != NULL) {
+        printf("No topic matches %s. Next: dx topic ls\n", pattern);
+        return DXI_EXIT_OK;
+    }
     if (list->count == 0) {
         puts("There is no topic. Next: dx pub NAME DATA, or dx topic create NAME");
         return DXI_EXIT_OK;
@@ -160,13 +164,13 @@ static int list_table(const dxi_topic_list_t *list)
     return DXI_EXIT_OK;
 }
 
-int dxi_topic_list_print(const dxi_topic_list_t *list)
+int dxi_topic_list_print(const dxi_topic_list_t *list, const char *pattern)
 {
     if (list->out_of_memory) {
         dxi_complain("dx topic ls", "no memory for more than %zu topics", list->count);
         return DXI_EXIT_FAILED;
     }
-    return dxi_output_is_json() ? dxi_topic_list_json(list, stdout) : list_table(list);
+    return dxi_output_is_json() ? dxi_topic_list_json(list, stdout) : list_table(list, pattern);
 }
 
 /* ----------------------------------------------------------------------------------------- info */

@@ -22,8 +22,9 @@ typedef struct dxi_topic_list {
 void dxi_topic_list_add(void *context, const dx_topic_stats_t *stats);
 void dxi_topic_list_free(dxi_topic_list_t *list);
 
-/* Print to standard output as dxi_output() says. Return exit codes. Threads: main. */
-int dxi_topic_list_print(const dxi_topic_list_t *list);
+/* Print to standard output as dxi_output() says; `pattern` is what was asked for, NULL: everything.
+ * Return exit codes. Threads: main. */
+int dxi_topic_list_print(const dxi_topic_list_t *list, const char *pattern);
 int dxi_topic_info_print(const dx_topic_stats_t *stats);
 
 /* A list as JSON. Returns an exit code. Threads: any. */

@@ -257,7 +257,8 @@ class Topics(NodeTest):
         for name in ("list.x", "list.y", "other"):
             self.assertIn(name, table)
         self.assertEqual(self.json("topic", "ls", "no.such"), [])
-        self.assertIn("There is no topic", self.ok("topic", "ls", "no.such"))
+        self.assertEqual(self.ok("topic", "ls", "no.such"),
+                         "No topic matches no.such. Next: dx topic ls\n")
 
     def test_the_page_of_a_topic_has_its_numbers(self):
         self.ok("pub", "page", "x", "-n", 4, "--ack")
@@ -283,7 +284,8 @@ class Topics(NodeTest):
     def test_what_can_not_be_is_refused(self):
         self.ok("topic", "create", "same")
         self.ok("topic", "create", "same")
-        self.refuses(FAILED, "(DX_EEXIST)", "topic", "create", "same", "--shard-by", "key")
+        self.assertIn("Next: dx topic info", self.refuses(
+            FAILED, "(DX_EEXIST)", "topic", "create", "same", "--shard-by", "key"))
         self.refuses(FAILED, "(DX_ENOTFOUND)", "topic", "rm", "never.was")
         self.refuses(FAILED, "(DX_ENOTFOUND)", "topic", "tail", "never.was")
         self.refuses(FAILED, "(DX_ENOTFOUND)", "topic", "change", "never.was", "--full", "fail")
