@@ -186,8 +186,23 @@ void dxi_call_submit(dx_client_t *client, dxi_call_t *call)
     dxi_client_ring(client);
 }
 
+/* There was no answer: perhaps because there is no connection, or it broke meanwhile. */
+static int late_fail(dx_client_t *client, int64_t begun_ns, dx_error_t *error)
+{
+    lock(client);
+    const bool broke = client->last_error.message[0] != '\0' &&
+                       (client->last_error_ns >= begun_ns ||
+                        dx_load_relaxed(&client->counts.state) == DX_CLIENT_CONNECTING);
+    const dx_error_t why = client->last_error;
+    unlock(client);
+    return broke ? dxi_fail(error, DX_ETIMEDOUT, "there was no answer in time; meanwhile: %s",
+                            why.message)
+                 : dxi_fail(error, DX_ETIMEDOUT, "there was no answer in time");
+}
+
 int dxi_call_wait(dx_client_t *client, dxi_call_t *call, int64_t deadline_ns, dx_error_t *error)
 {
+    const int64_t begun_ns = dx_clock_ns();
     dxi_loop_will_wait(client->loop);
     /* ACQUIRE, pairs with the release in finish(): the answer is whole. */
     while (dx_load32_acquire(&call->done) == 0) {
@@ -208,7 +223,7 @@ int dxi_call_wait(dx_client_t *client, dxi_call_t *call, int64_t deadline_ns, dx
     }
     unlock(client);
     if (!done) {
-        return dxi_fail(error, DX_ETIMEDOUT, "there was no answer in time");
+        return late_fail(client, begun_ns, error);
     }
     if (call->code != DX_OK) {
         return dxi_fail(error, call->code, "%s",

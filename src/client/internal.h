@@ -214,6 +214,7 @@ struct dx_client {
     char address_text[256];         /* for statistics */
     char node_name[256];
     dx_error_t last_error;
+    int64_t last_error_ns;       /* when a connection ended, or did not come about, with it */
     dx_atomic32_t flushing;      /* `flushes` has something */
     dx_atomic32_t calls_waiting; /* the queue has something */
     dx_atomic32_t inbox_wanted;

@@ -121,6 +121,7 @@ static void attempt_failed(dx_client_t *client, const dx_error_t *why)
     }
     (void)pthread_mutex_lock(&client->lock);
     client->last_error = said;
+    client->last_error_ns = dx_clock_ns();
     (void)pthread_mutex_unlock(&client->lock);
     client->address_index = (client->address_index + 1) % client->address_count;
     if (!round_over) {
@@ -300,6 +301,7 @@ static void on_close(void *context, dxi_connection_t *connection, const dx_error
     DX_LOG_WARN(client->options.log, "client", "the connection is gone: %s", why->message);
     (void)pthread_mutex_lock(&client->lock);
     client->last_error = *why;
+    client->last_error_ns = dx_clock_ns();
     (void)pthread_mutex_unlock(&client->lock);
     const int64_t now_ns = dxi_loop_now_ns(client->loop);
     if (client->moved || now_ns - client->opened_ns >= client->pause_ns) {

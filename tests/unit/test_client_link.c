@@ -365,6 +365,29 @@ static void a_node_that_talks_nonsense_does_no_harm(void **state)
     node_end(node);
 }
 
+static void who_waits_in_vain_is_told_why_there_is_no_connection(void **state)
+{
+    (void)state;
+    node_t *node = node_make(); /* it answers no questions */
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){.timeout_ns = 20000000});
+    dx_error_t error = {0};
+    char answer[64];
+    assert_fails(dx_client_ask(client, "node", NULL, answer, sizeof answer, &error), DX_ETIMEDOUT,
+                 error, "there was no answer in time");
+    assert_null(strstr(error.message, "meanwhile"));
+    node_do(node, node_deafen);
+    node_do(node, node_cut);
+    dx_client_stats_t stats = {.state = DX_CLIENT_CONNECTED};
+    while (stats.state != DX_CLIENT_CONNECTING) {
+        dx_client_stats(client, &stats);
+    }
+    assert_fails(dx_client_ask(client, "node", NULL, answer, sizeof answer, &error), DX_ETIMEDOUT,
+                 error, "there was no answer in time; meanwhile: ");
+    assert_ok(dx_client_close(client, DX_CLIENT_FOREVER));
+    node_end(node);
+}
+
 static void send_garbage(void *context)
 {
     node_t *const node = context;
@@ -519,6 +542,7 @@ int main(void)
         cmocka_unit_test(a_client_gives_up_after_its_attempts),
         cmocka_unit_test(a_client_follows_to_the_node_that_is_named),
         cmocka_unit_test(a_node_that_talks_nonsense_does_no_harm),
+        cmocka_unit_test(who_waits_in_vain_is_told_why_there_is_no_connection),
         cmocka_unit_test(bytes_that_are_no_frame_end_the_connection_and_it_is_made_again),
         cmocka_unit_test(calls_without_an_answer_end_at_their_deadline),
         cmocka_unit_test(a_call_that_was_given_up_is_not_begun),
