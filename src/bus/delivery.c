@@ -332,9 +332,25 @@ static void handle_range(dx_subscription_t *subscription, int64_t last)
     step_end(&walk, walk.first);
 }
 
+/* Whose thread this is; NULL: no subscription's. */
+static _Thread_local const dx_subscription_t *here;
+
+bool dxi_local_handles_here(const dx_subscription_t *subscription)
+{
+    const dx_bus_t *const bus = subscription->base.bus;
+    bool loop = false;
+    if (subscription->base.options.dispatch == DX_DISPATCH_SHARD) {
+        for (uint32_t i = 0; i < bus->loop_count; i++) {
+            loop = loop || dxi_loop_is_current(bus->loops[i].loop);
+        }
+    }
+    return loop || here == subscription;
+}
+
 void dxi_local_thread(void *context)
 {
     dx_subscription_t *subscription = context;
+    here = subscription;
     int32_t ending = DXI_END_NOT;
     for (;;) {
         if (ending == DXI_END_NOT) { /* a cancel ends one wait only */

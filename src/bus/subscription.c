@@ -354,6 +354,9 @@ void dxi_local_end(dxi_part_t *part, int code, const char *sentence)
 int dx_subscription_close(dx_subscription_t *subscription, int64_t timeout_ns)
 {
     dx_bus_t *bus = subscription->base.bus;
+    if (dxi_local_handles_here(subscription)) {
+        return DX_EDEADLOCK;
+    }
     const int64_t now_ns = dx_clock_ns();
     const int64_t deadline_ns = timeout_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
     const int code = dxi_local_finish(subscription, DX_OK, "it was closed", deadline_ns);

@@ -66,6 +66,8 @@ DX_INLINE dx_subscription_t *dxi_local_of(const dxi_part_t *part)
 /* delivery.c */
 void dxi_local_actions(dx_subscription_t *subscription);
 void dxi_local_thread(void *context);
+/* Whether this thread may be in its handler. Threads: any. */
+bool dxi_local_handles_here(const dx_subscription_t *subscription);
 
 /* subscription.c. Ends it; afterwards only freeing is left. Returns DX_OK, DX_ETIMEDOUT when events
  * were left. Threads: any but a loop or its handler's. */

@@ -2,8 +2,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <unistd.h>
+
 #include "bus/session.h"
 #include "bus_test.h"
+#include "patience.h"
 
 static void topics_are_declared_changed_counted_and_deleted(void **state)
 {
@@ -292,6 +295,48 @@ static void closing_drains_or_drops_as_told(void **state)
     bus_ended(bus);
 }
 
+/* A handler that closes its own subscription. */
+typedef struct closer {
+    dx_subscription_t *subscription;
+    dx_atomic32_t there, count, wrong;
+} closer_t;
+
+static int close_own(void *context, const dx_event_t *event)
+{
+    closer_t *const closer = context;
+    (void)event;
+    while (dx_load32_acquire(&closer->there) == 0) {
+        (void)usleep(100);
+    }
+    if (dx_subscription_close(closer->subscription, DX_NS_PER_S) != DX_EDEADLOCK) {
+        dx_store32_relaxed(&closer->wrong, 1);
+    }
+    dx_store32_release(&closer->count, dx_load32_relaxed(&closer->count) + 1);
+    return DX_OK;
+}
+
+static void a_handler_can_not_close_its_subscription(void **state)
+{
+    (void)state;
+    for (int dispatch = DX_DISPATCH_THREAD; dispatch <= DX_DISPATCH_SHARD; dispatch++) {
+        dx_bus_t *bus = bus_started(2);
+        static closer_t closer;
+        memset(&closer, 0, sizeof closer);
+        const dx_subscription_options_t options = {.pattern = "a",
+                                                   .on_event = close_own,
+                                                   .context = &closer,
+                                                   .dispatch = (dx_dispatch_t)dispatch};
+        check_said(dx_bus_subscribe(bus, &options, &closer.subscription, &said), "subscribe");
+        dx_store32_release(&closer.there, 1);
+        check_said(dx_bus_publish(bus, "a", "x", 1, &said), "publish");
+        check_said(dx_bus_publish(bus, "a", "x", 1, &said), "publish");
+        wait_until(dx_load32_acquire(&closer.count) == 2); /* it goes on */
+        assert_int_equal(dx_load32_relaxed(&closer.wrong), 0);
+        assert_ok(dx_subscription_close(closer.subscription, DX_NS_PER_S));
+        bus_ended(bus);
+    }
+}
+
 static void subscribers_come_and_go_while_events_flow(void **state)
 {
     (void)state;
@@ -374,6 +419,7 @@ int main(void)
         cmocka_unit_test(stopping_delivers_what_was_published),
         cmocka_unit_test(stopping_in_time_says_what_was_left),
         cmocka_unit_test(closing_drains_or_drops_as_told),
+        cmocka_unit_test(a_handler_can_not_close_its_subscription),
         cmocka_unit_test(subscribers_come_and_go_while_events_flow),
         cmocka_unit_test(every_failure_of_memory_is_survived),
     };
