@@ -73,7 +73,7 @@ static void description_write(FILE *stream, const char *text)
             fputs(first ? "" : ".PP\n", stream);
         }
         if (indented != literal && bytes > 0) {
-            fputs(indented ? ".RS\n.nf\n" : ".fi\n.RE\n", stream);
+            fputs(indented ? ".RS 2\n.nf\n" : ".fi\n.RE\n", stream);
             literal = indented;
         }
         if (bytes > 0) {

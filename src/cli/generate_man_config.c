@@ -67,11 +67,11 @@ void dxi_man_config_write(FILE *stream)
           ".PP\n"
           "Options that are live change by a reload (SIGHUP, \\fBdx config reload\\fR) or\n"
           "\\fBdx config set\\fR, those with reload by a reload only; others need a restart.\n"
-          " \\fBdx config sample\\fR prints a file with all of them, \\fBdx config\n"
+          "\\fBdx config sample\\fR prints a file with all of them, \\fBdx config\n"
           "check\\fR says what is wrong with one.\n"
           ".PP\n"
           "The name of an option is its section and its key: limits.connections_max is\n"
-          ".RS\n.nf\nlimits:\n  connections_max: 500\n.fi\n.RE\n",
+          ".RS 2\n.nf\nlimits:\n  connections_max: 500\n.fi\n.RE\n",
           stream);
     for (size_t s = 0; s < section_count; s++) {
         fprintf(stream, ".SH %s\n", sections[s].name);

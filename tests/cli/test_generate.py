@@ -166,6 +166,11 @@ class Manual(GenerateTest):
         self.assertEqual(self.ok("generate", "man", "dx-topic"), self.pages["dx-topic.1"])
         self.assertEqual(self.ok("generate", "man", "dx-node.yaml"), self.pages["dx-node.yaml.5"])
 
+    def test_no_line_of_running_text_begins_with_a_blank_which_would_break_it(self):
+        for name, text in self.pages.items():
+            running = re.sub(r"(?s)\n\.nf\n.*?\n\.fi\n", "\n", text)
+            self.assertNotRegex(running, r"(?m)^ ", name)
+
     @unittest.skipUnless(GROFF, "groff is not installed")
     def test_the_formatter_warns_of_nothing(self):
         for name, text in self.pages.items():
