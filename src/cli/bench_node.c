@@ -16,6 +16,7 @@
 #include "cli/output.h"
 #include "cli/pace.h"
 #include "cli/picture.h"
+#include "cli/target.h"
 
 #define SECONDS_DEFAULT 5
 #define BYTES_DEFAULT 128
@@ -189,6 +190,20 @@ static const dxi_usage_t SUB_USAGE = {
     .uses_node = 1,
 };
 
+int dxi_node_bench_check(const dxi_node_bench_t *bench, dx_error_t *error)
+{
+    const dxi_target_words_t *const words = dxi_target_words();
+    if (bench->own_node && (words->address != NULL || words->context != NULL)) {
+        return dxi_fail(error, DX_EINVAL, "--dev is a node of its own: %s names another",
+                        words->address != NULL ? "--address" : "--context");
+    }
+    if (!bench->own_node && bench->transport != DXI_DEV_UNIX) {
+        return dxi_fail(error, DX_EINVAL,
+                        "--transport is for the node of --dev; an --address says how to connect");
+    }
+    return DX_OK;
+}
+
 static int bench_check(const dxi_node_bench_t *bench, dx_error_t *error)
 {
     if (bench->publishers * bench->topics > DXI_LOAD_STREAMS_MAX) {
@@ -235,7 +250,7 @@ static int bench_run(const dxi_usage_t *usage, const char *name, dxi_node_bench_
         bench->ns = DXI_NODE_BENCH_SECONDS_MAX * DX_NS_PER_S;
         bench->count -= bench->count % bench->publishers; /* the same for each */
     }
-    if (bench_check(bench, &error) != DX_OK ||
+    if (dxi_node_bench_check(bench, &error) != DX_OK || bench_check(bench, &error) != DX_OK ||
         dxi_picture_hgrm_begin(settings.hgrm, &error) != DX_OK) {
         return dxi_usage_error(usage, &error);
     }

@@ -78,6 +78,10 @@ typedef struct dxi_node_result {
     dx_histogram_t *lateness; /* due to be published -> handed to the client; with a rate */
 } dxi_node_result_t;
 
+/* Whether it is one node that is meant: its own (--dev), or one that is asked for.
+ * Returns DX_OK, DX_EINVAL. Threads: main. */
+DX_NODISCARD int dxi_node_bench_check(const dxi_node_bench_t *bench, dx_error_t *error);
+
 /* Runs it. The result's histograms are freed by dxi_node_result_free().
  * Returns DX_OK, also when it was interrupted; or what a call said. `exit_code_out` is set when it
  * failed: what the program should end with; the complaint is printed then.

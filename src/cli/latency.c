@@ -154,6 +154,9 @@ static int round_trip(const settings_t *settings)
     dxi_node_result_t result;
     dx_error_t error = {0};
     int exit_code = DXI_EXIT_OK;
+    if (dxi_node_bench_check(&bench, &error) != DX_OK) {
+        return dxi_usage_error(&USAGE, &error);
+    }
     dxi_node_bench_print_scenario(&bench);
     if (dxi_node_bench_run(COMMAND, &bench, &result, &exit_code) == DX_OK) {
         if (dxi_output_is_json()) {
