@@ -268,6 +268,10 @@ static int node_run(const dx_config_t *config, server_t *server)
                   "--set admin.address=http://127.0.0.1:0, or do without: "
                   "--set admin.enabled=false\n",
                   stderr);
+        } else if (result == DX_EBUSY && strstr(error.message, "listening on unix:") != NULL) {
+            fputs("Next: end the other program (ss -lxp shows it), or take another path: "
+                  "dx server --listen unix:///tmp/dx.sock\n",
+                  stderr);
         } else if (result == DX_EBUSY) {
             fputs("Next: end the other program (ss -ltnp shows it), or take a free port: "
                   "dx server --listen tcp://127.0.0.1:0\n",

@@ -238,7 +238,9 @@ class Refusing(ServerTest):
 
     def test_a_socket_in_use_is_told(self):
         self.server("--listen", self.socket)
-        self.refuses(FAILED, "(DX_EBUSY)", "server", "--listen", self.socket)
+        error = self.refuses(FAILED, "(DX_EBUSY)", "server", "--listen", self.socket)
+        self.assertIn("ss -lxp", error)
+        self.assertNotIn("free port", error)
 
     def test_bad_options_are_refused_before_anything_is_bound(self):
         for sentence, *arguments in (
