@@ -54,6 +54,7 @@ struct dxi_access {
     pthread_mutex_t mutex;
     dxi_access_table_t *table;                       /* under it */
     dxi_access_account_t *accounts[ACCOUNT_BUCKETS]; /* under it: those that tables have */
+    uint32_t account_count;                          /* under it: of all that ever were */
     dxi_inboxes_t inboxes;                           /* under it */
     dxi_audit_t *audit;
     /* RELAXED, all of these: figures; `on` is looked at before a login takes the mutex anyway. */
@@ -138,6 +139,7 @@ static void accounts_join(dxi_access_t *access, const dxi_access_table_t *table)
             dxi_account_destroy(user->account);
             user->account = found;
         } else {
+            user->account->number = ++access->account_count;
             user->account->next = *bucket;
             *bucket = user->account;
         }
@@ -358,6 +360,11 @@ void dxi_access_user_release(dxi_access_t *access, const dxi_access_user_t *user
     (void)pthread_mutex_lock(&access->mutex);
     table_drop(access, user->table);
     (void)pthread_mutex_unlock(&access->mutex);
+}
+
+uint32_t dxi_access_account_number(const dxi_access_account_t *account)
+{
+    return account->number;
 }
 
 /* -------------------------------------------------------------------------------------- inboxes */

@@ -153,6 +153,9 @@ int dxi_access_login_refresh(dxi_access_t *access, dxi_access_login_t *login, dx
 void dxi_access_user_hold(dxi_access_t *access, const dxi_access_user_t *user);
 void dxi_access_user_release(dxi_access_t *access, const dxi_access_user_t *user);
 
+/* The number of an account, which is of its user alone; never 0. Threads: any that has it. */
+uint32_t dxi_access_account_number(const dxi_access_account_t *account);
+
 /* Gives up a login, which is zero then; nobody's is allowed. Threads: owner of the login. */
 void dxi_access_logout(dxi_access_t *access, dxi_access_login_t *login);
 

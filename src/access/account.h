@@ -22,6 +22,7 @@ typedef struct dxi_bucket {
 struct dxi_access_account {
     dxi_access_account_t *next; /* of the dxi_access_t */
     char name[DXI_ACCESS_NAME_BYTES_MAX + 1];
+    uint32_t number;                  /* from 1; no other account has or had it */
     uint64_t tables;                  /* that have it; under the mutex of the dxi_access_t */
     uint64_t connections;             /* the same */
     dx_atomic64_t refused, throttled; /* RELAXED: figures */

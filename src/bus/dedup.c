@@ -32,6 +32,7 @@
 
 struct dxi_producer {
     uint64_t id;
+    uint32_t owner;
     uint64_t last;  /* the highest number taken; 0: none */
     uint64_t floor; /* below it the window does not say what was taken */
     uint64_t noted; /* receipts since the window has this size */
@@ -40,9 +41,9 @@ struct dxi_producer {
     uint64_t size; /* a power of two */
 };
 
-static uint64_t home_of(uint64_t id, uint64_t mask)
+static uint64_t home_of(uint32_t owner, uint64_t id, uint64_t mask)
 {
-    return (id * UINT64_C(0x9E3779B97F4A7C15) >> 20) & mask;
+    return ((id + owner) * UINT64_C(0x9E3779B97F4A7C15) >> 20) & mask;
 }
 
 void dxi_dedup_init(dxi_dedup_t *dedup, uint32_t producers_max)
@@ -70,7 +71,7 @@ void dxi_dedup_close(dxi_dedup_t *dedup)
 
 static void table_put(dxi_producer_t **table, uint64_t mask, dxi_producer_t *producer)
 {
-    uint64_t i = home_of(producer->id, mask);
+    uint64_t i = home_of(producer->owner, producer->id, mask);
     while (table[i] != NULL) {
         i = (i + 1) & mask;
     }
@@ -101,13 +102,13 @@ static bool table_reserve(dxi_dedup_t *dedup)
 
 static void table_take(dxi_dedup_t *dedup, const dxi_producer_t *producer)
 {
-    uint64_t hole = home_of(producer->id, dedup->mask);
+    uint64_t hole = home_of(producer->owner, producer->id, dedup->mask);
     while (dedup->table[hole] != producer) {
         hole = (hole + 1) & dedup->mask;
     }
     for (uint64_t i = (hole + 1) & dedup->mask; dedup->table[i] != NULL;
          i = (i + 1) & dedup->mask) {
-        const uint64_t home = home_of(dedup->table[i]->id, dedup->mask);
+        const uint64_t home = home_of(dedup->table[i]->owner, dedup->table[i]->id, dedup->mask);
         if (((i - home) & dedup->mask) >= ((i - hole) & dedup->mask)) {
             dedup->table[hole] = dedup->table[i];
             hole = i;
@@ -117,19 +118,24 @@ static void table_take(dxi_dedup_t *dedup, const dxi_producer_t *producer)
     dedup->count--;
 }
 
-static dxi_producer_t *producer_find(const dxi_dedup_t *dedup, uint64_t id)
+static bool is_producer(const dxi_producer_t *producer, uint32_t owner, uint64_t id)
+{
+    return producer->id == id && producer->owner == owner;
+}
+
+static dxi_producer_t *producer_find(const dxi_dedup_t *dedup, uint32_t owner, uint64_t id)
 {
     if (dedup->table == NULL) {
         return NULL;
     }
-    uint64_t i = home_of(id, dedup->mask);
-    while (dedup->table[i] != NULL && dedup->table[i]->id != id) {
+    uint64_t i = home_of(owner, id, dedup->mask);
+    while (dedup->table[i] != NULL && !is_producer(dedup->table[i], owner, id)) {
         i = (i + 1) & dedup->mask;
     }
     return dedup->table[i];
 }
 
-static dxi_producer_t *producer_make(dxi_dedup_t *dedup, uint64_t id)
+static dxi_producer_t *producer_make(dxi_dedup_t *dedup, uint32_t owner, uint64_t id)
 {
     if (!table_reserve(dedup)) {
         return NULL;
@@ -148,6 +154,7 @@ static dxi_producer_t *producer_make(dxi_dedup_t *dedup, uint64_t id)
         producer_free(dedup, oldest);
     }
     producer->id = id;
+    producer->owner = owner;
     producer->window = window;
     producer->size = WINDOW_MIN;
     dedup->window_bytes += WINDOW_MIN * sizeof *window;
@@ -157,18 +164,18 @@ static dxi_producer_t *producer_make(dxi_dedup_t *dedup, uint64_t id)
     return producer;
 }
 
-dxi_producer_t *dxi_dedup_producer(dxi_dedup_t *dedup, uint64_t producer_id)
+dxi_producer_t *dxi_dedup_producer(dxi_dedup_t *dedup, uint32_t owner, uint64_t producer_id)
 {
     if (!dxi_list_empty(&dedup->recent)) { /* who publishes often publishes again */
         dxi_producer_t *const first =
             DXI_LIST_OBJECT(dedup->recent.next, dxi_producer_t, in_recent);
-        if (first->id == producer_id) {
+        if (is_producer(first, owner, producer_id)) {
             return first;
         }
     }
-    dxi_producer_t *const producer = producer_find(dedup, producer_id);
+    dxi_producer_t *const producer = producer_find(dedup, owner, producer_id);
     if (producer == NULL) {
-        return producer_make(dedup, producer_id);
+        return producer_make(dedup, owner, producer_id);
     }
     dxi_list_remove(&producer->in_recent);
     dxi_list_insert(&dedup->recent, &producer->in_recent);
@@ -239,7 +246,7 @@ void dxi_dedup_check(const dxi_dedup_t *dedup)
     uint64_t bytes = 0;
     for (const dxi_list_t *at = dedup->recent.next; at != &dedup->recent; at = at->next) {
         const dxi_producer_t *const producer = DXI_LIST_OBJECT(at, dxi_producer_t, in_recent);
-        assert(producer_find(dedup, producer->id) == producer);
+        assert(producer_find(dedup, producer->owner, producer->id) == producer);
         for (uint64_t i = 0; i < producer->size; i++) {
             const uint64_t number = producer->window[i].producer_sequence;
             assert(number <= producer->last &&

@@ -1,5 +1,8 @@
 /* bus/dedup.h - publications that come again, recognised by producer id and producer sequence.
  *
+ * Ids belong to an owner, which is a user: subscribers see ids, and one who publishes under an id
+ * of another's must not make that one's publications look as if they had come before.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef DXI_BUS_DEDUP_H
@@ -37,9 +40,9 @@ typedef enum dxi_seen {
 void dxi_dedup_init(dxi_dedup_t *dedup, uint32_t producers_max);
 void dxi_dedup_close(dxi_dedup_t *dedup);
 
-/* The producer of an id, made when it is new; who was not heard of longest makes room. NULL: no
- * memory. */
-dxi_producer_t *dxi_dedup_producer(dxi_dedup_t *dedup, uint64_t producer_id);
+/* The producer of an owner's id, made when it is new; who was not heard of longest makes room.
+ * NULL: no memory. */
+dxi_producer_t *dxi_dedup_producer(dxi_dedup_t *dedup, uint32_t owner, uint64_t producer_id);
 
 /* Whether this publication was taken before. `receipt_out` is filled in after DXI_SEEN. */
 dxi_seen_t dxi_dedup_seen(const dxi_producer_t *producer, uint64_t producer_sequence,

@@ -27,11 +27,13 @@
  *   X2  a reply goes to an inbox; a request names as the place for its answer an inbox that its own
  *       session listens on
  *   X3  a session in the list of those that are slowed is open
+ *   X4  an event with a producer reaches a shard with the number of its user's account as its term
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bus/session_access.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/fail.h"
@@ -373,6 +375,19 @@ int dxi_session_may_send(dxi_session_t *session, const dx_frame_view_t *frame, c
     return code == DX_OK && dx_frame_has(frame, DX_PART_REPLY_TO)
                ? reply_to_check(session, frame, error)
                : code;
+}
+
+void dxi_session_owner_stamp(const dxi_session_t *session, const dx_frame_view_t *frame)
+{
+    const dx_frame_header_t *const header = frame->header;
+    const dx_frame_stamp_t stamp = {.shard = header->shard,
+                                    .term =
+                                        dxi_access_account_number(session->access->login.account),
+                                    .sequence = header->sequence,
+                                    .timestamp_ns = header->timestamp_ns};
+    const int code = dx_frame_stamp((void *)(uintptr_t)header, &stamp); /* the memory is ours */
+    assert(code == DX_OK);                                              /* it was checked */
+    (void)code;
 }
 
 /* An inbox: whole, and nobody else's. */

@@ -56,6 +56,9 @@ int dxi_session_may_see(dxi_session_t *session, const char *topic, dx_error_t *e
  * rate is used up, and the frame is offered again when there is more. */
 int dxi_session_may_send(dxi_session_t *session, const dx_frame_view_t *frame, const char *topic,
                          uint32_t topic_bytes, dx_error_t *error);
+/* Says in an event that has a producer whose it is: its shard tells apart the producers of users
+ * (dedup.h). Where it says so already nothing is changed. */
+void dxi_session_owner_stamp(const dxi_session_t *session, const dx_frame_view_t *frame);
 /* A subscription. `*inbox_out`: it is the client's own inbox, to be left when it ends. */
 int dxi_session_may_subscribe(dxi_session_t *session, const dx_subscription_options_t *options,
                               bool *inbox_out, dx_error_t *error);

@@ -159,6 +159,9 @@ static int event_take(dxi_session_t *session, const dx_frame_view_t *frame, dx_e
     if (DX_UNLIKELY(code != DX_OK)) {
         return dxi_session_event_refuse(session, frame, code, error);
     }
+    if (DX_UNLIKELY(session->access != NULL) && frame->header->producer_id != 0) {
+        dxi_session_owner_stamp(session, frame);
+    }
     dxi_lane_t *lane = dxi_bus_lane_of(session->bus, topic, topic_bytes, key, key_bytes);
     if (DX_UNLIKELY(frame->bytes > lane->frame_bytes_max)) {
         code = dxi_fail(error, DX_ELIMIT, "the frame has %u bytes, a shard takes at most %u",

@@ -289,7 +289,8 @@ static int duplicate_check(dxi_shard_t *shard, dxi_incoming_t *incoming)
         return dxi_fail(&shard->error, DX_EINVAL,
                         "producer_sequence is 0, must count from 1 when there is a producer_id");
     }
-    incoming->producer = dxi_dedup_producer(&shard->dedup, frame->producer_id);
+    /* Whose it is, dxi_session_owner_stamp() has said in the term that it does not have yet. */
+    incoming->producer = dxi_dedup_producer(&shard->dedup, frame->term, frame->producer_id);
     if (incoming->producer == NULL) {
         return dxi_fail(&shard->error, DX_ENOMEM, "no memory for a producer");
     }

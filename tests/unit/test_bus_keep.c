@@ -177,7 +177,7 @@ static void without_memory_fewer_are_kept(void **state)
 
 static bool is_seen(dxi_dedup_t *dedup, uint64_t id, uint64_t number, dxi_seen_t expected)
 {
-    dxi_producer_t *const producer = dxi_dedup_producer(dedup, id);
+    dxi_producer_t *const producer = dxi_dedup_producer(dedup, 0, id);
     assert_non_null(producer);
     dxi_receipt_t receipt = {0};
     const dxi_seen_t seen = dxi_dedup_seen(producer, number, &receipt);
@@ -192,7 +192,7 @@ static bool is_seen(dxi_dedup_t *dedup, uint64_t id, uint64_t number, dxi_seen_t
 
 static void take(dxi_dedup_t *dedup, uint64_t id, uint64_t number)
 {
-    dxi_dedup_note(dedup, dxi_dedup_producer(dedup, id),
+    dxi_dedup_note(dedup, dxi_dedup_producer(dedup, 0, id),
                    &(dxi_receipt_t){number, number * 3 + id, number + 7});
     dxi_dedup_check(dedup);
 }
@@ -233,7 +233,7 @@ static void a_busy_producer_has_a_longer_memory_and_forgets_nothing_by_growing(v
         assert_true(is_seen(&dedup, 5, before, DXI_SEEN));
         dxi_receipt_t receipt;
         assert_int_not_equal(
-            dxi_dedup_seen(dxi_dedup_producer(&dedup, 5), (number + 1) / 2, &receipt),
+            dxi_dedup_seen(dxi_dedup_producer(&dedup, 0, 5), (number + 1) / 2, &receipt),
             DXI_SEEN_NEVER);
     }
     assert_true(is_seen(&dedup, 5, 20000 - 4095, DXI_SEEN));
@@ -271,7 +271,7 @@ static int dedup_attempt(void)
     int code = DX_OK;
     dxi_dedup_init(&dedup, 100);
     for (uint64_t number = 1; number <= 40 && code == DX_OK; number++) {
-        dxi_producer_t *const producer = dxi_dedup_producer(&dedup, 1 + number % 2);
+        dxi_producer_t *const producer = dxi_dedup_producer(&dedup, 0, 1 + number % 2);
         code = producer != NULL ? DX_OK : DX_ENOMEM;
         if (producer != NULL) {
             dxi_dedup_note(&dedup, producer, &(dxi_receipt_t){number, number, number});

@@ -113,6 +113,46 @@ static void a_request_names_an_inbox_of_its_own_connection(void **state)
     end(&node);
 }
 
+/* The answer to a publication; whether it was taken before. */
+static bool was_taken_before(raw_t *raw, uint64_t producer_sequence)
+{
+    const dx_frame_header_t *const header = raw_expect(raw, DX_FRAME_ACK)->header;
+    assert_int_equal(header->producer_id, 77); /* of raw_publish() */
+    assert_int_equal(header->producer_sequence, producer_sequence);
+    return (header->flags & DX_FRAME_RETRY) != 0;
+}
+
+static void a_producer_id_is_of_one_user(void **state)
+{
+    (void)state;
+    node_t node;
+    raw_t a, b, again;
+    begin(&node, "publish: t");
+    open_as(&a, &node, "a");
+    open_as(&b, &node, "b");
+    raw_publish(&a, "t", 1, "x", 1);
+    assert_false(was_taken_before(&a, 1));
+    raw_publish(&b, "t", 1000000, "x", 1); /* under the id that a has */
+    assert_false(was_taken_before(&b, 1000000));
+    raw_publish(&a, "t", 2, "x", 1);
+    assert_false(was_taken_before(&a, 2));
+    raw_close(&a);
+    users_set("publish: [t, u]"); /* the user stays the same */
+    dxi_bus_access_renew(node.bus);
+    open_as(&again, &node, "a");
+    raw_publish(&again, "t", 2, "x", 1);
+    assert_true(was_taken_before(&again, 2));
+    raw_publish(&again, "t", 3, "x", 1);
+    assert_false(was_taken_before(&again, 3));
+    dx_topic_stats_t stats;
+    assert_ok(dx_bus_topic_stats(node.bus, "t", &stats, &said));
+    assert_int_equal(stats.published, 4);
+    assert_int_equal(stats.duplicates, 1);
+    raw_close(&again);
+    raw_close(&b);
+    end(&node);
+}
+
 static void dead_letters_go_only_where_the_user_may_publish(void **state)
 {
     (void)state;
@@ -327,6 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_names_an_inbox_of_its_own_connection),
+        cmocka_unit_test(a_producer_id_is_of_one_user),
         cmocka_unit_test(dead_letters_go_only_where_the_user_may_publish),
         cmocka_unit_test(subscriptions_of_a_connection_have_the_users_limit),
         cmocka_unit_test(every_topic_is_asked_for_however_many_there_are),
