@@ -249,10 +249,12 @@ static void users_summary(json_t *root)
                    action);
         }
     }
-    printf("; audit: %s lines, %s lost, %s left out\n",
+    printf("; audit: %s lines, %s lost, %s left out%s\n",
            dxi_format_count(&(dxi_text_t){0}, number(root, "audit_lines")),
            dxi_format_count(&(dxi_text_t){0}, number(root, "audit_lost")),
-           dxi_format_count(&(dxi_text_t){0}, number(root, "audit_suppressed")));
+           dxi_format_count(&(dxi_text_t){0}, number(root, "audit_suppressed")),
+           json_is_true(json_object_get(root, "audit_failing")) ? ", and it CAN'T BE WRITTEN now"
+                                                                : "");
 }
 
 static int users_run(int argc, char **argv)

@@ -263,6 +263,14 @@ class Reloads(AccessTest):
                       self.log.read_text("utf-8"))
         self.reload(users_text())
 
+    @unittest.skipUnless(os.path.exists("/dev/full"), "there is no /dev/full")
+    def test_an_audit_that_can_not_be_written_is_told(self):
+        server = Server("--listen", f"unix://{self.folder}/full.sock", "--set",
+                        f"access.file={self.users}", "--set", "access.audit_file=/dev/full")
+        self.addCleanup(server.stop, signal.SIGKILL)
+        wait_for(lambda: "and it CAN'T BE WRITTEN now" in self.allowed(
+            "admin", "node", "users", "-a", server.address()), "it is told")
+
     def test_a_wrong_file_changes_nothing(self):
         before = self.node("config_reload_failures")
         self.reload("users:\n  admin: {pubish: x}\n")
