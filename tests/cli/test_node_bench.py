@@ -130,7 +130,7 @@ class Node(NodeTest):
                 ("--seconds: it is 0", "bench", "e2e", "--seconds", 0),
                 ("--rate is 0", "latency", "--rate", 0),
                 ("--address names another", "latency", "--dev", "-a", "unix:///x"),
-                ("--context names another", "bench", "sub", "--dev", "--context", "x"),
+                ("--context names another", "bench", "pub", "--dev", "--context", "x"),
                 ("--transport is for the node of --dev", "latency", "--transport", "shm"),
                 ("--transport is for the node of --dev", "bench", "e2e", "--transport", "tcp"),
                 ("--topic has 49 bytes", "bench", "pub", "--topic", "x" * 49)):
