@@ -439,18 +439,25 @@ static void inlet_rejoin(dxi_direct_inlet_t *inlet)
     gap_tell(inlet, (uint64_t)inlet->consumer.next - 1);
 }
 
-/* The subscription goes on over the connection. */
-static void inlet_move(dxi_direct_inlet_t *inlet)
+/* The subscription goes on over the connection. What it has read was in a ring; a topic of that
+ * name without one is another, and began with 1 behind it. */
+static void inlet_move(dxi_direct_inlet_t *inlet, bool direct)
 {
     dx_client_t *const client = inlet->client;
+    dx_client_subscription_t *const subscription = inlet->subscription;
     if (inlet->subscription->options.dispatch == DX_DISPATCH_POLL) {
         inlet_end(inlet, DX_ENOTSUP, "the topic is not direct any more, it can't be polled");
         return;
     }
+    if (inlet->ring_name[0] != 0 && !direct) {
+        subscription->again = subscription->anew = subscription->next = true;
+    }
     dx_error_t error = {0};
-    const int code = dxi_subscription_begin(client, inlet->subscription, &error);
+    const int code = dxi_subscription_begin(client, subscription, &error);
     if (code == DX_OK) {
         inlet->state = INLET_MOVED;
+        /* Of a ring that can't be had what was published in between is not known. */
+        (void)dx_fetch_add_relaxed(&client->directs.gaps, direct ? 1 : 0);
     } else if (code != DX_ETIMEDOUT) {
         inlet_end(inlet, code, error.message);
     }
@@ -480,7 +487,7 @@ static void inlet_ask(dxi_direct_inlet_t *inlet, int64_t generation)
     inlet_detach(inlet);
     dx_error_t error = {0};
     if (!answer.direct || inlet_attach(inlet, &answer, &error) != DX_OK) {
-        inlet_move(inlet);
+        inlet_move(inlet, answer.direct);
         return;
     }
     inlet->generation = generation;
