@@ -252,8 +252,9 @@ int dxi_cli_main(int argc, char **argv)
 {
     descriptors_keep();
     const int result = dispatch(argc, argv);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        dxi_complain_output("dx", errno);
+    const int number = fflush(stdout) != 0 ? errno : 0;
+    if (number != 0 || ferror(stdout)) {
+        dxi_complain_output("dx", number);
         return result == DXI_EXIT_OK ? DXI_EXIT_FAILED : result;
     }
     return result;

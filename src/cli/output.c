@@ -119,7 +119,8 @@ void dxi_complain_output(const char *speaker, int number)
     static bool said; /* of the main thread */
     if (!said) {
         said = true;
-        dxi_complain(speaker, "the output could not be written: %s", strerror(number));
+        dxi_complain(speaker, "the output could not be written%s%s", number != 0 ? ": " : "",
+                     number != 0 ? strerror(number) : "");
     }
 }
 

@@ -59,6 +59,15 @@ class Output(NodeTest):
         done = self.run_with("sub", "closed", "--from", "earliest", "-n", 1, closed=2)
         self.assertEqual((done.returncode, done.stdout), (OK, b"closed  1  x\n"))
 
+    def test_a_reason_that_is_not_known_any_more_is_not_made_up(self):
+        with open("/dev/full", "wb") as full:
+            done = self.run_with("node", "metrics", stdout=full)
+            self.assertEqual((done.returncode, done.stderr.decode()),
+                             (FAILED, f"dx: {NOT_WRITTEN}\n"))
+            done = self.run_with("topic", "ls", stdout=full)
+            self.assertEqual((done.returncode, done.stderr.decode()),
+                             (FAILED, f"dx: {NOT_WRITTEN}: No space left on device\n"))
+
     def test_an_answer_that_the_node_refuses_is_told_with_its_reason(self):
         self.ok("topic", "create", "large", "--retain-events", 1)
         size = self.event_bytes_max() + 1
