@@ -71,9 +71,11 @@ dxi_direct_policy_t dxi_direct_name_read(const char *name)
     } else if (name[0] == policy_letters[DX_SLOW_BLOCK] && name[1] >= '0' && name[1] <= '9') {
         char *end = NULL;
         const long ms = strtol(name + 1, &end, 10);
-        policy.slow = *end == '.' ? DX_SLOW_BLOCK : DX_SLOW_DROP;
-        policy.slow_block_ns = (ms < BLOCK_MS_MAX ? ms : BLOCK_MS_MAX) * NS_PER_MS;
-        policy.slow_block_ns = policy.slow_block_ns != 0 ? policy.slow_block_ns : BLOCK_NS_DEFAULT;
+        if (*end == '.') {
+            policy.slow = DX_SLOW_BLOCK;
+            policy.slow_block_ns = (ms < BLOCK_MS_MAX ? ms : BLOCK_MS_MAX) * NS_PER_MS;
+            policy.slow_block_ns = ms != 0 ? policy.slow_block_ns : BLOCK_NS_DEFAULT;
+        }
     }
     return policy;
 }

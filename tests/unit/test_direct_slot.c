@@ -131,7 +131,9 @@ static void a_name_says_the_policy(void **state)
     static const char *const others[] = {"",    "b",    "b.",   "bx",
                                          "b12", "b12x", "node", "b99999999999"};
     for (size_t i = 0; i < COUNT_OF(others); i++) {
-        assert_int_equal(dxi_direct_name_read(others[i]).slow, DX_SLOW_DROP);
+        const dxi_direct_policy_t policy = dxi_direct_name_read(others[i]);
+        assert_int_equal(policy.slow, DX_SLOW_DROP);
+        assert_int_equal(policy.slow_block_ns, 0);
     }
 }
 
