@@ -68,8 +68,8 @@ void dxi_print_wrapped(FILE *stream, const char *text, int32_t column, int32_t i
  * Threads: main. */
 DX_PRINTF(2, 3) void dxi_complain(const char *speaker, const char *format, ...);
 
-/* That standard output could not be written, with the sentence of this errno; 0: it is not known any
- * more. Once in a process, as main() looks for it again in the end.
+/* That standard output could not be written, with the sentence of this errno; 0: it is not known
+ * any more. Once in a process, as main() looks for it again in the end.
  * Threads: main. */
 void dxi_complain_output(const char *speaker, int number);
 
