@@ -226,6 +226,7 @@ void dxi_session_access_close(dxi_session_t *session, const dx_error_t *why)
         .event = session->open ? "disconnect" : "connect_refused",
         .code = why != NULL && why->code != DX_ECLOSED ? why->code : DX_OK,
         .reason = why != NULL ? why->message : NULL,
+        .repeated = session->access != NULL ? session->access->unaudited : 0, /* refusals */
     };
     if (!session->open && event.code == DX_OK) {
         event.code = DX_ECLOSED;

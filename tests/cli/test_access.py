@@ -131,6 +131,14 @@ class Refusals(AccessTest):
         finally:
             self.allowed("admin", "config", "set", "limits.publish_credit_events", "65536")
 
+    def test_refusals_that_are_left_out_last_are_told_at_the_end(self):
+        def told():
+            self.refused("refused 100 of 100 events", "alice", "pub", "stock", "x", "-n", "100",
+                         "--ack")
+            return [line for line in self.events(event="disconnect", user="alice")
+                    if line.get("repeated", 0) > 0]
+        wait_for(told, "a disconnect says how many were left out")
+
     def test_nobody_without_a_token(self):
         self.refuses(FAILED, "a token is wanted", "topic", "ls")
         self.audited(event="connect_refused", result="DX_EPERM", reason="a token is wanted")
