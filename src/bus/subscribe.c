@@ -17,6 +17,7 @@
 #define ACK_TIMEOUT_NS (30 * NS_PER_S)
 #define BACKOFF_NS (NS_PER_S / 10)
 #define BACKOFF_MAX_NS (10 * NS_PER_S)
+#define TIME_NS_MAX (INT64_MAX / 4) /* 73 years: doubled, and behind any time of a clock, it fits */
 
 /* -------------------------------------------------------------------------------------- options */
 
@@ -95,6 +96,11 @@ static int options_check(const dx_subscription_options_t *o, dx_error_t *error)
     return DX_OK;
 }
 
+static int64_t time_of(int64_t asked_ns, int64_t default_ns)
+{
+    return asked_ns == 0 ? default_ns : asked_ns < TIME_NS_MAX ? asked_ns : TIME_NS_MAX;
+}
+
 static void options_keep(dxi_flow_t *flow, const dx_subscription_options_t *o)
 {
     char *room = flow->texts;
@@ -110,14 +116,14 @@ static void options_keep(dxi_flow_t *flow, const dx_subscription_options_t *o)
                : o->ack == DX_ACK_DEFAULT ? DX_ACK_AUTO
                                           : o->ack,
         .slow = o->slow,
-        .slow_block_ns = o->slow_block_ns != 0 ? o->slow_block_ns : SLOW_BLOCK_NS,
+        .slow_block_ns = time_of(o->slow_block_ns, SLOW_BLOCK_NS),
         .predicate = o->predicate,
         .predicate_context = o->context,
         .pending_events_max = o->pending_events_max != 0 ? o->pending_events_max : PENDING_EVENTS,
         .attempts_max = o->attempts_max != 0 ? o->attempts_max : ATTEMPTS,
-        .ack_timeout_ns = o->ack_timeout_ns != 0 ? o->ack_timeout_ns : ACK_TIMEOUT_NS,
-        .backoff_ns = o->backoff_ns != 0 ? o->backoff_ns : BACKOFF_NS,
-        .backoff_max_ns = o->backoff_max_ns != 0 ? o->backoff_max_ns : BACKOFF_MAX_NS,
+        .ack_timeout_ns = time_of(o->ack_timeout_ns, ACK_TIMEOUT_NS),
+        .backoff_ns = time_of(o->backoff_ns, BACKOFF_NS),
+        .backoff_max_ns = time_of(o->backoff_max_ns, BACKOFF_MAX_NS),
     };
     flow->pattern_bytes = (uint32_t)strlen(flow->options.pattern);
     flow->link_flags = o->predicate != NULL || o->filter != NULL ? DXI_LINK_FILTERED : 0;

@@ -101,6 +101,23 @@ static void what_is_not_answered_in_time_comes_again(void **state)
     assert_int_equal(rig_stats(&a).refused, 0);
 }
 
+static void times_of_the_largest_number_are_not_over_at_once(void **state)
+{
+    (void)state;
+    rig_subscribe(&rig, &a,
+                  &(dx_subscription_options_t){.pattern = "t",
+                                               .ack = DX_ACK_EXPLICIT,
+                                               .ack_timeout_ns = INT64_MAX,
+                                               .backoff_ns = INT64_MAX,
+                                               .backoff_max_ns = INT64_MAX});
+    rig_publish(&rig, "t", 1);
+    rig_tick(&rig, 3600 * 1000 * RIG_MS);
+    assert_string_equal(rig_text(&a), "1");
+    assert_ok(answer(&a, 1, 1, DX_EIO));
+    rig_tick(&rig, 3600 * 1000 * RIG_MS);
+    assert_string_equal(rig_text(&a), "1");
+}
+
 static void a_key_stays_in_order_when_one_of_its_events_comes_again(void **state)
 {
     (void)state;
@@ -539,6 +556,7 @@ int main(void)
         TEST(what_is_acknowledged_is_done_with),
         TEST(what_is_refused_comes_again_after_its_back_off),
         TEST(what_is_not_answered_in_time_comes_again),
+        TEST(times_of_the_largest_number_are_not_over_at_once),
         TEST(a_key_stays_in_order_when_one_of_its_events_comes_again),
         TEST(without_a_key_only_the_refused_event_comes_again),
         TEST(a_group_gives_each_event_to_one_member),
