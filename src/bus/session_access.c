@@ -413,6 +413,18 @@ static int inbox_take(dxi_session_t *session, const char *pattern, dx_error_t *e
                : refused(session, DXI_ACCESS_SUBSCRIBE, pattern, strlen(pattern), code, &why);
 }
 
+/* What it listens to, and where its dead letters go. */
+static int subscription_allowed(dxi_session_t *session, const dx_subscription_options_t *options,
+                                dx_error_t *error)
+{
+    const char *const letters = options->dead_letter;
+    const int code = dxi_session_allows(session, DXI_ACCESS_SUBSCRIBE, options->pattern,
+                                        strlen(options->pattern), error);
+    return code == DX_OK && letters != NULL
+               ? dxi_session_allows(session, DXI_ACCESS_PUBLISH, letters, strlen(letters), error)
+               : code;
+}
+
 int dxi_session_may_subscribe(dxi_session_t *session, const dx_subscription_options_t *options,
                               bool *inbox_out, dx_error_t *error)
 {
@@ -435,12 +447,7 @@ int dxi_session_may_subscribe(dxi_session_t *session, const dx_subscription_opti
         *inbox_out = code == DX_OK;
         return code;
     }
-    const int code =
-        dxi_session_allows(session, DXI_ACCESS_SUBSCRIBE, pattern, strlen(pattern), error);
-    return code == DX_OK && options->dead_letter != NULL
-               ? dxi_session_allows(session, DXI_ACCESS_PUBLISH, options->dead_letter,
-                                    strlen(options->dead_letter), error)
-               : code;
+    return subscription_allowed(session, options, error);
 }
 
 /* ---------------------------------------------------------------------------------------- rates */
@@ -526,16 +533,14 @@ int dxi_sessions_slowed_run(dxi_bus_loop_t *loop, int64_t now_ns)
 
 /* -------------------------------------------------------------------------------------- reloads */
 
-/* Ends what the user may not listen to any more. */
+/* Ends what the user may not listen to any more, or may not send dead letters of. */
 static void subscriptions_check(dxi_session_t *session)
 {
     for (uint32_t i = 0; i < DXI_SESSION_BUCKETS; i++) {
         for (dxi_remote_t *it = session->remotes[i]; it != NULL; it = it->next) {
-            const char *const pattern = it->base.options.pattern;
             dx_error_t error = {.code = 0};
             if (!it->is_inbox && it->state != DXI_REMOTE_LEAVING &&
-                dxi_session_allows(session, DXI_ACCESS_SUBSCRIBE, pattern, strlen(pattern),
-                                   &error) != DX_OK) {
+                subscription_allowed(session, &it->base.options, &error) != DX_OK) {
                 dxi_remote_ended(it, DX_EPERM, error.message);
             }
         }

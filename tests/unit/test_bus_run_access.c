@@ -169,6 +169,24 @@ static void dead_letters_go_only_where_the_user_may_publish(void **state)
     end(&node);
 }
 
+static void a_reload_ends_subscriptions_whose_dead_letters_may_not_go_there(void **state)
+{
+    (void)state;
+    node_t node;
+    raw_t raw;
+    begin(&node, "subscribe: t, publish: d");
+    open_as(&raw, &node, "a");
+    raw_subscribed(&raw, 1, "t", "g", "{\"dead_letter\":\"d\"}");
+    raw_subscribed(&raw, 2, "t", "h", "");
+    users_set("subscribe: t");
+    dxi_bus_access_renew(node.bus);
+    expect_refusal(&raw, DX_FRAME_NACK, DX_EPERM, "user a may not publish to \"d\"");
+    assert_int_equal(dx_frame_part_u64(&raw.view, DX_PART_SUBSCRIPTION, 0), 1);
+    raw_expect_nothing(&raw);
+    raw_close(&raw);
+    end(&node);
+}
+
 static void subscriptions_of_a_connection_have_the_users_limit(void **state)
 {
     (void)state;
@@ -369,6 +387,7 @@ int main(void)
         cmocka_unit_test(a_request_names_an_inbox_of_its_own_connection),
         cmocka_unit_test(a_producer_id_is_of_one_user),
         cmocka_unit_test(dead_letters_go_only_where_the_user_may_publish),
+        cmocka_unit_test(a_reload_ends_subscriptions_whose_dead_letters_may_not_go_there),
         cmocka_unit_test(subscriptions_of_a_connection_have_the_users_limit),
         cmocka_unit_test(every_topic_is_asked_for_however_many_there_are),
         cmocka_unit_test(another_token_in_the_same_connection_ends_it),
