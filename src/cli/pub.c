@@ -182,6 +182,13 @@ static void on_receipt(void *context, const dx_receipt_t *receipt)
     }
 }
 
+/* Events a second until `end_ns`, to the nearest whole number. */
+static int64_t rate_of(const run_t *run, int64_t end_ns)
+{
+    const int64_t ns = end_ns - run->begin_ns;
+    return ns > 0 ? (int64_t)((double)run->sent * 1e9 / (double)ns + 0.5) : 0;
+}
+
 static void progress_show(run_t *run)
 {
     const bool terminal = isatty(STDERR_FILENO) != 0;
@@ -189,12 +196,9 @@ static void progress_show(run_t *run)
     if (!run->with_progress || now_ns < run->progress_ns) {
         return;
     }
-    const double seconds = (double)(now_ns - run->begin_ns) / 1e9;
     fprintf(stderr, "%s%s published, %s events/s%s", terminal ? "\r\x1b[K" : "",
             dxi_format_count(&(dxi_text_t){0}, run->sent),
-            dxi_format_count(&(dxi_text_t){0},
-                             seconds > 0 ? (int64_t)((double)run->sent / seconds) : 0),
-            terminal ? "" : "\n");
+            dxi_format_count(&(dxi_text_t){0}, rate_of(run, now_ns)), terminal ? "" : "\n");
     fflush(stderr);
     run->progress_ns = now_ns + PROGRESS_NS;
 }
@@ -249,12 +253,6 @@ static int64_t refused_of(const run_t *run, const dx_client_stats_t *stats)
     return run->settings->ack ? dx_load_relaxed(&run->refused) : (int64_t)stats->refused;
 }
 
-static int64_t rate_of(const run_t *run)
-{
-    const int64_t ns = run->end_ns - run->begin_ns;
-    return ns > 0 ? (int64_t)((double)run->sent * 1e9 / (double)ns) : 0;
-}
-
 static int report_json(run_t *run, const dx_client_stats_t *stats)
 {
     dxi_json_t json;
@@ -272,7 +270,7 @@ static int report_json(run_t *run, const dx_client_stats_t *stats)
     dxi_json_integer(&json, "last_sequence", dx_load_relaxed(&run->last_sequence));
     dxi_json_boolean(&json, "interrupted", dxi_interrupted());
     dxi_json_integer(&json, "elapsed_ns", run->end_ns - run->begin_ns);
-    dxi_json_integer(&json, "events_per_s", rate_of(run));
+    dxi_json_integer(&json, "events_per_s", rate_of(run, run->end_ns));
     dxi_json_object_end(&json);
     return dxi_json_finish(&json) == DX_OK ? DXI_EXIT_OK : DXI_EXIT_FAILED;
 }
@@ -284,7 +282,7 @@ static void report_text(run_t *run, const dx_client_stats_t *stats)
            dxi_format_bytes(&(dxi_text_t){0}, (uint64_t)run->bytes),
            dxi_format_ns(&(dxi_text_t){0}, run->end_ns - run->begin_ns));
     if (run->sent > 1) {
-        printf(", %s events/s", dxi_format_count(&(dxi_text_t){0}, rate_of(run)));
+        printf(", %s events/s", dxi_format_count(&(dxi_text_t){0}, rate_of(run, run->end_ns)));
     }
     putchar('\n');
     if (run->settings->ack && dx_load_relaxed(&run->acknowledged) > 0) {

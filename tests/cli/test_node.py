@@ -67,6 +67,7 @@ class Publish(NodeTest):
     def test_a_rate_is_kept(self):
         result = self.json("pub", "slowly", "x", "-n", 11, "--rate", 100)
         self.assertGreaterEqual(result["elapsed_ns"], 100_000_000)
+        self.assertAlmostEqual(result["events_per_s"], 11e9 / result["elapsed_ns"], delta=0.51)
 
     def test_what_the_node_refuses_is_told(self):
         self.ok("topic", "create", "small", "--max-bytes", 4)
