@@ -200,6 +200,11 @@ static int check_run(int argc, char **argv)
         files_check(usage.command, config) == DX_OK &&
         defaults_make(usage.command, &defaults) == DX_OK) {
         dxi_config_warnings(config, warning_print, (char *)(uintptr_t)usage.command);
+        if (dx_config_list(config, "listen.addresses", 0) ==
+            NULL) { /* fine for who embeds a node */
+            dxi_complain(usage.command,
+                         "warning: listen.addresses is empty: nobody can connect to dx server");
+        }
         exit_code = difference_print(usage.command, defaults, config, "default", "value",
                                      operands.texts[0]);
     }

@@ -260,6 +260,9 @@ static int node_run(const dx_config_t *config, server_t *server)
                                                          server->settings->file == NULL};
     dx_error_t error = {0};
     server->local = dx_config_bool(config, "local.enabled");
+    if (dx_config_list(config, "listen.addresses", 0) == NULL) {
+        dxi_complain(COMMAND, "warning: listen.addresses is empty: nobody can connect");
+    }
     const int result = dxi_daemon_run(&options, &error);
     if (result != DX_OK) {
         dxi_complain_error(COMMAND, &error);

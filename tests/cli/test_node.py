@@ -360,6 +360,10 @@ class Config(NodeTest):
         self.assertEqual(done.returncode, OK)
         self.assertIn("warning: tokens can be read on their way to admin.address http://0.0.0.0:0",
                       done.stderr)
+        file.write_text("listen: {addresses: []}\n", encoding="utf-8")
+        done = self.dx("config", "check", file)
+        self.assertEqual(done.returncode, OK)
+        self.assertIn("warning: listen.addresses is empty", done.stderr)
 
     def test_a_check_finds_what_would_keep_a_node_from_starting(self):
         file, none = self.folder / "checked.yaml", self.folder / "none"

@@ -30,6 +30,13 @@ class ServerTest(DxTest):
 
 
 class Starting(ServerTest):
+    def test_one_that_nobody_can_reach_warns(self):
+        server = self.server(DX_LISTEN_ADDRESSES="")
+        self.assertEqual(server.started["addresses"], [])
+        code, said = server.stop()
+        self.assertEqual(code, OK)
+        self.assertIn("dx server: warning: listen.addresses is empty", said)
+
     def test_it_says_where_it_listens_and_how_to_stop_it(self):
         process = subprocess.Popen([DX, "server", "--listen", self.socket], text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
