@@ -206,11 +206,13 @@ static int source_begin(dx_client_t *client, dx_client_subscription_t *subscript
     if (dxi_direct_may_subscribe(client, &subscription->options)) {
         code = dxi_direct_inlet_open(subscription, &subscription->direct, error);
     }
-    if (code == DX_OK || poll) {
-        return code == DX_OK ? DX_OK
-                             : dxi_fail(error, code,
-                                        "DX_DISPATCH_POLL is for direct topics of a node that is "
-                                        "reached by unix:// or shm://");
+    if (code == DX_OK || code == DX_ETIMEDOUT || code == DX_ECLOSED) {
+        return code; /* who did not answer has used the time up */
+    }
+    if (poll) {
+        return dxi_fail(error, code,
+                        "DX_DISPATCH_POLL is for direct topics of a node that is reached by "
+                        "unix:// or shm://");
     }
     return dxi_subscription_begin(client, subscription, error);
 }

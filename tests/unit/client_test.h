@@ -51,6 +51,7 @@ typedef struct node {
     bool mute;                            /* publications get no answer */
     int refuse;                           /* they get a NACK with this code */
     bool deaf;                            /* nothing at all is answered */
+    uint64_t capabilities;                /* besides those of every node */
     int refuse_subscriptions;             /* with this code */
     int64_t cut_after;                    /* publications, then the connection is cut; 0: never */
     int64_t cuts;                         /* how often that is still to happen */
@@ -274,7 +275,11 @@ static inline int node_on_frame(void *context, dxi_connection_t *connection,
 {
     node_t *const node = context;
     (void)error;
-    if (node->deaf || connection != node->connection) {
+    if (connection != node->connection) {
+        return DX_OK;
+    }
+    if (node->deaf) {
+        node_note(node, frame);
         return DX_OK;
     }
     const uint64_t correlation = dx_frame_part_u64(frame, DX_PART_CORRELATION, 0);
@@ -374,16 +379,18 @@ static inline void node_listen(node_t *node)
 {
     dx_error_t error = {0};
     dxi_address_t address;
-    const dxi_listener_options_t options = {
-        .events = {.context = node,
-                   .on_open = node_on_open,
-                   .on_frame = node_on_frame,
-                   .on_pause = node_on_pause,
-                   .on_auth = node_on_auth,
-                   .on_close = node_on_close},
-        /* What a test has the node say waits for its room. */
-        .connection = {.shm = true, .shm_ring_bytes = 65536, .send_bytes = 1 << 26},
-        .on_accept = node_on_accept};
+    const dxi_listener_options_t options = {.events = {.context = node,
+                                                       .on_open = node_on_open,
+                                                       .on_frame = node_on_frame,
+                                                       .on_pause = node_on_pause,
+                                                       .on_auth = node_on_auth,
+                                                       .on_close = node_on_close},
+                                            /* What a test has the node say waits for its room. */
+                                            .connection = {.shm = true,
+                                                           .shm_ring_bytes = 65536,
+                                                           .send_bytes = 1 << 26,
+                                                           .capabilities = node->capabilities},
+                                            .on_accept = node_on_accept};
     assert_ok(dxi_address_parse(node->path, &address, &error));
     if (dxi_listener_create(node->loop, &address, &options, &node->listener, &error) != DX_OK) {
         fail_msg("%s", error.message);

@@ -10,6 +10,7 @@
 
 #include "client/internal.h"
 #include "client_test.h"
+#include "net/capability.h"
 
 static void options_outside_their_bounds_are_refused(void **state)
 {
@@ -445,6 +446,31 @@ static void calls_without_an_answer_end_at_their_deadline(void **state)
     node_end(node);
 }
 
+/* Whether a topic is direct is asked first: that is no second call with time of its own. */
+static void a_node_that_does_not_answer_is_not_asked_twice(void **state)
+{
+    (void)state;
+    node_t *node = node_make();
+    node->deaf = true;
+    node->capabilities = DXI_CAPABILITY_DIRECT;
+    node_start(node);
+    dx_client_t *client = client_open(node, (dx_client_options_t){.timeout_ns = 50 * DX_NS_PER_MS});
+    dx_error_t error = {0};
+    dx_client_subscription_t *subscription = NULL;
+    for (int poll = 0; poll <= 1; poll++) {
+        const dx_subscription_options_t options = {
+            .pattern = "t",
+            .on_event = (dx_event_fn)(void (*)(void))on_receipt,
+            .dispatch = poll == 0 ? DX_DISPATCH_THREAD : DX_DISPATCH_POLL};
+        assert_fails(dx_client_subscribe(client, &options, &subscription, &error), DX_ETIMEDOUT,
+                     error, "no answer in time");
+        wait_until(node_got(node, DX_FRAME_ASK, poll) != NULL);
+    }
+    (void)dx_client_close(client, DX_NS_PER_MS);
+    assert_null(node_got(node, DX_FRAME_SUBSCRIBE, 0));
+    node_end(node);
+}
+
 static void hold(void *context)
 {
     const dx_atomic32_t *const until = context;
@@ -545,6 +571,7 @@ int main(void)
         cmocka_unit_test(who_waits_in_vain_is_told_why_there_is_no_connection),
         cmocka_unit_test(bytes_that_are_no_frame_end_the_connection_and_it_is_made_again),
         cmocka_unit_test(calls_without_an_answer_end_at_their_deadline),
+        cmocka_unit_test(a_node_that_does_not_answer_is_not_asked_twice),
         cmocka_unit_test(a_call_that_was_given_up_is_not_begun),
         cmocka_unit_test(whatever_fails_while_connecting_leaves_nothing),
     };
