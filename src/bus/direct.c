@@ -385,7 +385,8 @@ static bool frame_make(dxi_direct_t *direct, uint64_t sequence)
     dx_frame_view_t view;
     uint32_t bytes = 0;
     if (dx_frame_decode(event.data, event.bytes, &view, NULL) != DX_OK ||
-        view.bytes != event.bytes || view.header->type != DX_FRAME_EVENT) {
+        view.bytes != event.bytes || view.header->type != DX_FRAME_EVENT ||
+        dxi_frame_packed(view.header)) { /* a slot has one sequence */
         return false;
     }
     const char *name = dx_frame_part(&view, DX_PART_TOPIC, &bytes);

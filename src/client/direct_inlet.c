@@ -43,6 +43,7 @@
 #include "disruptorx/clock.h"
 #include "disruptorx/consumer.h"
 #include "disruptorx/thread.h"
+#include "wire/pack.h"
 
 #define CHUNK 64           /* slots copied at a time, */
 #define CHUNK_BYTES 16384u /* and their bytes, but one at least */
@@ -211,7 +212,7 @@ static bool frame_take(dxi_direct_inlet_t *inlet, const dxi_direct_event_t *slot
 {
     dx_frame_view_t *view = &inlet->views[inlet->count];
     if (dx_frame_decode(slot->data, slot->bytes, view, NULL) != DX_OK ||
-        view->header->type != DX_FRAME_EVENT) {
+        view->header->type != DX_FRAME_EVENT || dxi_frame_packed(view->header)) {
         return false;
     }
     inlet->special[inlet->count] = inlet->any_special = true;
