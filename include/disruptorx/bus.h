@@ -416,8 +416,9 @@ DX_API DX_NODISCARD int dx_publish(dx_publisher_t *publisher, const dx_message_t
 DX_API DX_NODISCARD int dx_publish_batch(dx_publisher_t *publisher, const dx_message_t *messages,
                                          int count, dx_error_t *error);
 
-/* Publishes and waits until the shard has answered.
- * Returns receipt_out->code, or DX_ETIMEDOUT (it may have been taken: say it again with
+/* Publishes and waits until the shard has answered. `receipt_out` may be NULL; its code is what is
+ * returned.
+ * Returns the receipt's code, or DX_ETIMEDOUT (it may have been taken: say it again with
  * dx_publish_retry() and it is taken once), or as dx_publish().
  * Threads: as dx_publish(), but never in a handler in a shard's thread. */
 DX_API DX_NODISCARD int dx_publish_wait(dx_publisher_t *publisher, const dx_message_t *message,

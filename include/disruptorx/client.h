@@ -124,8 +124,8 @@ DX_API DX_NODISCARD int dx_client_publish(dx_client_t *client, const dx_message_
 DX_API DX_NODISCARD int dx_client_publish_batch(dx_client_t *client, const dx_message_t *messages,
                                                 int count, dx_error_t *error);
 
-/* Publishes and waits for the receipt.
- * Returns receipt_out->code; DX_ETIMEDOUT: it is still tried, and may be taken; as
+/* Publishes and waits for the receipt. `receipt_out` may be NULL; its code is what is returned.
+ * Returns the receipt's code; DX_ETIMEDOUT: it is still tried, and may be taken; as
  * dx_client_publish().
  * Threads: any, no handler. */
 DX_API DX_NODISCARD int dx_client_publish_wait(dx_client_t *client, const dx_message_t *message,

@@ -604,6 +604,8 @@ static int publish_and_wait(dx_publisher_t *publisher, const dx_message_t *messa
     const int64_t timeout_ns = publisher->options.timeout_ns;
     const int64_t deadline_ns = timeout_ns == 0 ? INT64_MAX : dx_clock_ns() + timeout_ns;
     dxi_lane_t *lane = NULL;
+    dx_receipt_t nobodys;
+    receipt_out = receipt_out != NULL ? receipt_out : &nobodys;
     *receipt_out = (dx_receipt_t){0};
     dxi_mailbox_expect(publisher->mailbox, how->producer_sequence, 0, NULL, 0);
     const int code = dxi_publisher_put(publisher, message, how, &lane, error);
@@ -635,7 +637,9 @@ int dx_publish_retry(dx_publisher_t *publisher, const dx_message_t *message,
     how.producer_sequence =
         publisher->idempotent ? publisher->next_sequence - 1 : publisher->waited_sequence;
     if (how.producer_sequence == 0) {
-        *receipt_out = (dx_receipt_t){.code = DX_ESTATE};
+        if (receipt_out != NULL) {
+            *receipt_out = (dx_receipt_t){.code = DX_ESTATE};
+        }
         return dxi_fail(error, DX_ESTATE, "nothing was published that could be tried again");
     }
     return publish_and_wait(publisher, message, &how, receipt_out, error);

@@ -683,10 +683,10 @@ int dx_client_publish_async(dx_client_t *client, const dx_message_t *message,
     return publish(client, DX_FRAME_PUBLISH, message, on_receipt, context, LAZY_DEADLINE, error);
 }
 
-int dx_client_publish_wait(dx_client_t *client, const dx_message_t *message,
-                           dx_receipt_t *receipt_out, dx_error_t *error)
+/* Its code is what is returned. */
+static int publish_and_wait(dx_client_t *client, const dx_message_t *message,
+                            dx_receipt_t *receipt_out, dx_error_t *error)
 {
-    *receipt_out = (dx_receipt_t){.code = DX_OK};
     int code = dxi_client_may_wait(client, "dx_client_publish_wait()", error);
     if (code != DX_OK) {
         return code;
@@ -694,8 +694,7 @@ int dx_client_publish_wait(dx_client_t *client, const dx_message_t *message,
     if (may_be_direct(client)) {
         code = direct_publish(client, message, 1, receipt_out, error);
         if (code != 0) {
-            receipt_out->code = code > 0 ? DX_OK : code;
-            return receipt_out->code;
+            return code > 0 ? DX_OK : code;
         }
     }
     dxi_call_t *call = NULL;
@@ -713,9 +712,19 @@ int dx_client_publish_wait(dx_client_t *client, const dx_message_t *message,
         code = dxi_call_wait(client, call, deadline_ns, error);
         if (code != DX_ETIMEDOUT) {
             *receipt_out = call->receipt;
-            receipt_out->code = code;
         }
     }
     dxi_call_close(client, call);
     return code;
+}
+
+int dx_client_publish_wait(dx_client_t *client, const dx_message_t *message,
+                           dx_receipt_t *receipt_out, dx_error_t *error)
+{
+    dx_receipt_t receipt = {.code = DX_OK};
+    receipt.code = publish_and_wait(client, message, &receipt, error);
+    if (receipt_out != NULL) {
+        *receipt_out = receipt;
+    }
+    return receipt.code;
 }

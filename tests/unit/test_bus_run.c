@@ -590,7 +590,9 @@ static void bad_messages_are_refused_with_a_sentence(void **state)
     for (size_t i = 0; i < COUNT_OF(table); i++) {
         assert_fails(dx_publish(publisher, &table[i].message, &said), table[i].code, said,
                      table[i].text);
+        assert_int_equal(dx_publish_wait(publisher, &table[i].message, NULL, NULL), table[i].code);
     }
+    assert_ok(dx_publish_wait(publisher, &(dx_message_t){.topic = "a"}, NULL, &said));
     assert_ok(
         dx_publish(publisher, &(dx_message_t){.topic = "a", .data = data, .bytes = 1000}, &said));
     dx_publisher_close(publisher);

@@ -101,6 +101,13 @@ static void what_is_no_message_is_refused(void **state)
                      table[i].text);
         assert_fails(dx_client_publish_batch(client, &table[i].message, 1, &error), table[i].code,
                      error, table[i].text);
+        dx_receipt_t receipt = {.code = DX_OK, .sequence = 9};
+        assert_fails(dx_client_publish_wait(client, &table[i].message, &receipt, &error),
+                     table[i].code, error, table[i].text);
+        assert_int_equal(receipt.code, table[i].code);
+        assert_int_equal(receipt.sequence, 0);
+        assert_int_equal(dx_client_publish_wait(client, &table[i].message, NULL, NULL),
+                         table[i].code);
     }
     const dx_message_t largest = {.topic = "a", .data = big, .bytes = 32768 - 32 - 64 - 16};
     assert_ok(dx_client_publish(client, &largest, &error));
