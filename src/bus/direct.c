@@ -41,6 +41,7 @@
 #include "bus/direct.h"
 
 #include <stdio.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -129,14 +130,23 @@ static void orphans_remove(void)
     }
 }
 
+/* Others may make files where rings lie: a name that they could know beforehand they could take. */
+static void name_make(dxi_direct_t *direct)
+{
+    uint64_t number = 0;
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number) {
+        number = (uint64_t)dx_clock_realtime_ns() * UINT64_C(0x9E3779B97F4A7C15);
+    }
+    (void)snprintf(direct->ring_name, sizeof direct->ring_name, NAME_PREFIX "%d-%llx",
+                   (int)getpid(), (unsigned long long)number);
+}
+
 static int ring_make(dxi_direct_t *direct, const dx_topic_options_t *options, dx_error_t *error)
 {
-    static dx_atomic64_t count;
     uint32_t slots = 0;
     int code = dxi_direct_geometry(options, &direct->slot_bytes, &slots, error);
     for (int tries = 0; code == DX_OK; tries++) {
-        (void)snprintf(direct->ring_name, sizeof direct->ring_name, NAME_PREFIX "%d-%lld",
-                       (int)getpid(), (long long)dx_fetch_add_relaxed(&count, 1));
+        name_make(direct);
         code = dx_ring_create(
             &(dx_ring_options_t){.name = direct->ring_name,
                                  .slot_count = slots,
@@ -150,7 +160,7 @@ static int ring_make(dxi_direct_t *direct, const dx_topic_options_t *options, dx
         if ((code != DX_EBUSY && code != DX_EEXIST) || tries >= NAME_TRIES) {
             break;
         }
-        code = DX_OK; /* clients of an earlier process of our number are still there */
+        code = DX_OK; /* it is somebody's: another one */
     }
     return code;
 }

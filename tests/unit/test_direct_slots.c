@@ -3,6 +3,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "served_test.h"
 
 #include "bus/direct_ask.h"
@@ -90,9 +93,34 @@ static void a_pack_in_a_slot_is_no_event(void **state)
     serve_end(served);
 }
 
+/* Names that could be known beforehand are taken by somebody. */
+static void names_of_rings_cant_be_taken_beforehand(void **state)
+{
+    (void)state;
+    char path[128];
+    for (int i = 0; i < 8; i++) {
+        (void)snprintf(path, sizeof path, DX_RING_FOLDER "/dxd-%d-%d" DX_RING_SUFFIX, (int)getpid(),
+                       i);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    served_t *const served = serve(1);
+    dx_client_t *const client = client_of(served);
+    const dx_topic_options_t direct = {.direct_bytes = 65536};
+    const int code = dx_client_topic_create(client, "t", &direct, &said);
+    for (int i = 0; i < 8; i++) {
+        (void)snprintf(path, sizeof path, DX_RING_FOLDER "/dxd-%d-%d" DX_RING_SUFFIX, (int)getpid(),
+                       i);
+        assert_int_equal(rmdir(path), 0);
+    }
+    check_said(code, "topic_create");
+    check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+    serve_end(served);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_of_rings_cant_be_taken_beforehand),
         cmocka_unit_test(a_pack_in_a_slot_is_no_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
