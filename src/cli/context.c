@@ -55,8 +55,22 @@ static int store_open(const char *speaker, store_t **store_out)
     return DX_OK;
 }
 
-/* Saves, frees, and turns what happened into an exit code. */
-static int store_close(const char *speaker, store_t *store, int result, dx_error_t *error)
+/* What became of a context, in the form of `dx topic create`. */
+static int done_json(const char *name, const char *done)
+{
+    dxi_json_t json;
+    dxi_json_begin(&json, stdout);
+    dxi_json_object_begin(&json, NULL);
+    dxi_json_text(&json, "context", name);
+    dxi_json_text(&json, "result", done);
+    dxi_json_object_end(&json);
+    return dxi_json_finish(&json) == DX_OK ? DXI_EXIT_OK : DXI_EXIT_FAILED;
+}
+
+/* Saves, frees, and turns what happened, to the context `name` and in the word `done`, into an exit
+ * code. */
+static int store_close(const char *speaker, store_t *store, int result, const char *name,
+                       const char *done, dx_error_t *error)
 {
     if (result == DX_OK) {
         result = dxi_contexts_save(store->path, &store->contexts, error);
@@ -66,7 +80,7 @@ static int store_close(const char *speaker, store_t *store, int result, dx_error
     }
     dxi_free(store);
     if (result == DX_OK) {
-        return DXI_EXIT_OK;
+        return dxi_output_is_json() ? done_json(name, done) : DXI_EXIT_OK;
     }
     return result == DX_EINVAL ? DXI_EXIT_USAGE : DXI_EXIT_FAILED;
 }
@@ -218,7 +232,7 @@ static int add_run(int argc, char **argv)
     if (result == DX_OK && settings.select) {
         memcpy(store->contexts.selected, context.name, sizeof context.name);
     }
-    return store_close(ADD_USAGE.command, store, result, &error);
+    return store_close(ADD_USAGE.command, store, result, context.name, "saved", &error);
 }
 
 /* ------------------------------------------------------------------------------------------- ls */
@@ -322,7 +336,7 @@ static int select_run(int argc, char **argv)
     } else {
         snprintf(store->contexts.selected, sizeof store->contexts.selected, "%s", name);
     }
-    return store_close(usage.command, store, result, &error);
+    return store_close(usage.command, store, result, name, "selected", &error);
 }
 
 static int rm_run(int argc, char **argv)
@@ -346,7 +360,7 @@ static int rm_run(int argc, char **argv)
         return DXI_EXIT_FAILED;
     }
     const int result = dxi_context_remove(&store->contexts, operands.texts[0], &error);
-    return store_close(usage.command, store, result, &error);
+    return store_close(usage.command, store, result, operands.texts[0], "removed", &error);
 }
 
 static const dxi_command_t ACTIONS[] = {

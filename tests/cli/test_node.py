@@ -450,6 +450,11 @@ class Contexts(NodeTest):
         file = self.folder / ".config/disruptorx/contexts.json"
         self.assertEqual(os.stat(file).st_mode & 0o777, 0o600)
 
+    def test_what_became_of_one_is_told_as_json(self):
+        for result, *words in (("saved", "add", "told", "--address", "unix:///x"),
+                               ("selected", "select", "told"), ("removed", "rm", "told")):
+            self.assertEqual(self.json("context", *words), {"context": "told", "result": result})
+
     def test_the_file_of_contexts_does_not_matter_where_none_is_asked_for(self):
         folder = self.folder / "other/disruptorx"
         folder.mkdir(parents=True)
