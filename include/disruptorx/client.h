@@ -77,7 +77,10 @@ typedef struct dx_client_options {
     bool connect_later;         /* dx_client_connect() does not wait for the connection */
     int64_t keep_alive_ns;      /* 0 = 15 s */
 
-    uint64_t producer_id;   /* 0: made up */
+    /* 0: made up. What wants a receipt is numbered from 1 on, and a node takes each number of a
+     * producer once. So give one only to a program that, started again, publishes the same again from
+     * its first message on: what was published is a duplicate then, whatever is in it. */
+    uint64_t producer_id;
     uint32_t window_bytes;  /* publications on their way; a power of two from 65536; 0 = 512 KiB */
     uint32_t window_events; /* of acknowledged ones; 0 = 65536 */
     uint32_t receive_bytes; /* of the receive buffer, 64 KiB to 16 MiB; 0 = 256 KiB */
