@@ -78,8 +78,8 @@ typedef struct dx_client_options {
     int64_t keep_alive_ns;      /* 0 = 15 s */
 
     /* 0: made up. What wants a receipt is numbered from 1 on, and a node takes each number of a
-     * producer once. So give one only to a program that, started again, publishes the same again from
-     * its first message on: what was published is a duplicate then, whatever is in it. */
+     * producer once. So give one only to a program that, started again, publishes the same again
+     * from its first message on: what was published is a duplicate then, whatever is in it. */
     uint64_t producer_id;
     uint32_t window_bytes;  /* publications on their way; a power of two from 65536; 0 = 512 KiB */
     uint32_t window_events; /* of acknowledged ones; 0 = 65536 */
