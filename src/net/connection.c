@@ -109,6 +109,12 @@ void dxi_connection_discard(dxi_connection_t *connection)
     dxi_free(connection);
 }
 
+/* Where a reason is counted: by its number. The peer may have said one that is none of ours. */
+static int end_index(int code)
+{
+    return code <= 0 && code > -DXI_END_CODES ? -code : DXI_END_CODES - 1;
+}
+
 /* The last handle is closed: nobody but its owner knows the connection any more (C1). */
 static void finish(dxi_connection_t *connection)
 {
@@ -119,8 +125,7 @@ static void finish(dxi_connection_t *connection)
     dxi_hook_cancel(&connection->member);
     if (settings->listener) {
         (void)dx_fetch_add_relaxed(&settings->open, -1);
-        (void)dx_fetch_add_relaxed(&settings->ended[-connection->why.code & (DXI_END_CODES - 1)],
-                                   1);
+        (void)dx_fetch_add_relaxed(&settings->ended[end_index(connection->why.code)], 1);
         if (!connection->was_open && !connection->unwelcome) {
             (void)dx_fetch_add_relaxed(&settings->handshake_failures, 1);
         }

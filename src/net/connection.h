@@ -248,9 +248,10 @@ const dxi_address_t *dxi_listener_address(const dxi_listener_t *listener);
 
 typedef struct dxi_listener_stat {
     int64_t accepted, refused, accept_errors, handshake_failures;
-    int64_t tls_failures;         /* handshakes of TLS; handshake_failures has them too */
-    int64_t open;                 /* at the moment */
-    int64_t ended[DXI_END_CODES]; /* connections that are over, by the code why, without its sign */
+    int64_t tls_failures; /* handshakes of TLS; handshake_failures has them too */
+    int64_t open;         /* at the moment */
+    /* Connections that are over, by the code why, without its sign; the last one: another code. */
+    int64_t ended[DXI_END_CODES];
     /* Shared memory: clients that got it, that were refused it, and that broke its rules. */
     int64_t shm_granted, shm_refused, shm_nonsense;
 } dxi_listener_stat_t;

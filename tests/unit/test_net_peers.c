@@ -334,6 +334,31 @@ static void who_does_not_greet_in_time_is_told_so(void **state)
     rig_end(&rig);
 }
 
+static void a_reason_of_no_code_of_ours_is_counted_as_another(void **state)
+{
+    (void)state;
+    rig_t rig;
+    rig_begin(&rig, &(dxi_connection_options_t){0});
+    const int32_t codes[] = {INT32_MIN, DX_EPERM - DXI_END_CODES};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        const int fd = rig_connect(&rig);
+        const dx_frame_code_t code = {.code = codes[i]};
+        const dx_frame_part_t part = dx_frame_part_of(DX_PART_CODE, &code, sizeof code);
+        script_t script = {.count = 0};
+        script_add(&script,
+                   &(dx_frame_draft_t){.type = DX_FRAME_ERROR, .parts = &part, .part_count = 1},
+                   NULL);
+        assert_true(raw_send(fd, script.bytes, script.count));
+        side_wait(&rig.side, rig.side.closes == (int)i + 1);
+        assert_int_equal(close(fd), 0);
+    }
+    dxi_listener_stat_t stat;
+    dxi_listener_stat(rig.listener, &stat);
+    assert_int_equal(stat.ended[-DX_EPERM], 0);
+    assert_int_equal(stat.ended[DXI_END_CODES - 1], 2);
+    rig_end(&rig);
+}
+
 static void a_node_that_does_not_answer_is_given_up(void **state)
 {
     (void)state;
@@ -534,6 +559,7 @@ int main(void)
         cmocka_unit_test(a_silent_peer_is_asked_and_then_given_up),
         cmocka_unit_test(a_peer_that_answers_is_kept_and_its_distance_measured),
         cmocka_unit_test(who_does_not_greet_in_time_is_told_so),
+        cmocka_unit_test(a_reason_of_no_code_of_ours_is_counted_as_another),
         cmocka_unit_test(a_node_that_does_not_answer_is_given_up),
         cmocka_unit_test(a_peer_that_never_reads_fills_one_ring_and_no_more),
         cmocka_unit_test(answers_have_room_when_the_owner_has_filled_the_ring),
