@@ -170,11 +170,20 @@ static int root_read(const char *path, json_t *root, dxi_contexts_t *contexts, d
 {
     const char *name = NULL;
     json_t *object = NULL;
-    json_t *const selected = json_object_get(root, "selected");
     if (!json_is_object(root)) {
         return dxi_fail(error, DX_EPARSE, "%.100s holds no JSON object", path);
     }
-    json_object_foreach(json_object_get(root, "contexts"), name, object)
+    json_t *const selected = json_object_get(root, "selected");
+    json_t *const list = json_object_get(root, "contexts");
+    /* What is not read is lost when the file is written. */
+    if (list != NULL && !json_is_object(list)) {
+        return dxi_fail(error, DX_EPARSE, "%.100s: contexts is no JSON object", path);
+    }
+    if (json_object_size(root) != (size_t)(list != NULL) + (size_t)(selected != NULL)) {
+        return dxi_fail(error, DX_EPARSE, "%.100s has a member besides contexts and selected",
+                        path);
+    }
+    json_object_foreach(list, name, object)
     {
         const int result = context_read(path, name, object, contexts, error);
         if (result != DX_OK) {

@@ -101,6 +101,9 @@ static void a_damaged_file_is_refused_and_says_where(void **state)
     } cases[] = {
         {"{\n\"contexts\": ", ":2: "},
         {"[]", "holds no JSON object"},
+        {"{\"contexts\":[]}", "contexts is no JSON object"},
+        {"{\"context\":{}}", "has a member besides contexts and selected"},
+        {"{\"contexts\":{},\"selected\":null,\"more\":1}", "has a member besides"},
         {"{\"contexts\": {\"a\": {\"adress\": \"x\"}}}", "unknown or wrong adress"},
         {"{\"contexts\": {\"a\": {\"address\": 7}}}", "address must be a text"},
         {"{\"contexts\": {\"a b\": {}}}", "must be 1 to 63 letters"},
