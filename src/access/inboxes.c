@@ -9,7 +9,8 @@
  *
  * A table by name; those that were left stand in a list, by the time when they were. What is older
  * than DXI_ACCESS_INBOX_KEPT_S is forgotten whenever one is taken, and where there are too many,
- * the oldest that was left goes first.
+ * the oldest that the same user has left goes first, so that nobody makes another's go by taking
+ * many; a user that has left none gets the place of the oldest of all.
  *
  * INVARIANTS
  *
@@ -69,10 +70,20 @@ static void forget(dxi_inboxes_t *inboxes, dxi_inbox_t *it)
     dxi_free(it);
 }
 
+/* The oldest that the user has left, or else the oldest of all; there is one. */
+static dxi_inbox_t *left_to_forget(const dxi_inboxes_t *inboxes, const char *user)
+{
+    dxi_inbox_t *it = inboxes->oldest;
+    while (it != NULL && strcmp(it->user, user) != 0) {
+        it = it->newer;
+    }
+    return it != NULL ? it : inboxes->oldest;
+}
+
 static int make(dxi_inboxes_t *inboxes, const char *user, const char *topic, dx_error_t *error)
 {
     if (inboxes->count >= DXI_ACCESS_INBOXES_MAX && inboxes->oldest != NULL) {
-        forget(inboxes, inboxes->oldest);
+        forget(inboxes, left_to_forget(inboxes, user));
     }
     if (inboxes->count >= DXI_ACCESS_INBOXES_MAX) {
         return dxi_fail(error, DX_ELIMIT, "%d inboxes are in use, which is the limit",

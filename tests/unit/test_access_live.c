@@ -400,6 +400,10 @@ static void inboxes_have_limits(void **state)
     dxi_inboxes_leave(&inboxes, "$inbox.8", 0);
     assert_ok(dxi_inboxes_take(&inboxes, "b", "$inbox.more", 0, &error)); /* 7 is forgotten */
     assert_ok(dxi_inboxes_take(&inboxes, "b", "$inbox.7", 0, &error));    /* and 8 */
+    dxi_inboxes_leave(&inboxes, "$inbox.7", 0); /* b's is older than a's, and stays */
+    dxi_inboxes_leave(&inboxes, "$inbox.9", 0);
+    assert_ok(dxi_inboxes_take(&inboxes, "a", "$inbox.another", 0, &error));
+    assert_int_equal(dxi_inboxes_take(&inboxes, "a", "$inbox.7", 0, &error), DX_EPERM);
     assert_int_equal(inboxes.count, DXI_ACCESS_INBOXES_MAX);
     dxi_inboxes_close(&inboxes);
 }
