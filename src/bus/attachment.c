@@ -158,7 +158,8 @@ static void attach_in_loop(void *context)
                                 &(dxi_subscribe_t){.user = part,
                                                    .options = &call->attachment->options,
                                                    .remote = call->attachment->remote,
-                                                   .group_member_id = call->attachment->member_id},
+                                                   .group_member_id = call->attachment->member_id,
+                                                   .known_ns = call->attachment->known_ns},
                                 dx_clock_ns(), &part->subscriber, call->error);
     }
     dxi_bus_loop_settle(call->loop);

@@ -69,6 +69,15 @@ static int topic_room(dxi_topic_t *topic)
     return DX_OK;
 }
 
+/* Whether the topic is another than the one that the flow goes on in: it was deleted and made anew.
+ * Times of a direct topic's events are their publishers', and say nothing. */
+static bool is_another(const dxi_flow_t *flow, const dxi_topic_t *topic)
+{
+    return flow->options.known_ns != 0 &&
+           (flow->options.from_value > topic->last + 1 ||
+            (topic->direct == NULL && flow->options.known_ns < topic->born_ns));
+}
+
 /* The first sequence for a flow in a topic that was there before it. */
 static uint64_t start_of(const dxi_flow_t *flow, const dxi_topic_t *topic)
 {
@@ -76,7 +85,8 @@ static uint64_t start_of(const dxi_flow_t *flow, const dxi_topic_t *topic)
     case DX_FROM_EARLIEST:
         return topic->retain.first;
     case DX_FROM_SEQUENCE:
-        return flow->options.from_value != 0 ? flow->options.from_value : 1;
+        return flow->options.from_value == 0 || is_another(flow, topic) ? 1
+                                                                        : flow->options.from_value;
     case DX_FROM_TIME:
         return dxi_retain_find(&topic->retain, flow->options.from_value);
     default:

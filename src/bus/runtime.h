@@ -192,6 +192,7 @@ struct dxi_attachment {
     dx_subscription_options_t options; /* texts are in `texts` */
     char *texts;
     uint64_t member_id;
+    uint64_t known_ns; /* dxi_subscribe_t */
     bool remote;
     bool packs;           /* deliver() takes frames with several events (wire/pack.h) */
     bool literal;         /* without wildcards: only in the lane of its topic, unless keyed */

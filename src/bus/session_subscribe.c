@@ -588,9 +588,10 @@ static int asked_read(const dx_frame_view_t *frame, asked_t *asked, dx_error_t *
 }
 
 /* Makes the remote of a SUBSCRIBE. Returns NULL with `error`. */
-static dxi_remote_t *remote_make(dxi_session_t *session, uint64_t number, const asked_t *asked,
-                                 dx_error_t *error)
+static dxi_remote_t *remote_make(dxi_session_t *session, const dx_frame_view_t *frame,
+                                 const asked_t *asked, dx_error_t *error)
 {
+    const uint64_t number = dx_frame_part_u64(frame, DX_PART_SUBSCRIPTION, 0);
     const int64_t wanted = dx_load_relaxed(&session->policy->subscriptions_max);
     const uint32_t most = wanted != 0 ? (uint32_t)wanted : SUBSCRIPTIONS_MAX_DEFAULT;
     if (dxi_session_remote(session, number) != NULL) {
@@ -617,6 +618,7 @@ static dxi_remote_t *remote_make(dxi_session_t *session, uint64_t number, const 
         dxi_free(remote);
         return NULL;
     }
+    remote->base.known_ns = frame->header->timestamp_ns;
     remote->base.packs = session->packs;
     remote->base.deliver = remote_deliver;
     remote->base.gap = remote_gap;
@@ -648,8 +650,7 @@ int dxi_session_subscribe(dxi_session_t *session, const dx_frame_view_t *frame, 
         code = dxi_session_may_subscribe(session, &asked.options, &is_inbox, &refusal);
     }
     if (code == DX_OK) {
-        remote = remote_make(session, dx_frame_part_u64(frame, DX_PART_SUBSCRIPTION, 0), &asked,
-                             &refusal);
+        remote = remote_make(session, frame, &asked, &refusal);
         code = refusal.code;
     }
     if (is_inbox && remote == NULL) {

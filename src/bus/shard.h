@@ -159,6 +159,8 @@ typedef struct dxi_subscribe {
                                                * `predicate` is called */
     bool remote;
     uint64_t group_member_id; /* orders the members of a group: the same in every shard */
+    uint64_t known_ns;        /* it goes on behind an event of this time: a topic of that name that
+                               * was made since is given from 1 on; 0: the sequence says all */
 } dxi_subscribe_t;
 
 /* Delivers nothing itself: who starts behind is fed from the next dxi_shard_tick() or

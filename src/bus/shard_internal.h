@@ -92,10 +92,11 @@ struct dxi_topic {
     dxi_retain_t retain;
     dxi_retain_limits_t limits;
     uint64_t published_bytes, delivered;
-    void *direct;           /* of the bus around the shard; NULL: not a direct topic */
-    dxi_list_t in_active;   /* shard->active: it has a rate, or will */
-    dxi_list_t in_all;      /* shard->all_topics, in the order in which they were made */
-    uint64_t made;          /* which one it was */
+    void *direct;         /* of the bus around the shard; NULL: not a direct topic */
+    dxi_list_t in_active; /* shard->active: it has a rate, or will */
+    dxi_list_t in_all;    /* shard->all_topics, in the order in which they were made */
+    uint64_t made;        /* which one it was */
+    uint64_t born_ns;     /* none of its events is older; each of an earlier topic of its name is */
     uint64_t unheard_seen;  /* `unheard` when its latencies were last added up */
     dxi_latency_t *latency; /* NULL: nothing was measured */
     char name[];
@@ -229,6 +230,7 @@ typedef struct dxi_flow_options {
     const char *filter_text;
     dx_start_from_t from;
     uint64_t from_value;
+    uint64_t known_ns; /* of the event in front of that sequence; 0: it is not known */
     dx_ack_mode_t ack; /* never DEFAULT */
     dx_slow_policy_t slow;
     int64_t slow_block_ns;

@@ -225,6 +225,7 @@ static int flow_open(dxi_shard_t *shard, const dxi_subscribe_t *subscribe,
     if (flow == NULL) {
         return dxi_fail(error, DX_ENOMEM, "no memory for a subscription");
     }
+    flow->options.known_ns = subscribe->known_ns;
     const char *const filter = flow->options.filter_text;
     const int code =
         filter != NULL ? dxi_filter_create(filter, strlen(filter), &flow->filter, error) : DX_OK;

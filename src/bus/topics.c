@@ -254,6 +254,7 @@ static int topic_create(dxi_shard_t *shard, const char *name, size_t bytes,
         return code;
     }
     topic->made = ++shard->topics_made;
+    topic->born_ns = shard->timestamp_ns;
     dxi_list_append(&shard->all_topics, &topic->in_all);
     *topic_out = topic;
     return DX_OK;
@@ -296,6 +297,7 @@ void dxi_topic_remove(dxi_shard_t *shard, dxi_topic_t *topic)
     dxi_totals_gone(shard, topic);
     if (!inbox) {
         (void)dx_fetch_add_relaxed(shard->topic_count, -1);
+        shard->timestamp_ns++; /* born_ns of the next one */
     }
     topic_free(shard, topic);
 }

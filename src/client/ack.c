@@ -132,13 +132,14 @@ void dxi_ack_delivered(dx_client_subscription_t *subscription, const dx_event_t 
      * does. */
     if (event->sequence > subscription->last_sequence || event->attempt <= 1) {
         subscription->last_sequence = event->sequence;
+        subscription->last_time_ns = event->timestamp_ns;
     }
 }
 
 /* Sequences of a node that is no more. */
 void dxi_ack_forget(dx_client_subscription_t *subscription)
 {
-    subscription->last_sequence = 0;
+    subscription->last_sequence = subscription->last_time_ns = 0;
     subscription->several_shards = false;
     subscription->held = 0;
     dxi_unacknowledged_forget(&subscription->unacknowledged);

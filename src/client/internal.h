@@ -126,6 +126,7 @@ struct dx_client_subscription {
     uint64_t taken_events, taken_bytes; /* handled, of this connection's subscription */
     uint64_t granted_events, granted_bytes;
     uint64_t last_sequence; /* of a literal topic; 0: none seen, or of several shards */
+    uint64_t last_time_ns;  /* of that event, or of one before it */
     bool several_shards;
     uint64_t held; /* the lowest sequence that waits in the node although a later one came; 0: none
                     * is known to */

@@ -392,6 +392,7 @@ static int subscribe_send(dx_client_subscription_t *subscription)
     dx_frame_part_t parts[6];
     dx_frame_draft_t draft = {
         .type = DX_FRAME_SUBSCRIBE, .parts = parts, .payload_bytes = subscription->json_bytes};
+    draft.timestamp_ns = subscription->last_time_ns; /* of which topic of that name */
     parts[draft.part_count++] = dx_frame_part_text(DX_PART_TOPIC, o->pattern);
     parts[draft.part_count++] = dx_frame_part_of(DX_PART_CORRELATION, &correlation, 8);
     parts[draft.part_count++] = dx_frame_part_of(DX_PART_SUBSCRIPTION, &subscription->number, 8);

@@ -261,6 +261,42 @@ static void what_the_next_node_does_not_keep_is_told_as_a_gap(void **state)
     }
 }
 
+/* A topic that was deleted and made anew while the subscriber was away begins with 1 for it, too,
+ * whether it is longer by now than the old one was or not. */
+static void a_topic_made_anew_meanwhile_is_given_from_its_beginning(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        const uint64_t later = (round & 1) != 0 ? 5 : 50;
+        served_t *served = serve(round < 2 ? 1 : 2);
+        dx_client_t *client = client_of(served);
+        dx_client_subscription_t *subscription = NULL;
+        had_t had;
+        memset(&had, 0, sizeof had);
+        const dx_subscription_options_t options = {
+            .pattern = "t", .on_event = had_event, .on_gap = had_gap, .context = &had};
+        check_said(dx_client_subscribe(client, &options, &subscription, &said), "subscribe");
+        for (uint64_t i = 0; i < 20; i++) {
+            publish(client, "t", i);
+        }
+        wait_until(loaded(&had.events) == 20);
+        dxi_loop_call(first_loop(served), listener_end, served);
+        (void)dxi_bus_sessions_close(served->bus, SOON_NS);
+        check_said(dx_bus_topic_delete(served->bus, "t", &said), "dx_bus_topic_delete()");
+        const dx_topic_options_t some = {.retain_events = 40};
+        check_said(dx_bus_topic_create(served->bus, "t", &some, &said), "dx_bus_topic_create()");
+        for (uint64_t i = 0; i < later; i++) {
+            check_said(dx_bus_publish(served->bus, "t", &i, sizeof i, &said), "dx_bus_publish()");
+        }
+        wait_until(published_in(served->bus, "t") == later);
+        dxi_loop_call(first_loop(served), listen_in_loop, served);
+        wait_until((uint64_t)(loaded(&had.events) + loaded(&had.missed)) == 20 + later);
+        assert_int_equal(loaded(&had.missed), later > 40 ? later - 40 : 0);
+        check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+        serve_end(served);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +304,7 @@ int main(void)
         cmocka_unit_test(what_an_earlier_node_gave_is_not_acknowledged_to_the_next_one),
         cmocka_unit_test(who_leaves_a_group_handles_what_it_has_and_nobody_else_does),
         cmocka_unit_test(what_the_next_node_does_not_keep_is_told_as_a_gap),
+        cmocka_unit_test(a_topic_made_anew_meanwhile_is_given_from_its_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
