@@ -377,7 +377,8 @@ static void acks_send(dxi_session_t *session)
 static void nack_send(dxi_session_t *session, const dxi_answer_t *answer)
 {
     const dx_frame_code_t reason = {.code = answer->code};
-    dx_frame_part_t parts[2];
+    const uint64_t events = answer->events;
+    dx_frame_part_t parts[3];
     dx_frame_draft_t draft = {.type = DX_FRAME_NACK,
                               .shard = answer->shard,
                               .term = answer->term,
@@ -388,6 +389,9 @@ static void nack_send(dxi_session_t *session, const dxi_answer_t *answer)
         parts[draft.part_count++] = dx_frame_part_of(DX_PART_CORRELATION, &answer->correlation, 8);
     }
     parts[draft.part_count++] = dx_frame_part_of(DX_PART_CODE, &reason, sizeof reason);
+    if (events > 1) {
+        parts[draft.part_count++] = dx_frame_part_of(DX_PART_COUNT, &events, sizeof events);
+    }
     const char *sentence =
         answer->sentence != NULL ? answer->sentence : dx_error_text(answer->code);
     draft.payload_bytes = (uint32_t)strlen(sentence);

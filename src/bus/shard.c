@@ -123,6 +123,7 @@ DX_NOINLINE static int refuse(dxi_shard_t *shard, const dxi_incoming_t *incoming
                                  .producer_id = readable ? frame->producer_id : 0,
                                  .producer_sequence = readable ? frame->producer_sequence : 0,
                                  .correlation = readable ? correlation_of(incoming) : 0,
+                                 .events = incoming->events,
                                  .shard = shard->number,
                                  .term = shard->term,
                                  .sentence = shard->error.message};

@@ -52,6 +52,7 @@ typedef struct dxi_answer {
     uint64_t producer_id;
     uint64_t producer_sequence;
     uint64_t correlation; /* of the frame; 0: none */
+    uint32_t events;      /* of a refusal: how many the frame has; 0 counts as 1 */
     uint16_t shard;
     uint32_t term;
     uint64_t sequence;

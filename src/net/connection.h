@@ -46,6 +46,7 @@ typedef struct dxi_listener dxi_listener_t;
 
 #define DXI_RECEIVE_BYTES_MIN 65536
 #define DXI_RECEIVE_BYTES_MAX DX_FRAME_BYTES_MAX
+#define DXI_FRAME_BYTES_MIN 4096 /* of frame_bytes_max: any greeting and refusal fits */
 #define DXI_SEND_BYTES_MIN 65536
 #define DXI_SEND_BYTES_MAX 1073741824
 #define DXI_AUTH_ROUNDS_MAX 8

@@ -159,9 +159,9 @@ static int hear_capabilities(dxi_connection_t *connection, const dx_frame_view_t
         return dxi_fail(error, DX_EVERSION, "versions %u to %u are offered, only %d is understood",
                         capabilities.version_min, capabilities.version_max, DX_FRAME_VERSION);
     }
-    if (capabilities.frame_bytes_max < DX_FRAME_HEADER_BYTES) {
+    if (capabilities.frame_bytes_max < DXI_FRAME_BYTES_MIN) {
         return dxi_fail(error, DX_EINVAL, "frame_bytes_max is %u, must be %d or more",
-                        capabilities.frame_bytes_max, DX_FRAME_HEADER_BYTES);
+                        capabilities.frame_bytes_max, DXI_FRAME_BYTES_MIN);
     }
     connection->peer_capabilities = capabilities.bits;
     connection->peer_frame_bytes_max = capabilities.frame_bytes_max;

@@ -121,7 +121,8 @@ DX_NOINLINE void dxi_connection_refuse(dxi_connection_t *connection, int code,
         (void)dxi_fail(&connection->refusal, code, "%s frame refused: %s",
                        dx_frame_type_name(frame->header->type), dx_error_text(code));
     }
-    connection->refusal_number = code == DX_ENOTSUP ? frame->refused : frame->header->type;
+    connection->refusal_number =
+        code == DX_ENOTSUP && frame->refused != 0 ? frame->refused : frame->header->type;
     connection->refusal_events = whole ? dxi_frame_events(frame->header) : 1;
     connection->refusal_correlated = whole && dx_frame_has(frame, DX_PART_CORRELATION);
     if (connection->refusal_correlated) {

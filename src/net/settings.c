@@ -19,7 +19,6 @@
 #include "disruptorx/clock.h"
 #include "net/shm.h"
 
-#define FRAME_BYTES_MIN 4096 /* of frame_bytes_max: a greeting with its texts fits */
 #define MECHANISM_BYTES_MAX 32
 #define NAME_BYTES_MAX 255
 #define PROOF_BYTES_MAX 65536
@@ -44,7 +43,7 @@ static int power_check(const char *name, uint32_t value, dx_error_t *error)
 
 static int sizes_check(const dxi_connection_options_t *options, dx_error_t *error)
 {
-    int code = range_check("frame_bytes_max", options->frame_bytes_max, FRAME_BYTES_MIN,
+    int code = range_check("frame_bytes_max", options->frame_bytes_max, DXI_FRAME_BYTES_MIN,
                            DX_FRAME_BYTES_MAX, error);
     if (code == DX_OK) {
         code = range_check("receive_bytes", options->receive_bytes, DXI_RECEIVE_BYTES_MIN,

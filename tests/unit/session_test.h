@@ -226,6 +226,14 @@ static inline int raw_code(const raw_t *raw)
     return code == NULL ? DX_OK : code->code;
 }
 
+/* What CODE says was refused: the number of a type, a part, flags. */
+static inline uint32_t raw_code_number(const raw_t *raw)
+{
+    uint32_t bytes = 0;
+    const dx_frame_code_t *code = dx_frame_part(&raw->view, DX_PART_CODE, &bytes);
+    return code == NULL ? 0 : code->number;
+}
+
 /* Nothing but CREDIT comes until the answer to a PING. */
 static inline void raw_expect_nothing(raw_t *raw)
 {

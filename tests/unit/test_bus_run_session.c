@@ -501,12 +501,18 @@ static void frames_that_are_not_a_clients_are_refused(void **state)
              NULL);
     (void)raw_expect(&raw, DX_FRAME_ERROR);
     assert_int_equal(raw_code(&raw), DX_ENOTSUP);
+    assert_int_equal(raw_code_number(&raw), DX_FRAME_EVENT);
     raw_publish(&raw, "$dead.x", 0, "x", 1);
     (void)raw_expect(&raw, DX_FRAME_ERROR);
     assert_int_equal(raw_code(&raw), DX_EPERM);
     assert_int_equal(dx_frame_part_u64(&raw.view, DX_PART_COUNT, 1), 1);
     raw_publish_pack(&raw, "$dead.x");
     (void)raw_expect(&raw, DX_FRAME_ERROR);
+    assert_int_equal(dx_frame_part_u64(&raw.view, DX_PART_COUNT, 1), 3);
+    raw_publish_pack(&raw, "a..b"); /* the shard refuses it */
+    (void)raw_expect(&raw, DX_FRAME_NACK);
+    assert_int_equal(raw_code(&raw), DX_EINVAL);
+    assert_int_equal(raw.view.header->producer_id, 0);
     assert_int_equal(dx_frame_part_u64(&raw.view, DX_PART_COUNT, 1), 3);
     raw_publish(&raw, "$dead.x", 1, "x", 1);
     (void)raw_expect(&raw, DX_FRAME_NACK);

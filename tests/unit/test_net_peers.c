@@ -105,9 +105,9 @@ static void script_damage(script_t *script, damage_t damage)
         header->header_checksum = dxi_header_checksum(&words);
         return;
     }
-    if (damage == TINY_FRAMES) { /* it says that it takes no frame at all */
+    if (damage == TINY_FRAMES) { /* it takes less than a greeting and a refusal may need */
         header = (dx_frame_header_t *)script->bytes;
-        memset(script->bytes + 64 + 8 + 8, 0, 4);
+        memcpy(script->bytes + 64 + 8 + 8, &(uint32_t){4095}, 4);
         frame_repair(header, hello);
         return;
     }
@@ -144,7 +144,7 @@ static void what_can_not_be_read_is_answered_and_ends_the_connection(void **stat
         {GARBAGE, DX_ECORRUPT, "checksum"},
         {NO_HELLO, DX_ESTATE, "PUBLISH came where HELLO belongs"},
         {UNKNOWN_TYPE_BEFORE_HELLO, DX_ENOTSUP, "250"},
-        {TINY_FRAMES, DX_EINVAL, "frame_bytes_max is 0"},
+        {TINY_FRAMES, DX_EINVAL, "frame_bytes_max is 4095, must be 4096 or more"},
     };
     const dxi_connection_options_t options = {.frame_bytes_max = 131072};
     rig_t rig;

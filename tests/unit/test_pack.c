@@ -233,6 +233,7 @@ static void an_event_that_is_too_large_for_its_topic_takes_its_pack_with_it(void
     assert_ok(dxi_shard_event(rig.shard, memory, bytes, 42, 0, rig.clock_ns, RIG_UNIX_NS));
     assert_contains(rig.sentence, "an event of the pack has 101 bytes, must have at most 100");
     assert_int_equal(rig.answer.code, DX_ELIMIT);
+    assert_int_equal(rig.answer.events, 3);
     assert_int_equal(rig_topic(&rig, "a.b").refused, 3);
     assert_int_equal(rig_topic(&rig, "a.b").published, 0);
     rig_close(&rig);
