@@ -456,7 +456,8 @@ DX_API DX_NODISCARD int dx_bus_filter(dx_bus_t *bus, const char *pattern, dx_pre
                                       dx_subscription_t **subscription_out, dx_error_t *error);
 
 /* Ends a subscription: nothing new is queued, what is queued is handled (for at most `timeout_ns`;
- * 0: not at all), then it is freed. What was not acknowledged goes to other members of its group.
+ * 0: not at all), then it is freed. What was not acknowledged goes to other members of its group;
+ * with DX_ACK_EXPLICIT no answer is waited for, and none may be given any more.
  * Returns DX_OK, DX_ETIMEDOUT when events were left; DX_EDEADLOCK in its own handler, and with
  * DX_DISPATCH_SHARD in any of those: then it is as it was.
  * Threads: any but its handler's. */

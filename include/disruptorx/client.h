@@ -180,6 +180,8 @@ DX_API DX_NODISCARD int dx_client_drive(dx_client_t *client);
 
 /* Ends it: what has been sent is handled, and acknowledged with DX_ACK_AUTO, for at most
  * `timeout_ns`; then it is freed. What is not acknowledged goes to other members of its group.
+ * With DX_ACK_EXPLICIT that is all for which no dx_client_ack() or dx_client_nack() has returned:
+ * it waits for none. So let your threads give their answers first; none may give one any more.
  * Returns DX_OK, DX_ETIMEDOUT.
  * Threads: any, no handler. */
 DX_API int dx_client_unsubscribe(dx_client_subscription_t *subscription, int64_t timeout_ns);

@@ -84,7 +84,9 @@ static const dxi_option_t OPTIONS[] = {
      .value_name = "POLICY",
      .choices = FULL,
      .offset = offsetof(settings_t, full),
-     .help = "what a publisher meets when there is no room: wait (default) or fail"},
+     .help =
+         "what a program that publishes inside the node's own process meets when the node has no "
+         "room: wait (default) or fail; clients wait, or fail, as their own options say"},
     /* Last: dx topic change has all but these two. */
     {.name = "direct",
      .kind = DXI_OPTION_INTEGER,

@@ -233,7 +233,8 @@ int dxi_call_wait(dx_client_t *client, dxi_call_t *call, int64_t deadline_ns, dx
 }
 
 int dxi_call_control(dx_client_t *client, dxi_call_t *call, uint8_t type, const char *topic,
-                     const void *payload, size_t payload_bytes, dx_error_t *error)
+                     const void *payload, size_t payload_bytes, int64_t deadline_ns,
+                     dx_error_t *error)
 {
     const uint64_t correlation = dxi_call_correlation(call);
     dx_frame_part_t parts[2];
@@ -258,7 +259,7 @@ int dxi_call_control(dx_client_t *client, dxi_call_t *call, uint8_t type, const 
         return (int)encoded;
     }
     dxi_call_submit(client, call);
-    return dxi_call_wait(client, call, dxi_client_deadline(client, 0), error);
+    return dxi_call_wait(client, call, deadline_ns, error);
 }
 
 /* -------------------------------------------------------------------------- the client's thread */

@@ -140,19 +140,23 @@ void dxi_direct_know(dx_client_t *client, const char *topic)
     (void)pthread_mutex_unlock(&client->directs.lock);
 }
 
-/* Asks for the names, once per connection. */
-DX_NOINLINE static void names_ask(dx_client_t *client, int64_t generation)
+/* Asks for the names, once per connection. False: there was no answer, and no time is left. */
+DX_NOINLINE static bool names_ask(dx_client_t *client, int64_t generation)
 {
+    int code = DX_OK;
     char *const text = dxi_alloc_zeroed(1, NAMES_BYTES);
     (void)pthread_mutex_lock(&client->directs.lock);
-    if (text != NULL && dx_load_relaxed(&client->directs.listed) != generation &&
-        dx_client_ask(client, DXI_DIRECT_QUESTION, "", text, NAMES_BYTES, NULL) == DX_OK) {
-        const int code = dxi_direct_names_read(text, name_take, client, NULL);
-        (void)code; /* a node that says what can't be read has no direct topics */
+    if (text != NULL && dx_load_relaxed(&client->directs.listed) != generation) {
+        code = dx_client_ask(client, DXI_DIRECT_QUESTION, "", text, NAMES_BYTES, NULL);
+        if (code == DX_OK) {
+            const int read = dxi_direct_names_read(text, name_take, client, NULL);
+            (void)read; /* a node that says what can't be read has no direct topics */
+        }
     }
     dx_store_release(&client->directs.listed, generation);
     (void)pthread_mutex_unlock(&client->directs.lock);
     dxi_free(text);
+    return code != DX_ETIMEDOUT;
 }
 
 dxi_direct_outlet_t *dxi_direct_outlet(dx_client_t *client, const char *topic)
@@ -162,8 +166,8 @@ dxi_direct_outlet_t *dxi_direct_outlet(dx_client_t *client, const char *topic)
         return NULL;
     }
     if (DX_UNLIKELY(dx_load_acquire(&client->directs.listed) != generation) &&
-        !dxi_client_in_loop(client)) {
-        names_ask(client, generation);
+        !dxi_client_in_loop(client) && !names_ask(client, generation)) {
+        return NULL;
     }
     return find(client, topic);
 }
@@ -181,13 +185,14 @@ uint64_t dxi_directs_published(const dx_client_t *client)
 
 /* ------------------------------------------------------------------------------------ attaching */
 
-int dxi_direct_ask_node(dx_client_t *client, const char *as, const char *topic,
+int dxi_direct_ask_node(dx_client_t *client, const char *as, const char *topic, int64_t deadline_ns,
                         dxi_direct_answer_t *answer_out, dx_error_t *error)
 {
     char argument[DX_TOPIC_BYTES_MAX + 16];
     char text[ANSWER_BYTES];
     (void)snprintf(argument, sizeof argument, "%s %s", as, topic);
-    const int code = dx_client_ask(client, DXI_DIRECT_QUESTION, argument, text, sizeof text, error);
+    const int code = dxi_client_ask(client, DXI_DIRECT_QUESTION, argument, text, sizeof text,
+                                    deadline_ns, error);
     return code == DX_OK ? dxi_direct_answer_read(text, answer_out, error) : code;
 }
 
@@ -221,9 +226,10 @@ DX_NOINLINE static void outlet_ask(dx_client_t *client, dxi_direct_outlet_t *out
 {
     dxi_direct_answer_t answer = {.direct = false};
     dx_error_t error = {0};
-    int code = dx_client_flush(client, 0, &error); /* ORDER */
+    const int64_t deadline_ns = dxi_client_deadline(client, 0); /* of both */
+    int code = dx_client_flush(client, 0, &error);              /* ORDER */
     if (code == DX_OK) {
-        code = dxi_direct_ask_node(client, "publish", outlet->topic, &answer, &error);
+        code = dxi_direct_ask_node(client, "publish", outlet->topic, deadline_ns, &answer, &error);
     }
     const bool same = code == DX_OK && answer.direct && outlet->ring != NULL &&
                       !dxi_direct_is_closed(outlet->ring) &&

@@ -477,7 +477,8 @@ static void inlet_ask(dxi_direct_inlet_t *inlet, int64_t generation)
     }
     inlet->ask_ns = dx_clock_ns() + PAUSE_NS;
     if ((generation & 1) == 0 ||
-        dxi_direct_ask_node(client, "subscribe", topic, &answer, NULL) != DX_OK) {
+        dxi_direct_ask_node(client, "subscribe", topic, dxi_client_deadline(client, 0), &answer,
+                            NULL) != DX_OK) {
         return; /* again in a while */
     }
     if (answer.direct && inlet->ring != NULL && !dxi_direct_is_closed(inlet->ring) &&
@@ -608,7 +609,8 @@ int dxi_direct_inlet_open(dx_client_subscription_t *subscription, dxi_direct_inl
     const int64_t generation = dx_load_relaxed(&client->directs.generation);
     dxi_direct_answer_t answer;
     *inlet_out = NULL;
-    int code = dxi_direct_ask_node(client, "subscribe", o->pattern, &answer, error);
+    int code = dxi_direct_ask_node(client, "subscribe", o->pattern, dxi_client_deadline(client, 0),
+                                   &answer, error);
     if (code != DX_OK || !answer.direct) {
         return code != DX_OK ? code
                              : dxi_fail(error, DX_ENOTSUP, "topic %s is not direct", o->pattern);

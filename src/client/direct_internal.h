@@ -10,7 +10,8 @@
 
 /* Asks the node for a topic's ring, to "publish" or "subscribe". Threads: any, no handler. */
 DX_NODISCARD int dxi_direct_ask_node(dx_client_t *client, const char *as, const char *topic,
-                                     dxi_direct_answer_t *answer_out, dx_error_t *error);
+                                     int64_t deadline_ns, dxi_direct_answer_t *answer_out,
+                                     dx_error_t *error);
 
 /* A topic is known to be direct from now on. Threads: any. */
 void dxi_direct_know(dx_client_t *client, const char *topic);

@@ -352,7 +352,11 @@ DX_NODISCARD int dxi_call_wait(dx_client_t *client, dxi_call_t *call, int64_t de
 /* Encodes `draft` with the call's correlation among its parts, submits, waits. Closes nothing. */
 DX_NODISCARD int dxi_call_control(dx_client_t *client, dxi_call_t *call, uint8_t type,
                                   const char *topic, const void *payload, size_t payload_bytes,
-                                  dx_error_t *error);
+                                  int64_t deadline_ns, dx_error_t *error);
+/* dx_client_ask(), with a deadline of its own. */
+DX_NODISCARD int dxi_client_ask(dx_client_t *client, const char *question, const char *argument,
+                                char *text_out, size_t text_bytes, int64_t deadline_ns,
+                                dx_error_t *error);
 
 /* An asynchronous request: `on_reply` is called once, by its answer or at the deadline.
  * Threads: who opened it. */

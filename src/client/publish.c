@@ -691,6 +691,7 @@ static int publish_and_wait(dx_client_t *client, const dx_message_t *message,
     if (code != DX_OK) {
         return code;
     }
+    const int64_t deadline_ns = dxi_client_deadline(client, 0); /* asking for a ring included */
     if (may_be_direct(client)) {
         code = direct_publish(client, message, 1, receipt_out, error);
         if (code != 0) {
@@ -704,7 +705,6 @@ static int publish_and_wait(dx_client_t *client, const dx_message_t *message,
     }
     /* The context is the call's number and not its address: a receipt that comes after the deadline
      * finds nobody. */
-    const int64_t deadline_ns = dxi_client_deadline(client, 0);
     void *const context = (void *)(uintptr_t)dxi_call_correlation(call);
     code =
         publish(client, DX_FRAME_PUBLISH, message, dxi_call_receipt, context, deadline_ns, error);

@@ -21,7 +21,8 @@ static int ask(dx_client_t *client, const char *what, uint8_t type, const char *
         code = dxi_call_open(client, DXI_CALL_CONTROL, call_out, error);
     }
     if (code == DX_OK) {
-        code = dxi_call_control(client, *call_out, type, topic, payload, payload_bytes, error);
+        code = dxi_call_control(client, *call_out, type, topic, payload, payload_bytes,
+                                dxi_client_deadline(client, 0), error);
     }
     return code;
 }
@@ -159,6 +160,13 @@ int dx_client_topic_list(dx_client_t *client, const char *pattern, dx_topic_visi
 int dx_client_ask(dx_client_t *client, const char *question, const char *argument, char *text_out,
                   size_t text_bytes, dx_error_t *error)
 {
+    return dxi_client_ask(client, question, argument, text_out, text_bytes,
+                          dxi_client_deadline(client, 0), error);
+}
+
+int dxi_client_ask(dx_client_t *client, const char *question, const char *argument, char *text_out,
+                   size_t text_bytes, int64_t deadline_ns, dx_error_t *error)
+{
     if (question == NULL || question[0] == 0 || text_out == NULL || text_bytes == 0) {
         return dxi_fail(error, DX_EINVAL, "question and text_out must be there");
     }
@@ -184,7 +192,7 @@ int dx_client_ask(dx_client_t *client, const char *question, const char *argumen
     }
     call->data_out = text_out;
     call->room = text_bytes - 1;
-    code = dxi_call_control(client, call, DX_FRAME_ASK, NULL, payload, bytes, error);
+    code = dxi_call_control(client, call, DX_FRAME_ASK, NULL, payload, bytes, deadline_ns, error);
     if (code == DX_OK) {
         text_out[call->bytes < text_bytes - 1 ? call->bytes : text_bytes - 1] = 0;
         if (call->bytes >= text_bytes) {

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "client/direct_internal.h"
 #include "client/internal.h"
 #include "client_test.h"
 #include "net/capability.h"
@@ -471,6 +472,38 @@ static void a_node_that_does_not_answer_is_not_asked_twice(void **state)
     node_end(node);
 }
 
+/* Nor has a publication time for the ring and as much for its receipt. Who is slow for another
+ * reason is given another try; with two deadlines none would be in time. */
+static void a_first_publication_has_one_deadline(void **state)
+{
+    (void)state;
+    const int64_t timeout_ns = 50 * DX_NS_PER_MS;
+    const dx_message_t message = {.topic = "t", .data = "x", .bytes = 1};
+    for (int known = 0; known <= 1; known++) {
+        node_t *node = node_make();
+        node->deaf = true;
+        node->capabilities = DXI_CAPABILITY_DIRECT;
+        node_start(node);
+        int64_t took_ns = INT64_MAX;
+        for (int i = 0; i < 100 && took_ns >= 2 * timeout_ns; i++) {
+            dx_client_t *client =
+                client_open(node, (dx_client_options_t){.timeout_ns = timeout_ns});
+            dxi_directs_t *directs = &client->directs;
+            if (known != 0) { /* that it is direct, but not where its ring is */
+                dxi_direct_know(client, "t");
+                dx_store_release(&directs->listed, dx_load_relaxed(&directs->generation));
+            }
+            const int64_t begun_ns = dx_clock_ns();
+            assert_int_equal(dx_client_publish_wait(client, &message, NULL, NULL), DX_ETIMEDOUT);
+            took_ns = dx_clock_ns() - begun_ns;
+            (void)dx_client_close(client, DX_NS_PER_MS);
+        }
+        assert_true(took_ns < 2 * timeout_ns);
+        assert_non_null(node_got(node, DX_FRAME_ASK, 0));
+        node_end(node);
+    }
+}
+
 static void hold(void *context)
 {
     const dx_atomic32_t *const until = context;
@@ -572,6 +605,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_frame_end_the_connection_and_it_is_made_again),
         cmocka_unit_test(calls_without_an_answer_end_at_their_deadline),
         cmocka_unit_test(a_node_that_does_not_answer_is_not_asked_twice),
+        cmocka_unit_test(a_first_publication_has_one_deadline),
         cmocka_unit_test(a_call_that_was_given_up_is_not_begun),
         cmocka_unit_test(whatever_fails_while_connecting_leaves_nothing),
     };
