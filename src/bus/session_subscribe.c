@@ -713,7 +713,7 @@ int dxi_session_acknowledge(dxi_session_t *session, const dx_frame_view_t *frame
     const uint16_t shard = frame->header->shard;
     if (!dx_frame_has(frame, DX_PART_SUBSCRIPTION) || topic == NULL || range == NULL ||
         range->first > range->last || range->first == 0) {
-        return dxi_fail(error, DX_EINVAL, "%s needs SUBSCRIPTION, TOPIC and RANGE",
+        return dxi_fail(error, DX_EINVAL, "%s needs SUBSCRIPTION, TOPIC and RANGE, from 1 on",
                         dx_frame_type_name(frame->header->type));
     }
     dxi_remote_t *remote =

@@ -15,6 +15,7 @@ from frame_format import MUST, PARTS, TYPES  # noqa: E402
 
 HEADER = (ROOT / "include/disruptorx/frame.h").read_text(encoding="utf-8")
 BATCH_HEADER = (ROOT / "include/disruptorx/frame_batch.h").read_text(encoding="utf-8")
+CAPABILITY_HEADER = (ROOT / "src/net/capability.h").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
 
 
@@ -62,14 +63,32 @@ class ProtocolDoc(unittest.TestCase):
         self.assertEqual(page, code)
         self.assertEqual({name: row[0] for name, row in code.items()}, PARTS)
 
+    def test_flags_have_the_same_bits(self):
+        page = {name: int(bit, 16) for bit, name in rows(r"^\| `(0x\w{4})` \| ([A-Z_]+) \|")}
+        body = HEADER.split("enum dx_frame_flag {")[1].split("};")[0]
+        code = {name: int(bit, 16) for name, bit in re.findall(r"DX_FRAME_(\w+) = (0x\w+)", body)}
+        self.assertEqual(page, code)
+
+    def test_capabilities_have_the_same_bits(self):
+        page = {name: int(bit, 16) for bit, name in
+                rows(r"^\| `(0x\w+)` \| .* \| `(DXI_CAPABILITY_\w+)` \|$")}
+        code = {name: 1 << int(shift) for name, shift in
+                re.findall(r"(DXI_CAPABILITY_\w+) \(UINT64_C\(1\) << (\d+)\)", CAPABILITY_HEADER)}
+        self.assertEqual(page, code)
+        self.assertNotEqual(page, {})
+
     def test_limits_are_named_with_their_value(self):
-        table = PAGE.split("## Limits")[1].split("## ")[0]
-        for number, name in (("16,777,216", "DX_FRAME_BYTES_MAX"),
-                             ("65,528", "DX_FRAME_PARTS_BYTES_MAX"),
-                             ("8,388,608", "DX_BATCH_RAW_BYTES_MAX")):
-            self.assertRegex(table, rf"{number} bytes[^\n]*`{name}`")
-            found = re.search(rf"#define {name} (\d+)", HEADER + BATCH_HEADER).group(1)
-            self.assertEqual(f"{int(found):,}", number)
+        table = PAGE.split("## Limits")[1].split("\n## ")[0]
+        named = {}
+        for numbers, names in re.findall(r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \|$", table, re.M):
+            names = re.findall(r"`(DX_\w+)`", names)
+            numbers = [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", numbers)]
+            named.update(zip(names, numbers))
+        code = {name: int(number) for name, number in
+                re.findall(r"#define (DX_(?:FRAME|BATCH)_\w+_MAX) (\d+)", HEADER + BATCH_HEADER)}
+        for name, number in named.items():
+            self.assertEqual(code.get(name), number, name)
+        self.assertEqual(set(code) - set(named), {"DX_FRAME_PART_BYTES_MAX"})  # no part is as large
 
     def test_the_header_table_is_without_holes(self):
         at = 0

@@ -295,6 +295,12 @@ static void answers_of_a_subscriber_count(void **state)
         (void)raw_expect(&raw, DX_FRAME_ERROR);
         raw_answer(&raw, DX_FRAME_ACK, 9, "t", shard, 3, 2, 0);
         (void)raw_expect(&raw, DX_FRAME_ERROR);
+        raw_answer(&raw, DX_FRAME_ACK, 9, "t", shard, 0, 3, 0);
+        view = raw_expect(&raw, DX_FRAME_ERROR);
+        char text[DX_ERROR_MESSAGE_BYTES];
+        (void)snprintf(text, sizeof text, "%.*s", (int)view->payload_bytes,
+                       (const char *)view->payload);
+        assert_string_equal(text, "ACK needs SUBSCRIPTION, TOPIC and RANGE, from 1 on");
         raw_close(&raw);
         node_end(&node);
     }
