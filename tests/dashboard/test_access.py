@@ -72,7 +72,7 @@ class Keyboard(PageTest):
         self.script("document.body.focus()")
         self.tab_to("skip")
         self.press(Keys.ENTER)
-        self.assertEqual(self.active()[2], "Topics")
+        wait_for(lambda: self.active()[2] == "Topics", "the heading has the focus")
         self.tab_to("topics-filter")
         self.press(*"orders")
         wait_for(lambda: self.first_column("#topics-table") ==
@@ -88,14 +88,14 @@ class Keyboard(PageTest):
         self.tab_to("orders.apac.007")
         self.press(Keys.ENTER)
         self.shows("#topic-title", "orders.apac.007")
-        self.assertEqual(self.active()[1], "topic-title")
+        wait_for(lambda: self.active()[1] == "topic-title", "its heading has the focus")
         self.shows("#topic-numbers", "Published")
         self.assertIn("orders.apac.007", self.browser.title)
         self.shows("#topic-subscriptions", "matching-1")  # its pattern is >
         self.assertNotIn("archive", self.text("#topic-subscriptions"))  # quotes.>
         self.tab_to("\u2190 Topics", key=Keys.SHIFT + Keys.TAB + Keys.NULL)
         self.press(Keys.ENTER)
-        self.assertEqual(self.active()[2], "Topics")
+        wait_for(lambda: self.active()[2] == "Topics", "the heading has the focus")
 
     def test_a_filter_may_be_a_pattern_and_a_wrong_one_is_explained(self):
         self.open("topics")
