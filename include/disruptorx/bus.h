@@ -440,6 +440,7 @@ DX_API DX_NODISCARD int dx_bus_publish(dx_bus_t *bus, const char *topic, const v
 /* ---------------------------------------------------------------------------------- subscribing */
 
 /* Subscribes. When it returns, every event that is published from now on is seen.
+ * `subscription_out` is set before the first call of a handler, which may come before this returns.
  * Returns DX_OK; DX_EINVAL (pattern, options); DX_EPARSE (filter); DX_ELIMIT; DX_ENOMEM; DX_ESTATE.
  * Threads: any but a handler in the shard's thread. */
 DX_API DX_NODISCARD int dx_bus_subscribe(dx_bus_t *bus, const dx_subscription_options_t *options,

@@ -150,10 +150,12 @@ DX_API DX_NODISCARD int dx_client_publish_async(dx_client_t *client, const dx_me
  * Threads: any, no handler. */
 DX_API DX_NODISCARD int dx_client_flush(dx_client_t *client, int64_t timeout_ns, dx_error_t *error);
 
-/* Subscribes; handlers are called in the client's thread, one at a time. What is on its way there
- * is bounded by queue_events (0 = 65536) and queue_bytes (0 = 16 MiB), which the node is told as
- * credit. `dispatch`, `predicate` and `thread` must be zero. Returns when the node has said that it
- * is there.
+/* Subscribes; handlers are called in the client's thread, one at a time (in the ring of a direct
+ * topic: in a thread of the subscription's own, or in dx_client_poll() with DX_DISPATCH_POLL). What
+ * is on its way there is bounded by queue_events (0 = 65536) and queue_bytes (0 = 16 MiB), which
+ * the node is told as credit. `predicate` and `thread` must be zero, `dispatch` zero or
+ * DX_DISPATCH_POLL. Returns when the node has said that it is there; `subscription_out` is set
+ * before the first call of a handler, which may come before that.
  * Returns DX_OK; DX_EINVAL, DX_EPERM, DX_ELIMIT, DX_ETIMEDOUT, DX_ECLOSED.
  * Threads: any, no handler. */
 DX_API DX_NODISCARD int dx_client_subscribe(dx_client_t *client,

@@ -212,16 +212,16 @@ int dx_bus_subscribe(dx_bus_t *bus, const dx_subscription_options_t *options,
         code = queue_create(subscription, error);
     }
     if (code == DX_OK) {
+        *subscription_out = subscription; /* before a handler that acknowledges may want it */
         code = subscription_start(subscription, error);
     }
     if (code != DX_OK) {
+        *subscription_out = NULL;
         subscription->quiet = true;
         (void)dxi_local_finish(subscription, code, "", 0);
         subscription_free(subscription);
-        return code;
     }
-    *subscription_out = subscription;
-    return DX_OK;
+    return code;
 }
 
 int dx_bus_on(dx_bus_t *bus, const char *pattern, dx_event_fn on_event, void *context,

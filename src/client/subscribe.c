@@ -231,14 +231,14 @@ int dx_client_subscribe(dx_client_t *client, const dx_subscription_options_t *op
         return code;
     }
     assert(subscription != NULL);
+    *subscription_out = subscription; /* before a handler that acknowledges may want it */
     code = source_begin(client, subscription, error);
     if (code != DX_OK) {
+        *subscription_out = NULL;
         (void)dxi_fail_context(error, "subscribing to %s", options->pattern);
         dxi_subscription_destroy(subscription);
-        return code;
     }
-    *subscription_out = subscription;
-    return DX_OK;
+    return code;
 }
 
 int dx_client_unsubscribe(dx_client_subscription_t *subscription, int64_t timeout_ns)

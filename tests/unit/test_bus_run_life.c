@@ -407,6 +407,46 @@ static void every_failure_of_memory_is_survived(void **state)
     assert_in_range(fault_sweep(attempt), 10, 10000);
 }
 
+typedef struct early {
+    dx_subscription_t *subscription;
+    dx_atomic64_t count;
+} early_t;
+
+static int acknowledge_at_once(void *context, const dx_event_t *event)
+{
+    early_t *const early = context;
+    if (early->subscription == NULL || dx_subscription_ack(early->subscription, event) != DX_OK) {
+        abort();
+    }
+    (void)dx_fetch_add_relaxed(&early->count, 1);
+    return DX_OK;
+}
+
+/* What is kept may be handed over before dx_bus_subscribe() has returned. */
+static void a_handler_may_acknowledge_before_subscribing_has_returned(void **state)
+{
+    (void)state;
+    FOR_EACH_SHAPE(shape)
+    {
+        dx_bus_t *bus = bus_started(shape->loops);
+        assert_ok(dx_bus_publish(bus, "jobs", "1", 1, &said));
+        for (int i = 0; i < 300; i++) {
+            early_t early = {.subscription = NULL};
+            assert_ok(dx_bus_subscribe(bus,
+                                       &(dx_subscription_options_t){.pattern = "jobs",
+                                                                    .on_event = acknowledge_at_once,
+                                                                    .context = &early,
+                                                                    .dispatch = shape->dispatch,
+                                                                    .from = DX_FROM_EARLIEST,
+                                                                    .ack = DX_ACK_EXPLICIT},
+                                       &early.subscription, &said));
+            wait_until(dx_load_relaxed(&early.count) == 1);
+            assert_ok(dx_subscription_close(early.subscription, SOON_NS));
+        }
+        bus_ended(bus);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +460,7 @@ int main(void)
         cmocka_unit_test(stopping_in_time_says_what_was_left),
         cmocka_unit_test(closing_drains_or_drops_as_told),
         cmocka_unit_test(a_handler_can_not_close_its_subscription),
+        cmocka_unit_test(a_handler_may_acknowledge_before_subscribing_has_returned),
         cmocka_unit_test(subscribers_come_and_go_while_events_flow),
         cmocka_unit_test(every_failure_of_memory_is_survived),
     };

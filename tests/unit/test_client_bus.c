@@ -222,6 +222,43 @@ static void a_program_acknowledges_by_itself(void **state)
     }
 }
 
+/* What is kept may be handed over before dx_client_subscribe() has returned; the handler that
+ * acknowledges finds its subscription there all the same. */
+static int arrive_and_ack_at_once(void *context, const dx_event_t *event)
+{
+    arrivals_t *const arrivals = context;
+    if (dx_client_ack(arrivals->subscription, event) != DX_OK) {
+        abort();
+    }
+    return arrive(context, event);
+}
+
+static void a_handler_may_acknowledge_before_subscribing_has_returned(void **state)
+{
+    (void)state;
+    FOR_EACH_BUS(loops)
+    {
+        served_t *served = serve(loops);
+        dx_client_t *client = client_of(served);
+        const uint64_t value = 1;
+        const dx_message_t kept = {.topic = "jobs", .data = &value, .bytes = 8};
+        check_said(dx_client_publish_wait(client, &kept, NULL, &said), "publish");
+        for (int i = 0; i < 300; i++) {
+            arrivals_t *arrivals = arrivals_make(client);
+            subscribe(arrivals, (dx_subscription_options_t){.pattern = "jobs",
+                                                            .on_event = arrive_and_ack_at_once,
+                                                            .from = DX_FROM_EARLIEST,
+                                                            .ack = DX_ACK_EXPLICIT});
+            wait_until(loaded(&arrivals->count) == 1);
+            check_said(dx_client_unsubscribe(arrivals->subscription, DX_CLIENT_FOREVER),
+                       "unsubscribe");
+            free(arrivals);
+        }
+        check_said(dx_client_close(client, DX_CLIENT_FOREVER), "close");
+        serve_end(served);
+    }
+}
+
 static int reply(void *context, const dx_event_t *event)
 {
     arrivals_t *const arrivals = context;
@@ -692,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_group_shares_events_and_refused_ones_come_again),
         cmocka_unit_test(what_is_given_up_goes_to_the_dead_letters),
         cmocka_unit_test(a_program_acknowledges_by_itself),
+        cmocka_unit_test(a_handler_may_acknowledge_before_subscribing_has_returned),
         cmocka_unit_test(requests_are_answered),
         cmocka_unit_test(topics_are_made_looked_at_and_deleted),
         cmocka_unit_test(questions_are_answered),
