@@ -48,7 +48,8 @@ static const char *any_topic(void)
     static const char *const topics[] = {"t",  "u",       "a.b",      "a.*",     "a.>",
                                          ">",  "*",       "d",        "k",       "a.b.c.d",
                                          "$x", "$dead.t", "$inbox.a", "$inbox.b"};
-    return topics[dice(chance(2) ? COUNT_OF(topics) : 3)]; /* often one that may be published to */
+    /* Often one that may be published to. */
+    return topics[dice(chance(2) ? COUNT_OF(topics) : 3)];
 }
 
 static const char *any_options(void)
@@ -74,7 +75,7 @@ static const char *any_options(void)
     return options[dice(chance(2) ? COUNT_OF(options) : 2)];
 }
 
-/* ---------------------------------------------------------------------------------------- frames */
+/* --------------------------------------------------------------------------------------- frames */
 
 /* A frame in the making, and what its parts point to. */
 typedef struct letter {
@@ -284,7 +285,7 @@ static void letter_write(letter_t *letter)
     }
 }
 
-/* ----------------------------------------------------------------------------------- the hostile */
+/* --------------------------------------------------------------------------------- the hostile */
 
 typedef struct world {
     node_t node;
@@ -351,7 +352,7 @@ static bool hostile_send(world_t *w, uint64_t which, const void *frame, size_t b
 static void hostile_turn(world_t *w)
 {
     static letter_t letter;
-    static _Alignas(8) char frame[65536];
+    static uint64_t frame[8192];
     const uint64_t which = dice(HOSTILE);
     if (!w->open[which]) {
         hostile_open(w, which);
@@ -368,7 +369,7 @@ static void hostile_turn(world_t *w)
     }
 }
 
-/* ------------------------------------------------------------------------------ who must not notice */
+/* -------------------------------------------------------------------------- who must not notice */
 
 static void honest_turn(world_t *w)
 {
