@@ -26,6 +26,11 @@ install(FILES cmake/DisruptorXConfig.cmake ${PROJECT_BINARY_DIR}/DisruptorXConfi
 
 # Relative to the .pc file, so that an installed tree can be moved: <prefix>/<libdir>/pkgconfig.
 file(RELATIVE_PATH DX_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+# What the static library needs, as names and not as Requires.private: that asks for the development
+# packages of all of it of those, too, who link the shared one.
+get_property(DX_PC_NODE_LIBRARIES GLOBAL PROPERTY DX_NODE_LIBRARIES)
+list(TRANSFORM DX_PC_NODE_LIBRARIES PREPEND -l)
+list(JOIN DX_PC_NODE_LIBRARIES " " DX_PC_NODE_LIBRARIES)
 foreach(package IN ITEMS disruptorx disruptorx-node)
     configure_file(cmake/${package}.pc.in ${PROJECT_BINARY_DIR}/${package}.pc @ONLY)
     install(FILES ${PROJECT_BINARY_DIR}/${package}.pc

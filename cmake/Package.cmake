@@ -57,6 +57,10 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
 set(CPACK_COMPONENT_DEVELOPMENT_DEPENDS runtime)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 
+string(CONCAT CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS # to link the static library of the node
+    "liblz4-dev, libzstd-dev, libcurl4-openssl-dev | libcurl4-gnutls-dev, libjansson-dev, "
+    "libuv1-dev, libssl-dev, libyaml-dev, libmicrohttpd-dev, libgnutls28-dev")
+
 set(CPACK_COMPONENT_NODE_DESCRIPTION
     "event bus for this host and others\n The node as a service, and dx, to run and use it.")
 set(CPACK_DEBIAN_NODE_PACKAGE_SECTION net)

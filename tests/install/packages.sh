@@ -127,10 +127,12 @@ events_pass() {
     dx pub orders.new 'order {{.Count}}' --count 3 --ack || return 1
     wait "$reader" && grep -q 'order 3' "$work/events"
 }
+# program_builds <example> <library>: only our .pc files are there, so no other -dev is needed.
 program_builds() {
-    PKG_CONFIG_PATH=$root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR= bash -c '
-        ${CC:-cc} examples/01_first_event.c $(pkg-config --cflags --libs disruptorx) -pthread \
-            -o "$1/first" && "$1/first"' build "$work"
+    PKG_CONFIG_LIBDIR=$root/usr/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR= bash -c '
+        flags=$(pkg-config --cflags --libs "$3") &&
+            ${CC:-cc} "examples/$2.c" $flags -pthread -o "$1/first" && "$1/first"' \
+        build "$work" "$@"
 }
 node_stops() {
     kill "$node" && wait "$node"
@@ -140,7 +142,8 @@ node_stops() {
 }
 try "the node starts as its unit says" node_starts
 try "dx pub and dx sub talk with it" events_pass
-try "a program builds against the library and runs" program_builds
+try "a program builds against the rings and runs" program_builds 01_first_event disruptorx
+try "and one against the node" program_builds 22_embedded_node disruptorx-node
 try "the node stops" node_stops
 try "there are pages of the manual" test -e "$root/usr/share/man/man1/dx.1"
 try "there are completions" test -e "$root/usr/share/bash-completion/completions/dx"
