@@ -101,10 +101,11 @@ def good():
                                        ("TIMEOUT", u64(1_000_000_000))], b"SKU-1")
     yield "reply", frame("REPLY", [("CORRELATION", u64(1))], b"9.90", flags=0x0100)
     yield "subscribe", frame("SUBSCRIBE", [("TOPIC", b"orders.>"), ("SUBSCRIPTION", u64(3)),
-                                           ("GROUP", b"billing"), ("FILTER", b"region = 'eu'"),
+                                           ("GROUP", b"billing"),
+                                           ("FILTER", b'header.region = "eu"'),
                                            ("START", struct.pack("<IIQ", 2, 0, 1000))])
     yield "unsubscribe", frame("UNSUBSCRIBE", [("SUBSCRIPTION", u64(3))])
-    yield "topic-create", frame("TOPIC_CREATE", [TOPIC], b"{\"retention_events\":1000}")
+    yield "topic-create", frame("TOPIC_CREATE", [TOPIC], b"{\"retain_events\":1000}")
     yield "topic-change", frame("TOPIC_CHANGE", [TOPIC], b"{}")
     yield "topic-delete", frame("TOPIC_DELETE", [TOPIC])
     yield "topic-list", frame("TOPIC_LIST")
