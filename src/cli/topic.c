@@ -28,7 +28,10 @@ static int failure(const char *speaker, int code, const dx_error_t *error)
 {
     dxi_complain_error(speaker, error);
     if (code == DX_EEXIST) {
-        fputs("Next: dx topic info shows its options, dx topic change changes them\n", stderr);
+        fputs(
+            "Next: dx topic info shows its options, dx topic change changes them; for --direct and "
+            "--shard-by dx topic rm has to forget it first, with its events\n",
+            stderr);
     }
     return code == DX_EINVAL ? DXI_EXIT_USAGE : dxi_target_exit_code(code);
 }

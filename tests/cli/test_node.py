@@ -285,8 +285,9 @@ class Topics(NodeTest):
     def test_what_can_not_be_is_refused(self):
         self.ok("topic", "create", "same")
         self.ok("topic", "create", "same")
-        self.assertIn("Next: dx topic info", self.refuses(
-            FAILED, "(DX_EEXIST)", "topic", "create", "same", "--shard-by", "key"))
+        advice = self.refuses(FAILED, "(DX_EEXIST)", "topic", "create", "same", "--shard-by", "key")
+        self.assertIn("Next: dx topic info", advice)
+        self.assertIn("dx topic rm", advice)  # dx topic change can't
         self.refuses(FAILED, "(DX_ENOTFOUND)", "topic", "rm", "never.was")
         self.refuses(FAILED, "(DX_ENOTFOUND)", "topic", "tail", "never.was")
         self.refuses(FAILED, "(DX_ENOTFOUND)", "topic", "change", "never.was", "--full", "fail")
