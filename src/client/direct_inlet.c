@@ -25,7 +25,8 @@
  *
  * INVARIANTS
  *
- *   N1  sequences given to the handler and told as gaps are dense, as long as the ring is the same
+ *   N1  sequences given to the handler and told as gaps are dense, as long as the ring is the same,
+ *       and in the next ring (its topic was made anew, or its node) from 1 on
  *   N2  the handler runs in one thread at a time: the inlet's, or who polls; after MOVED in the
  *       client's
  *   N3  what stands in a slot is believed when it has been checked, in the copy
@@ -408,15 +409,11 @@ static int inlet_attach(dxi_direct_inlet_t *inlet, const dxi_direct_answer_t *an
     for (int i = 0; i < CHUNK; i++) {
         event_reset(inlet, i);
     }
-    if (strcmp(inlet->ring_name, answer->ring) == 0) { /* N1 */
-        gap_tell(inlet, (uint64_t)inlet->consumer.next - 1);
-        return DX_OK;
+    if (strcmp(inlet->ring_name, answer->ring) != 0) {
+        inlet->expected = inlet->ring_name[0] != 0 ? 1 : (uint64_t)inlet->consumer.next;
+        memcpy(inlet->ring_name, answer->ring, sizeof inlet->ring_name);
     }
-    if (inlet->ring_name[0] != 0) { /* what was published in between is not known */
-        (void)dx_fetch_add_relaxed(&inlet->client->directs.gaps, 1);
-    }
-    memcpy(inlet->ring_name, answer->ring, sizeof inlet->ring_name);
-    inlet->expected = (uint64_t)inlet->consumer.next;
+    gap_tell(inlet, (uint64_t)inlet->consumer.next - 1); /* N1 */
     return DX_OK;
 }
 

@@ -555,6 +555,32 @@ static void a_topic_that_is_deleted_goes_on_over_the_connection(void **state)
     finish(served, client);
 }
 
+/* Direct again: what was published before the subscription is in the new ring is a gap. */
+static void what_the_successor_had_before_is_told_as_a_gap(void **state)
+{
+    (void)state;
+    dx_client_t *client = NULL;
+    served_t *served = serve_direct(&client);
+    dx_client_t *other = client_of(served);
+    reader_t *polled =
+        joined(client, (dx_subscription_options_t){.pattern = "t", .dispatch = DX_DISPATCH_POLL});
+    check_said(dx_client_topic_delete(client, "t", &said), "delete");
+    check_said(dx_client_topic_create(client, "t", &DIRECT, &said), "create");
+    for (uint64_t i = 1; i <= 10; i++) {
+        const dx_message_t message = {.topic = "t", .data = &i, .bytes = sizeof i};
+        check_said(dx_client_publish_wait(other, &message, NULL, &said), "publish");
+    }
+    wait_until(dx_client_poll(polled->subscription) >= 0 && loaded(&polled->last) == 10);
+    assert_int_equal(loaded(&polled->gap_events), 10);
+    publish(other, "t", 11);
+    wait_until(dx_client_poll(polled->subscription) >= 0 && loaded(&polled->last) == 11);
+    assert_int_equal(loaded(&polled->gap_events) + loaded(&polled->count), 11);
+    assert_int_equal(loaded(&polled->disorders), 0);
+    left(polled);
+    check_said(dx_client_close(other, DX_CLIENT_FOREVER), "close");
+    finish(served, client);
+}
+
 static void clients_attach_again_when_the_node_was_started_anew(void **state)
 {
     (void)state;
@@ -758,6 +784,7 @@ int main(void)
         cmocka_unit_test(who_wants_to_be_disconnected_is),
         cmocka_unit_test(who_does_not_want_to_wait_is_told_that_the_ring_is_full),
         cmocka_unit_test(a_topic_that_is_deleted_goes_on_over_the_connection),
+        cmocka_unit_test(what_the_successor_had_before_is_told_as_a_gap),
         cmocka_unit_test(clients_attach_again_when_the_node_was_started_anew),
         cmocka_unit_test(what_was_published_over_the_connection_comes_before),
         cmocka_unit_test(a_direct_topic_is_declared_once_and_stays_so),
