@@ -255,7 +255,7 @@ typedef struct dx_subscription_options {
     dx_ack_mode_t ack;
     dx_slow_policy_t slow;
     int64_t slow_block_ns;       /* 0 = 1 s */
-    dx_dispatch_t dispatch;      /* in process only */
+    dx_dispatch_t dispatch;      /* in process only, but POLL: clients only */
     const char *filter;          /* such as: key = "AAPL" and header.kind != "test"; NULL: none */
     dx_predicate_fn predicate;   /* in process only; NULL: none */
     uint32_t queue_events;       /* events on their way to the handler; 0 = 8192 */
