@@ -37,4 +37,4 @@ cmake -S . -B "$BUILD" -G Ninja -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/arm64.cmake" 
     -DCMAKE_SYSROOT="$ROOT" -DCMAKE_BUILD_TYPE=Debug -DDX_TEST_HOOKS=ON >/dev/null
 cmake --build "$BUILD" -j "$jobs"
 [ $# -gt 0 ] || set -- -L 'unit|fuzz|example' -E "$NOT_IN_QEMU"
-ctest --test-dir "$BUILD" -j $((2 * jobs)) --no-tests=error --output-on-failure "$@"
+ctest --test-dir "$BUILD" -j $((jobs + 1)) --no-tests=error --output-on-failure "$@"

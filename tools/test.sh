@@ -14,7 +14,7 @@
 # the stages, where a test that runs in three builds counts three times. A stage that breaks before
 # it has counted (a build that fails) counts as one failed test.
 #
-# DX_JOBS sets how many compilers work at a time (default 2); tests, twice as many.
+# DX_JOBS sets how many compilers work at a time (default 2); tests, one more.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
@@ -67,13 +67,13 @@ runner() {
 }
 
 # run_preset <preset> <target> [<ctest arguments>...]: builds a target of one preset, and tests.
-# A test waits about as long as it works: twice as many at a time.
+# Tests wait now and then: one more at a time than there are processors to work.
 run_preset() {
     local preset=$1 target=$2 junit=$PWD/$LOGS/$1.xml status=0
     shift 2
     rm -f "$junit"
     build "$preset" "$target" || return 1
-    $(runner "$preset") ctest --test-dir "build/$preset" -j $((2 * jobs)) --no-tests=error \
+    $(runner "$preset") ctest --test-dir "build/$preset" -j $((jobs + 1)) --no-tests=error \
         --output-on-failure --output-junit "$junit" "$@" || status=1
     [ -f "$junit" ] && count_junit "$junit"
     return $status
