@@ -55,18 +55,6 @@ static int store_open(const char *speaker, store_t **store_out)
     return DX_OK;
 }
 
-/* What became of a context, in the form of `dx topic create`. */
-static int done_json(const char *name, const char *done)
-{
-    dxi_json_t json;
-    dxi_json_begin(&json, stdout);
-    dxi_json_object_begin(&json, NULL);
-    dxi_json_text(&json, "context", name);
-    dxi_json_text(&json, "result", done);
-    dxi_json_object_end(&json);
-    return dxi_json_finish(&json) == DX_OK ? DXI_EXIT_OK : DXI_EXIT_FAILED;
-}
-
 /* Saves, frees, and turns what happened, to the context `name` and in the word `done`, into an exit
  * code. */
 static int store_close(const char *speaker, store_t *store, int result, const char *name,
@@ -79,10 +67,10 @@ static int store_close(const char *speaker, store_t *store, int result, const ch
         dxi_complain_error(speaker, error);
     }
     dxi_free(store);
-    if (result == DX_OK) {
-        return dxi_output_is_json() ? done_json(name, done) : DXI_EXIT_OK;
+    if (result == DX_OK && dxi_output_is_json()) {
+        result = dxi_json_result("context", name, done);
     }
-    return result == DX_EINVAL ? DXI_EXIT_USAGE : DXI_EXIT_FAILED;
+    return result == DX_OK ? DXI_EXIT_OK : result == DX_EINVAL ? DXI_EXIT_USAGE : DXI_EXIT_FAILED;
 }
 
 /* ------------------------------------------------------------------------------------------ add */

@@ -230,3 +230,14 @@ int dxi_json_finish(dxi_json_t *json)
     }
     return json->failed;
 }
+
+int dxi_json_result(const char *kind, const char *name, const char *result)
+{
+    dxi_json_t json;
+    dxi_json_begin_line(&json, stdout);
+    dxi_json_object_begin(&json, NULL);
+    dxi_json_text(&json, kind, name);
+    dxi_json_text(&json, "result", result);
+    dxi_json_object_end(&json);
+    return dxi_json_finish(&json);
+}

@@ -58,4 +58,8 @@ void dxi_json_null(dxi_json_t *json, const char *key);
  * something was left open, closed twice, or had a key too many or too few; DX_EIO. */
 int dxi_json_finish(dxi_json_t *json);
 
+/* What became of something, as a line on standard output: {"topic": "a.b", "result": "created"}.
+ * Returns DX_OK, DX_EIO. Threads: any, one at a time. */
+int dxi_json_result(const char *kind, const char *name, const char *result);
+
 #endif

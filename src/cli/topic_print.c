@@ -267,11 +267,5 @@ int dxi_topic_done_print(const char *name, const char *what)
         printf("%s: %s\n", name, what);
         return DXI_EXIT_OK;
     }
-    dxi_json_t json;
-    dxi_json_begin_line(&json, stdout);
-    dxi_json_object_begin(&json, NULL);
-    dxi_json_text(&json, "topic", name);
-    dxi_json_text(&json, "result", what);
-    dxi_json_object_end(&json);
-    return dxi_json_finish(&json) == DX_OK ? DXI_EXIT_OK : DXI_EXIT_FAILED;
+    return dxi_json_result("topic", name, what) == DX_OK ? DXI_EXIT_OK : DXI_EXIT_FAILED;
 }

@@ -229,6 +229,16 @@ static void had_gap(void *context, const dx_gap_t *gap)
     (void)dx_fetch_add_relaxed(&((had_t *)context)->missed, (int64_t)(gap->last - gap->first + 1));
 }
 
+/* To the topic t, until the client is closed. */
+static void had_subscribe(dx_client_t *client, had_t *had)
+{
+    dx_client_subscription_t *subscription = NULL;
+    memset(had, 0, sizeof *had);
+    const dx_subscription_options_t options = {
+        .pattern = "t", .on_event = had_event, .on_gap = had_gap, .context = had};
+    check_said(dx_client_subscribe(client, &options, &subscription, &said), "subscribe");
+}
+
 /* What the next node has had of a topic before the subscriber comes, and keeps no more. */
 static void what_the_next_node_does_not_keep_is_told_as_a_gap(void **state)
 {
@@ -237,12 +247,8 @@ static void what_the_next_node_does_not_keep_is_told_as_a_gap(void **state)
     {
         served_t *served = serve(loops);
         dx_client_t *client = client_of(served);
-        dx_client_subscription_t *subscription = NULL;
         had_t had;
-        memset(&had, 0, sizeof had);
-        const dx_subscription_options_t options = {
-            .pattern = "t", .on_event = had_event, .on_gap = had_gap, .context = &had};
-        check_said(dx_client_subscribe(client, &options, &subscription, &said), "subscribe");
+        had_subscribe(client, &had);
         publish(client, "t", 0);
         wait_until(loaded(&had.events) == 1);
         bus_end(served);
@@ -270,12 +276,8 @@ static void a_topic_made_anew_meanwhile_is_given_from_its_beginning(void **state
         const uint64_t later = (round & 1) != 0 ? 5 : 50;
         served_t *served = serve(round < 2 ? 1 : 2);
         dx_client_t *client = client_of(served);
-        dx_client_subscription_t *subscription = NULL;
         had_t had;
-        memset(&had, 0, sizeof had);
-        const dx_subscription_options_t options = {
-            .pattern = "t", .on_event = had_event, .on_gap = had_gap, .context = &had};
-        check_said(dx_client_subscribe(client, &options, &subscription, &said), "subscribe");
+        had_subscribe(client, &had);
         for (uint64_t i = 0; i < 20; i++) {
             publish(client, "t", i);
         }
